@@ -1,0 +1,147 @@
+//! AVX2 with FMA: eight floats in a register, two fused multiply-adds a cycle.
+
+use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
+use core::arch::x86_64::*;
+
+/// Proof that this CPU has AVX2 and FMA: the field is private, so `detect` is the only source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let found = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+        #[cfg(not(feature = "std"))]
+        let found = cfg!(all(target_feature = "avx2", target_feature = "fma"));
+        found.then_some(Self(()))
+    }
+
+    /// Compiles `kernel` with AVX2 and FMA and runs it: once per operation, never per tile.
+    #[inline(always)]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")] // exactly what `detect` looks for
+        fn enabled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+            kernel.eval(simd)
+        }
+        // SAFETY: `self` exists, so `detect` found both features on this CPU.
+        unsafe { enabled(self, kernel) }
+    }
+}
+
+/// Row `8 - n` starts a mask whose first `n` lanes are set.
+static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+impl Simd for Avx2 {
+    type F32 = __m256;
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn load(self, src: &[f32]) -> __m256 {
+        assert!(src.len() >= 8);
+        // SAFETY: the assert gives eight readable floats; `loadu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_loadu_ps(src.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, v: __m256, dst: &mut [f32]) {
+        assert!(dst.len() >= 8);
+        // SAFETY: the assert gives eight writable floats; `storeu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_storeu_ps(dst.as_mut_ptr(), v) }
+    }
+    #[inline(always)]
+    fn load_partial(self, src: &[f32]) -> __m256 {
+        assert!(src.len() <= 8);
+        // SAFETY: the mask starts at 8 - len, at most 8 before the end of its sixteen; only the lanes it sets, `len` of them,
+        // are read from `src`; `self` proves AVX2.
+        unsafe {
+            let mask = _mm256_loadu_si256(MASK.as_ptr().add(8 - src.len()).cast());
+            _mm256_maskload_ps(src.as_ptr(), mask)
+        }
+    }
+    #[inline(always)]
+    fn store_partial(self, v: __m256, dst: &mut [f32]) {
+        let n = dst.len();
+        assert!(n < 8);
+        // A masked store takes some twenty cycles on Zen; halves take three.
+        // SAFETY: 4 + 2 + 1 floats are written only where the bits of `n`, the length of `dst`, say that they fit, each after
+        // the ones before it; `self` proves AVX2.
+        unsafe {
+            let mut at = dst.as_mut_ptr();
+            let mut low = _mm256_castps256_ps128(v);
+            if n & 4 != 0 {
+                _mm_storeu_ps(at, low);
+                at = at.add(4);
+                low = _mm256_extractf128_ps::<1>(v);
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(at.cast(), _mm_castps_pd(low));
+                at = at.add(2);
+                low = _mm_movehl_ps(low, low);
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(at, low);
+            }
+        }
+    }
+    #[inline(always)]
+    fn load_u8(self, src: &[u8]) -> __m256 {
+        assert!(src.len() >= 8);
+        // SAFETY: the assert gives eight readable bytes; `self` proves AVX2.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(src.as_ptr().cast()))) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: `self` proves FMA; no memory is touched.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    fn sqrt(self, a: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_sqrt_ps(a) }
+    }
+    #[inline(always)]
+    fn select_lt(self, a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
+    }
+    #[inline(always)]
+    fn exp2i(self, n: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        }
+    }
+    #[inline(always)]
+    fn to_lanes(self, v: __m256) -> [f32; MAX_LANES] {
+        let mut lanes = [0.0; MAX_LANES];
+        self.store(v, &mut lanes);
+        lanes
+    }
+}

@@ -1,0 +1,20 @@
+//! Arithmetic on slices: knows no layers, files or threads (but for [`parallel`]).
+//!
+//! Every kernel is written once over the `Simd` trait and compiled for each instruction set; [`Isa`] chooses.
+//! Scratch memory is the caller's: a `const fn ..._len` says how much.
+
+mod arch;
+pub mod elementwise;
+mod epilogue;
+pub mod gemm_f32;
+mod isa;
+#[cfg(feature = "train")]
+pub mod parallel;
+mod simd;
+pub mod softmax;
+#[cfg(feature = "train")]
+pub mod update;
+
+pub use epilogue::{Activation, Epilogue};
+pub use gemm_f32::{matmul, matmul_scratch_len, matmul_with};
+pub use isa::{ISA_NAMES, Isa, IsaError};

@@ -1,0 +1,56 @@
+//! The two traits between an algorithm and an instruction set: [`Simd`] is the set, [`Kernel`] the work compiled for it.
+
+/// One instruction set: a register of `LANES` floats and what it can do with them.
+///
+/// A value of an implementing type is the proof that the CPU has the instructions. Every method is `#[inline(always)]`,
+/// so that it is compiled inside the one function that enabled them.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// A register of floats.
+    type F32: Copy;
+    /// Floats in a register.
+    const LANES: usize;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::F32;
+    /// The first `LANES` elements. Panics if there are fewer.
+    fn load(self, src: &[f32]) -> Self::F32;
+    /// Writes the first `LANES` elements. Panics if there are fewer.
+    fn store(self, v: Self::F32, dst: &mut [f32]);
+    /// `src` (shorter than a register) in the low lanes, zero in the others.
+    fn load_partial(self, src: &[f32]) -> Self::F32;
+    /// Writes the low lanes to all of `dst` (shorter than a register).
+    fn store_partial(self, v: Self::F32, dst: &mut [f32]);
+    /// The first `LANES` bytes as floats. Panics if there are fewer.
+    fn load_u8(self, src: &[u8]) -> Self::F32;
+
+    /// `a + b`
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a - b`
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b`
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a / b`, correctly rounded.
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a * b + c`, rounded once where the instruction set fuses, twice elsewhere.
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// Square root, correctly rounded.
+    #[cfg(feature = "std")]
+    fn sqrt(self, a: Self::F32) -> Self::F32;
+    /// `a < b` per lane: `yes` there, `no` elsewhere (also where either is NaN).
+    fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// `2^n` for integral `n` in `-126..=127`, given as floats.
+    fn exp2i(self, n: Self::F32) -> Self::F32;
+    /// The lanes as an array, for sums in a fixed order.
+    fn to_lanes(self, v: Self::F32) -> [f32; MAX_LANES];
+}
+
+/// The widest register of any instruction set here.
+pub(crate) const MAX_LANES: usize = 8;
+
+/// Work that is compiled once per instruction set.
+pub(crate) trait Kernel {
+    /// What the work returns.
+    type Output;
+    /// Does the work; implementations are `#[inline(always)]`.
+    fn eval<S: Simd>(self, simd: S) -> Self::Output;
+}

@@ -1,0 +1,156 @@
+//! Matrices over borrowed slices: shape and strides, checked once when the view is built, so that kernels need not.
+
+use crate::error::ShapeError;
+
+/// A read-only matrix: `rows` by `cols` elements of a slice, in either order.
+#[derive(Clone, Copy, Debug)]
+pub struct Mat<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize, // one of the two strides is 1
+}
+
+/// Elements that `rows` rows of `cols` columns span at `row_stride`.
+const fn span(rows: usize, cols: usize, row_stride: usize) -> Result<usize, ShapeError> {
+    if row_stride < cols {
+        return Err(ShapeError::Stride { row_stride, cols });
+    }
+    if rows == 0 || cols == 0 {
+        return Ok(0);
+    }
+    match (rows - 1).checked_mul(row_stride) {
+        Some(last) => match last.checked_add(cols) {
+            Some(span) => Ok(span),
+            None => Err(ShapeError::Overflow),
+        },
+        None => Err(ShapeError::Overflow),
+    }
+}
+
+impl<'a> Mat<'a> {
+    /// Rows that follow each other without a gap.
+    ///
+    /// # Errors
+    /// [`ShapeError::TooShort`] if `data` holds fewer than `rows * cols` elements, [`ShapeError::Overflow`] if that product overflows.
+    #[inline]
+    pub const fn new(data: &'a [f32], rows: usize, cols: usize) -> Result<Self, ShapeError> {
+        Self::with_row_stride(data, rows, cols, cols)
+    }
+
+    /// Rows that start `row_stride` elements apart.
+    ///
+    /// # Errors
+    /// [`ShapeError::Stride`] if rows would overlap, [`ShapeError::TooShort`] if `data` ends before the last row does.
+    #[inline]
+    pub const fn with_row_stride(
+        data: &'a [f32],
+        rows: usize,
+        cols: usize,
+        row_stride: usize,
+    ) -> Result<Self, ShapeError> {
+        match span(rows, cols, row_stride) {
+            Ok(needed) if needed <= data.len() => {
+                Ok(Self { data, rows, cols, row_stride, col_stride: 1 })
+            }
+            Ok(needed) => Err(ShapeError::TooShort { what: "a matrix", needed, got: data.len() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The transpose: the same elements, rows and columns exchanged.
+    #[inline]
+    #[must_use]
+    pub const fn t(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+        }
+    }
+
+    /// Number of rows.
+    #[inline]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    #[inline]
+    pub const fn cols(&self) -> usize {
+        self.cols
+    }
+
+    #[inline(always)]
+    pub(crate) const fn data(&self) -> &'a [f32] {
+        self.data
+    }
+
+    #[inline(always)]
+    pub(crate) const fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    #[inline(always)]
+    pub(crate) const fn col_stride(&self) -> usize {
+        self.col_stride
+    }
+}
+
+/// A matrix to write to: row-major, rows `row_stride` elements apart.
+#[derive(Debug)]
+pub struct MatMut<'a> {
+    data: &'a mut [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+}
+
+impl<'a> MatMut<'a> {
+    /// Rows that follow each other without a gap.
+    ///
+    /// # Errors
+    /// As [`Mat::new`].
+    #[inline]
+    pub const fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Result<Self, ShapeError> {
+        Self::with_row_stride(data, rows, cols, cols)
+    }
+
+    /// Rows that start `row_stride` elements apart; what lies between them is left alone.
+    ///
+    /// # Errors
+    /// As [`Mat::with_row_stride`].
+    #[inline]
+    pub const fn with_row_stride(
+        data: &'a mut [f32],
+        rows: usize,
+        cols: usize,
+        row_stride: usize,
+    ) -> Result<Self, ShapeError> {
+        match span(rows, cols, row_stride) {
+            Ok(needed) if needed <= data.len() => Ok(Self { data, rows, cols, row_stride }),
+            Ok(needed) => Err(ShapeError::TooShort { what: "the output", needed, got: data.len() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Number of rows.
+    #[inline]
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    #[inline]
+    pub const fn cols(&self) -> usize {
+        self.cols
+    }
+
+    #[inline(always)]
+    pub(crate) fn into_parts(self) -> (&'a mut [f32], usize, usize, usize) {
+        (self.data, self.rows, self.cols, self.row_stride)
+    }
+}
