@@ -84,6 +84,21 @@ impl<'a> Mat<'a> {
         self.cols
     }
 
+    /// Rows `from..to`. The range lies inside the matrix.
+    #[inline(always)]
+    #[cfg(feature = "train")]
+    pub(crate) fn rows_range(self, from: usize, to: usize) -> Self {
+        assert!(from <= to && to <= self.rows);
+        Self { data: self.data.get(from * self.row_stride..).unwrap_or_default(), rows: to - from, ..self }
+    }
+
+    /// Columns `from..to`. The range lies inside the matrix.
+    #[inline(always)]
+    #[cfg(feature = "train")]
+    pub(crate) fn cols_range(self, from: usize, to: usize) -> Self {
+        self.t().rows_range(from, to).t()
+    }
+
     #[inline(always)]
     pub(crate) const fn data(&self) -> &'a [f32] {
         self.data

@@ -10,6 +10,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Floats in a register.
     const LANES: usize;
 
+    /// Runs `kernel` in a function of its own: registers are allotted function by function, so a loop that needs them all must not
+    /// share one with other code.
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output;
+
+    /// Asks for the cache line of the first element, if there is one and the instruction set can ask.
+    fn prefetch(self, src: &[f32]);
+
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F32;
     /// The first `LANES` elements. Panics if there are fewer.
@@ -40,11 +47,16 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;
     /// `2^n` for integral `n` in `-126..=127`, given as floats.
     fn exp2i(self, n: Self::F32) -> Self::F32;
-    /// The lanes as an array, for sums in a fixed order.
-    fn to_lanes(self, v: Self::F32) -> [f32; MAX_LANES];
+    /// The sum of all lanes, always in the same order: halves are added until one lane is left.
+    fn sum(self, v: Self::F32) -> f32;
+    /// The largest lane, for registers without NaN.
+    fn max_lane(self, v: Self::F32) -> f32;
+    /// Transposes `rows <= LANES` rows of `LANES` elements: row `p` of `dst` (`dst_stride` apart) holds element `p` of every row of
+    /// `src` (`src_stride` apart), and zeros or leftovers from `rows` on. Every row of `dst` is written `LANES` wide, in order.
+    fn transpose(self, rows: usize, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize);
 }
 
-/// The widest register of any instruction set here.
+/// Floats in the widest register of any instruction set here.
 pub(crate) const MAX_LANES: usize = 8;
 
 /// Work that is compiled once per instruction set.

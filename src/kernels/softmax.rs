@@ -1,27 +1,303 @@
-//! stub
+//! Softmax, log-softmax and their cross entropy, row by row.
+
 use super::Isa;
-use crate::{error::ShapeError};
-/// Each row of `cols` values becomes probabilities, in place.
-pub fn softmax(_isa: Isa, x: &mut [f32], cols: usize) -> Result<(), ShapeError> {
-    log_softmax(_isa, x, cols)?; for x in x { *x = x.exp(); } Ok(())
-}
-/// Each row of `cols` values becomes log-probabilities, in place.
-pub fn log_softmax(_isa: Isa, x: &mut [f32], cols: usize) -> Result<(), ShapeError> {
-    for row in x.chunks_exact_mut(cols) {
-        let m = row.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
-        let s: f32 = row.iter().map(|x| (x - m).exp()).sum();
-        for x in row { *x = *x - m - s.ln(); }
+use super::elementwise::exp;
+use super::simd::{Kernel, Simd};
+use crate::error::ShapeError;
+
+/// Each row becomes probabilities: `x[j] = exp(x[j] − max) / Σ exp(x − max)`.
+///
+/// # Shapes
+/// `x [rows, cols]`
+/// # Errors
+/// [`ShapeError::Length`] if `x` is not a whole number of rows of `cols`.
+pub fn softmax(isa: Isa, x: &mut [f32], cols: usize) -> Result<(), ShapeError> {
+    struct Softmax<'a>(&'a mut [f32], usize);
+    impl Kernel for Softmax<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn eval<S: Simd>(self, simd: S) {
+            for row in self.0.chunks_exact_mut(self.1) {
+                let (_, sum) = exponentials(simd, row);
+                scale(simd, row, 1.0 / sum);
+            }
+        }
+    }
+    if whole_rows(x.len(), cols)? {
+        isa.run(Softmax(x, cols));
     }
     Ok(())
 }
-/// Softmax cross entropy: per-sample losses, and `logits` becomes `scale * (probs - onehot)` in place. Labels are checked against `cols`.
-pub fn cross_entropy(isa: Isa, logits: &mut [f32], labels: &[u8], scale: f32, losses: &mut [f32]) -> Result<(), ShapeError> {
-    if labels.is_empty() { return Ok(()); }
+
+/// Each row becomes log-probabilities: `x[j] = x[j] − max − ln Σ exp(x − max)`.
+///
+/// # Shapes
+/// `x [rows, cols]`
+/// # Errors
+/// [`ShapeError::Length`] if `x` is not a whole number of rows of `cols`.
+pub fn log_softmax(isa: Isa, x: &mut [f32], cols: usize) -> Result<(), ShapeError> {
+    struct LogSoftmax<'a>(&'a mut [f32], usize);
+    impl Kernel for LogSoftmax<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn eval<S: Simd>(self, simd: S) {
+            for row in self.0.chunks_exact_mut(self.1) {
+                let max = maximum(simd, row);
+                let sum = sum_of_exponentials(simd, row, max);
+                let log = ln(sum);
+                for x in row {
+                    *x = (*x - max) - log;
+                }
+            }
+        }
+    }
+    if whole_rows(x.len(), cols)? {
+        isa.run(LogSoftmax(x, cols));
+    }
+    Ok(())
+}
+
+/// Softmax cross entropy with its gradient: `losses[i] = −ln softmax(logits[i])[labels[i]]`, and `logits` becomes
+/// `factor · (softmax(logits) − onehot(labels))`.
+///
+/// # Shapes
+/// `logits [rows, cols]`, `labels [rows]`, `losses [rows]`
+/// # Errors
+/// [`ShapeError::Length`] if the rows differ in number, if `logits` is not a whole number of rows, or if a label is `cols` or more
+/// (which no number of columns could mend, so `expected` is the label plus one).
+pub fn cross_entropy(
+    isa: Isa,
+    logits: &mut [f32],
+    labels: &[u8],
+    factor: f32,
+    losses: &mut [f32],
+) -> Result<(), ShapeError> {
+    struct CrossEntropy<'a>(&'a mut [f32], &'a [u8], f32, &'a mut [f32], usize);
+    impl Kernel for CrossEntropy<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn eval<S: Simd>(self, simd: S) {
+            let Self(logits, labels, factor, losses, cols) = self;
+            for ((row, label), loss) in logits.chunks_exact_mut(cols).zip(labels).zip(losses) {
+                let label = usize::from(*label);
+                let logit = row[label];
+                let (max, sum) = exponentials(simd, row);
+                // ln Σ − (logit − max): both are small where the network is right, so nothing large cancels
+                *loss = ln(sum) - (logit - max);
+                scale(simd, row, factor / sum);
+                row[label] -= factor;
+            }
+        }
+    }
+    if losses.len() != labels.len() {
+        return Err(ShapeError::Length { what: "the losses", expected: labels.len(), got: losses.len() });
+    }
+    if labels.is_empty() {
+        return if logits.is_empty() {
+            Ok(())
+        } else {
+            Err(ShapeError::Length { what: "the logits", expected: 0, got: logits.len() })
+        };
+    }
     let cols = logits.len() / labels.len();
-    log_softmax(isa, logits, cols)?;
-    for ((row, label), loss) in logits.chunks_exact_mut(cols).zip(labels).zip(losses) {
-        *loss = -row[usize::from(*label)];
-        for (j, x) in row.iter_mut().enumerate() { *x = scale * (x.exp() - if j == usize::from(*label) { 1.0 } else { 0.0 }); }
+    if cols * labels.len() != logits.len() {
+        return Err(ShapeError::Length { what: "the logits", expected: cols * labels.len(), got: logits.len() });
     }
+    if let Some(label) = labels.iter().find(|label| usize::from(**label) >= cols) {
+        return Err(ShapeError::Length { what: "a row of logits", expected: usize::from(*label) + 1, got: cols });
+    }
+    isa.run(CrossEntropy(logits, labels, factor, losses, cols));
     Ok(())
+}
+
+/// Whether there are rows at all, or an error if the last one is not whole.
+fn whole_rows(len: usize, cols: usize) -> Result<bool, ShapeError> {
+    match len.checked_rem(cols) {
+        None if len == 0 => Ok(false),
+        None => Err(ShapeError::Length { what: "a matrix without columns", expected: 0, got: len }),
+        Some(0) => Ok(len > 0),
+        Some(rest) => Err(ShapeError::Length { what: "a matrix of whole rows", expected: len - rest, got: len }),
+    }
+}
+
+/// The largest element; NaN if any element is.
+#[inline(always)]
+fn maximum<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let mut max = simd.splat(f32::NEG_INFINITY);
+    let mut poison = simd.splat(0.0); // 0 · x sums to NaN if any x is NaN or infinite
+    let zero = simd.splat(0.0);
+    let mut chunks = row.chunks_exact(S::LANES);
+    for x in &mut chunks {
+        let x = simd.load(x);
+        max = simd.select_lt(max, x, x, max);
+        poison = simd.mul_add(x, zero, poison);
+    }
+    let mut max = simd.max_lane(max);
+    let mut poison = simd.sum(poison);
+    for x in chunks.remainder() {
+        max = if max < *x { *x } else { max };
+        poison += 0.0 * *x;
+    }
+    // An infinite element leaves NaN in `poison` too: then only a scan can tell.
+    if poison.is_nan() && row.iter().any(|x| x.is_nan()) { f32::NAN } else { max }
+}
+
+/// Replaces the row by `exp(x − max)` and returns the maximum and the sum.
+#[inline(always)]
+fn exponentials<S: Simd>(simd: S, row: &mut [f32]) -> (f32, f32) {
+    let max = maximum(simd, row);
+    let m = simd.splat(max);
+    let mut sum = simd.splat(0.0);
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    for x in &mut chunks {
+        let e = exp(simd, simd.sub(simd.load(x), m));
+        simd.store(e, x);
+        sum = simd.add(sum, e);
+    }
+    let x = chunks.into_remainder();
+    let mut total = simd.sum(sum);
+    simd.store_partial(exp(simd, simd.sub(simd.load_partial(x), m)), x);
+    for e in x {
+        total += *e;
+    }
+    (max, total)
+}
+
+/// `Σ exp(x − max)` without changing the row, in the same order as [`exponentials`].
+#[inline(always)]
+fn sum_of_exponentials<S: Simd>(simd: S, row: &[f32], max: f32) -> f32 {
+    let m = simd.splat(max);
+    let mut sum = simd.splat(0.0);
+    let mut chunks = row.chunks_exact(S::LANES);
+    for x in &mut chunks {
+        sum = simd.add(sum, exp(simd, simd.sub(simd.load(x), m)));
+    }
+    let mut total = simd.sum(sum);
+    for x in chunks.remainder() {
+        let mut e = [0.0; super::simd::MAX_LANES];
+        simd.store(exp(simd, simd.splat(*x - max)), &mut e);
+        total += e[0];
+    }
+    total
+}
+
+/// `x = x · factor`
+#[inline(always)]
+fn scale<S: Simd>(simd: S, row: &mut [f32], factor: f32) {
+    let f = simd.splat(factor);
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    for x in &mut chunks {
+        simd.store(simd.mul(simd.load(x), f), x);
+    }
+    for x in chunks.into_remainder() {
+        *x *= factor;
+    }
+}
+
+/// Natural logarithm within 2 units in the last place, for sums of exponentials (1 and more); NaN and infinity stay.
+///
+/// `x = 2ᵉ·m` with `m` in `[√½, √2)`, then `ln m = 2·artanh(s)`, `s = (m − 1)/(m + 1)`, as `s·(2 + z·(2/3 + …))`, `z = s²`.
+#[inline(always)]
+pub(super) fn ln(x: f32) -> f32 {
+    if !x.is_finite() || x < f32::MIN_POSITIVE {
+        return if x > 0.0 { x } else if x == 0.0 { f32::NEG_INFINITY } else { f32::NAN };
+    }
+    let bits = x.to_bits();
+    let up = u32::from(bits & 0x007f_ffff > 0x0035_04f3); // above √2
+    let exponent = (bits >> 23) as i32 - 127 + up as i32;
+    let m = f32::from_bits((bits & 0x007f_ffff) | ((127 - up) << 23));
+    let s = (m - 1.0) / (m + 1.0);
+    let z = s * s;
+    let rest = s * z * (0.666_666_7 + z * (0.4 + z * (0.285_714_3 + z * (0.222_222_2 + z * 0.181_818_2))));
+    // ln 2 in two parts: the first has so few bits that its product with the exponent is exact
+    let e = exponent as f32;
+    e * 0.693_359_4 + (2.0 * s + (rest - e * 2.121_944_4e-4))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn ln_is_within_two_units_in_the_last_place_of_f64() {
+        let mut worst: f64 = 0.0;
+        let mut x = 1e-3f32;
+        while x < 1e6 {
+            let want = f64::from(x).ln();
+            let ulp = f64::from(f32::EPSILON) * want.abs().max(1e-6).log2().floor().exp2();
+            worst = worst.max((f64::from(ln(x)) - want).abs() / ulp);
+            x *= 1.000_37;
+        }
+        assert!(worst <= 2.0, "{worst} ulp");
+        assert_eq!(ln(1.0), 0.0);
+        assert_eq!(ln(f32::INFINITY), f32::INFINITY);
+        assert_eq!(ln(0.0), f32::NEG_INFINITY);
+        assert!(ln(f32::NAN).is_nan() && ln(-1.0).is_nan());
+    }
+
+    fn row(cols: usize, i: usize) -> Vec<f32> {
+        (0..cols).map(|j| (((i * 31 + j * 17) % 41) as f32 - 20.0) * 0.9).collect()
+    }
+
+    /// Sizes around a register on every instruction set, against f64.
+    #[test]
+    fn rows_match_f64_on_every_isa() {
+        for isa in Isa::available() {
+            for cols in [1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 33] {
+                let rows: Vec<Vec<f32>> = (0..5).map(|i| row(cols, i)).collect();
+                let labels: Vec<u8> = (0..5).map(|i| (i * 3 % cols) as u8).collect();
+                let flat: Vec<f32> = rows.concat();
+                let (mut soft, mut log, mut ce) = (flat.clone(), flat.clone(), flat.clone());
+                let mut losses = std::vec![f32::NAN; 5];
+                softmax(isa, &mut soft, cols).unwrap();
+                log_softmax(isa, &mut log, cols).unwrap();
+                cross_entropy(isa, &mut ce, &labels, 0.25, &mut losses).unwrap();
+                for (i, x) in rows.iter().enumerate() {
+                    let max = x.iter().fold(f64::MIN, |a, x| a.max(f64::from(*x)));
+                    let sum: f64 = x.iter().map(|x| (f64::from(*x) - max).exp()).sum();
+                    for j in 0..cols {
+                        let logp = f64::from(x[j]) - max - sum.ln();
+                        let at = i * cols + j;
+                        // x - max is rounded once, and exp turns that into a relative error; the rest are a few roundings.
+                        let relative = ((f64::from(x[j]) - max).abs() + 16.0) * f64::from(f32::EPSILON) / 2.0;
+                        let error = (f64::from(soft[at]) - logp.exp()).abs();
+                        assert!(error <= relative * logp.exp() + 1e-38, "{isa} softmax {cols}");
+                        assert!((f64::from(log[at]) - logp).abs() <= 4e-7 * (1.0 + logp.abs()), "{isa} log {cols}");
+                        let hot = if j == usize::from(labels[i]) { 1.0 } else { 0.0 };
+                        assert!((f64::from(ce[at]) - 0.25 * (logp.exp() - hot)).abs() <= 1e-7, "{isa} ce {cols}");
+                        if hot == 1.0 {
+                            assert!((f64::from(losses[i]) + logp).abs() <= 4e-7 * (1.0 + logp.abs()), "{isa} loss {cols}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nan_and_infinity_are_not_hidden() {
+        for isa in Isa::available() {
+            for at in 0..10 {
+                let mut x = row(10, 3);
+                x[at] = f32::NAN;
+                softmax(isa, &mut x, 10).unwrap();
+                assert!(x.iter().all(|x| x.is_nan()), "{isa} {at}");
+                let mut x = row(10, 3);
+                x[at] = f32::NEG_INFINITY;
+                softmax(isa, &mut x, 10).unwrap();
+                assert!(x[at] == 0.0 && x.iter().all(|x| x.is_finite()), "{isa} {at} {x:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_that_has_no_column_is_refused() {
+        let mut losses = [0.0; 1];
+        let error = cross_entropy(Isa::SCALAR, &mut [0.0; 10], &[10], 1.0, &mut losses);
+        assert_eq!(error, Err(ShapeError::Length { what: "a row of logits", expected: 11, got: 10 }));
+        assert!(softmax(Isa::SCALAR, &mut [0.0; 7], 3).is_err());
+        assert!(softmax(Isa::SCALAR, &mut [0.0; 7], 0).is_err());
+    }
 }

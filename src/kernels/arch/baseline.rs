@@ -1,6 +1,6 @@
 //! What the compilation target guarantees, through `wide`: SSE2 on x86-64, NEON on aarch64, simd128 on wasm.
 
-use crate::kernels::simd::{MAX_LANES, Simd};
+use crate::kernels::simd::{Kernel, Simd};
 use wide::{f32x4, i32x4};
 
 /// Four floats in whatever registers the target always has.
@@ -11,6 +11,12 @@ impl Simd for Baseline {
     type F32 = f32x4;
     const LANES: usize = 4;
 
+    #[inline(never)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.eval(self)
+    }
+    #[inline(always)]
+    fn prefetch(self, _src: &[f32]) {}
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {
         f32x4::splat(x)
@@ -68,7 +74,7 @@ impl Simd for Baseline {
     }
     #[inline(always)]
     fn select_lt(self, a: f32x4, b: f32x4, yes: f32x4, no: f32x4) -> f32x4 {
-        a.simd_lt(b).blend(yes, no)
+        a.simd_lt(b).select(yes, no)
     }
     #[inline(always)]
     fn exp2i(self, n: f32x4) -> f32x4 {
@@ -76,8 +82,23 @@ impl Simd for Baseline {
         bytemuck::cast(bits)
     }
     #[inline(always)]
-    fn to_lanes(self, v: f32x4) -> [f32; MAX_LANES] {
+    fn sum(self, v: f32x4) -> f32 {
         let [a, b, c, d] = v.to_array();
-        [a, b, c, d, 0.0, 0.0, 0.0, 0.0]
+        (a + c) + (b + d)
+    }
+    #[inline(always)]
+    fn max_lane(self, v: f32x4) -> f32 {
+        let [a, b, c, d] = v.to_array();
+        a.max(c).max(b.max(d))
+    }
+    #[inline(always)]
+    fn transpose(self, rows: usize, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
+        assert!(rows <= 4);
+        for p in 0..4 {
+            let out = &mut dst[p * dst_stride..][..4];
+            for i in 0..rows {
+                out[i] = src[i * src_stride + p];
+            }
+        }
     }
 }

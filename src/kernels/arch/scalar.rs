@@ -1,6 +1,6 @@
 //! One element at a time: what every machine can do, and what the other sets are compared with.
 
-use crate::kernels::simd::{MAX_LANES, Simd};
+use crate::kernels::simd::{Kernel, Simd};
 
 /// Plain scalar arithmetic.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,12 @@ impl Simd for Scalar {
     type F32 = f32;
     const LANES: usize = 1;
 
+    #[inline(never)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.eval(self)
+    }
+    #[inline(always)]
+    fn prefetch(self, _src: &[f32]) {}
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
         x
@@ -66,9 +72,16 @@ impl Simd for Scalar {
         f32::from_bits(((n as i32 + 127) as u32) << 23)
     }
     #[inline(always)]
-    fn to_lanes(self, v: f32) -> [f32; MAX_LANES] {
-        let mut lanes = [0.0; MAX_LANES];
-        lanes[0] = v;
-        lanes
+    fn sum(self, v: f32) -> f32 {
+        v
+    }
+    #[inline(always)]
+    fn max_lane(self, v: f32) -> f32 {
+        v
+    }
+    #[inline(always)]
+    fn transpose(self, rows: usize, src: &[f32], _src_stride: usize, dst: &mut [f32], _dst_stride: usize) {
+        assert!(rows == 1);
+        dst[0] = src[0];
     }
 }

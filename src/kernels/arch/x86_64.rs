@@ -1,6 +1,6 @@
 //! AVX2 with FMA: eight floats in a register, two fused multiply-adds a cycle.
 
-use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
+use crate::kernels::simd::{Kernel, Simd};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2 and FMA: the field is private, so `detect` is the only source.
@@ -17,10 +17,11 @@ impl Avx2 {
         found.then_some(Self(()))
     }
 
-    /// Compiles `kernel` with AVX2 and FMA and runs it: once per operation, never per tile.
+    /// Compiles `kernel` with AVX2 and FMA and runs it, in a function of its own.
     #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx2,fma")] // exactly what `detect` looks for
+        #[inline(never)]
         fn enabled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
             kernel.eval(simd)
         }
@@ -36,6 +37,15 @@ impl Simd for Avx2 {
     type F32 = __m256;
     const LANES: usize = 8;
 
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) -> K::Output {
+        self.run(kernel)
+    }
+    #[inline(always)]
+    fn prefetch(self, src: &[f32]) {
+        // SAFETY: a prefetch reads nothing and faults nowhere; `self` proves AVX2, hence SSE.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().cast()) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         // SAFETY: `self` proves AVX2; no memory is touched.
@@ -139,9 +149,63 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn to_lanes(self, v: __m256) -> [f32; MAX_LANES] {
-        let mut lanes = [0.0; MAX_LANES];
-        self.store(v, &mut lanes);
-        lanes
+    fn sum(self, v: __m256) -> f32 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+    #[inline(always)]
+    fn max_lane(self, v: __m256) -> f32 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+    #[inline(always)]
+    fn transpose(self, rows: usize, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
+        let zero = self.splat(0.0);
+        let mut r = [zero; 8];
+        assert!(rows <= 8);
+        for i in 0..rows {
+            r[i] = self.load(&src[i * src_stride..]);
+        }
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        let columns = unsafe {
+            // Pairs of rows interleave to pairs of columns, pairs of pairs to quarters, and the halves change places.
+            let lo01 = _mm256_unpacklo_ps(r[0], r[1]);
+            let hi01 = _mm256_unpackhi_ps(r[0], r[1]);
+            let lo23 = _mm256_unpacklo_ps(r[2], r[3]);
+            let hi23 = _mm256_unpackhi_ps(r[2], r[3]);
+            let lo45 = _mm256_unpacklo_ps(r[4], r[5]);
+            let hi45 = _mm256_unpackhi_ps(r[4], r[5]);
+            let lo67 = _mm256_unpacklo_ps(r[6], r[7]);
+            let hi67 = _mm256_unpackhi_ps(r[6], r[7]);
+            let a04 = _mm256_shuffle_ps::<0x44>(lo01, lo23);
+            let a15 = _mm256_shuffle_ps::<0xee>(lo01, lo23);
+            let a26 = _mm256_shuffle_ps::<0x44>(hi01, hi23);
+            let a37 = _mm256_shuffle_ps::<0xee>(hi01, hi23);
+            let b04 = _mm256_shuffle_ps::<0x44>(lo45, lo67);
+            let b15 = _mm256_shuffle_ps::<0xee>(lo45, lo67);
+            let b26 = _mm256_shuffle_ps::<0x44>(hi45, hi67);
+            let b37 = _mm256_shuffle_ps::<0xee>(hi45, hi67);
+            [
+                _mm256_permute2f128_ps::<0x20>(a04, b04),
+                _mm256_permute2f128_ps::<0x20>(a15, b15),
+                _mm256_permute2f128_ps::<0x20>(a26, b26),
+                _mm256_permute2f128_ps::<0x20>(a37, b37),
+                _mm256_permute2f128_ps::<0x31>(a04, b04),
+                _mm256_permute2f128_ps::<0x31>(a15, b15),
+                _mm256_permute2f128_ps::<0x31>(a26, b26),
+                _mm256_permute2f128_ps::<0x31>(a37, b37),
+            ]
+        };
+        for p in 0..8 {
+            self.store(columns[p], &mut dst[p * dst_stride..]);
+        }
     }
 }

@@ -1,0 +1,197 @@
+//! Blocks of a packed product: how `k` is cut, and one strip of B times all packed panels of A.
+
+use super::pack::Panels;
+use super::tile::{self, Finish, NV, Rows};
+use crate::kernels::Epilogue;
+use crate::kernels::arch::split::Tile;
+use crate::kernels::simd::{Kernel, Simd};
+
+/// Longest block of `k`: a strip of 320 x 16 floats (20 KiB) and a panel of 320 x 6 (7.5 KiB) share a 32 KiB first cache.
+const KC: usize = 400;
+
+/// Steps of `k` in a block: blocks are as even as possible.
+pub(super) const fn k_step(k: usize) -> usize {
+    let blocks = k.div_ceil(KC);
+    if blocks == 0 { 0 } else { k.div_ceil(blocks) }
+}
+
+/// The blocks of `k`, as `from..to`; one empty block if `k` is 0, so that C is still written.
+#[inline(always)]
+pub(super) fn k_blocks(k: usize) -> KBlocks {
+    KBlocks { k, step: k_step(k), at: 0, done: false }
+}
+
+/// Iterator of [`k_blocks`].
+pub(super) struct KBlocks {
+    k: usize,
+    step: usize,
+    at: usize,
+    done: bool,
+}
+
+impl Iterator for KBlocks {
+    type Item = (usize, usize);
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        if self.done {
+            return None;
+        }
+        let range = (self.at, (self.at + self.step).min(self.k));
+        self.at = range.1;
+        self.done = self.at == self.k;
+        Some(range)
+    }
+}
+
+/// The panels of A in one block of `k`, as a strip of B meets them.
+#[derive(Clone, Copy)]
+pub(super) struct Blocks<'p> {
+    pub(super) a: Left<'p>,
+    pub(super) kc: usize,
+    pub(super) panels: Panels,
+    pub(super) accumulate: bool,
+}
+
+/// The panels of A: packed one after the other, or rows where they are, `stride` apart, from the first panel's on.
+#[derive(Clone, Copy)]
+pub(super) enum Left<'p> {
+    Packed(&'p [f32]),
+    InPlace { rows: &'p [f32], stride: usize },
+}
+
+/// A strip of B: packed already, or to be packed from its rows, `stride` apart, while the first panel meets it.
+pub(super) enum Strip<'p> {
+    Packed(&'p [f32]),
+    Fresh { packed: &'p mut [f32], rows: &'p [f32], stride: usize },
+}
+
+impl<'p> Blocks<'p> {
+    /// Computes `cols` columns of C from `col`, in the rows from `row` that the panels cover.
+    #[inline(always)]
+    pub(super) fn column<S: Simd>(
+        &self,
+        simd: S,
+        c: &mut Tile<'_>,
+        row: usize,
+        (col, cols): (usize, usize),
+        strip: Strip<'p>,
+        finish: Option<Epilogue<'_>>,
+    ) {
+        let (strip, first) = match strip {
+            Strip::Packed(strip) => (strip, 0),
+            Strip::Fresh { packed, rows, stride } => {
+                if self.panels.count > 0 {
+                    let c = c.reborrow();
+                    let (blocks, b) = (*self, &mut *packed);
+                    match self.panels.height(0) {
+                        6 => simd.outline(First::<6> { blocks, c, row, col, packed: b, rows, stride }),
+                        5 => simd.outline(First::<5> { blocks, c, row, col, packed: b, rows, stride }),
+                        4 => simd.outline(First::<4> { blocks, c, row, col, packed: b, rows, stride }),
+                        3 => simd.outline(First::<3> { blocks, c, row, col, packed: b, rows, stride }),
+                        2 => simd.outline(First::<2> { blocks, c, row, col, packed: b, rows, stride }),
+                        _ => simd.outline(First::<1> { blocks, c, row, col, packed: b, rows, stride }),
+                    }
+                }
+                (&*packed, 1)
+            }
+        };
+        let taller = self.panels.taller.max(first);
+        for (from, to) in [(first, taller), (taller, self.panels.count)] {
+            if from >= to {
+                continue;
+            }
+            let c = c.reborrow();
+            let blocks = *self;
+            match (self.panels.height(from), cols > S::LANES) {
+                (6, true) => simd.outline(Column::<6, NV> { blocks, strip, from, to, c, row, col, cols }),
+                (5, true) => simd.outline(Column::<5, NV> { blocks, strip, from, to, c, row, col, cols }),
+                (4, true) => simd.outline(Column::<4, NV> { blocks, strip, from, to, c, row, col, cols }),
+                (3, true) => simd.outline(Column::<3, NV> { blocks, strip, from, to, c, row, col, cols }),
+                (2, true) => simd.outline(Column::<2, NV> { blocks, strip, from, to, c, row, col, cols }),
+                (_, true) => simd.outline(Column::<1, NV> { blocks, strip, from, to, c, row, col, cols }),
+                (6, _) => simd.outline(Column::<6, 1> { blocks, strip, from, to, c, row, col, cols }),
+                (5, _) => simd.outline(Column::<5, 1> { blocks, strip, from, to, c, row, col, cols }),
+                (4, _) => simd.outline(Column::<4, 1> { blocks, strip, from, to, c, row, col, cols }),
+                (3, _) => simd.outline(Column::<3, 1> { blocks, strip, from, to, c, row, col, cols }),
+                (2, _) => simd.outline(Column::<2, 1> { blocks, strip, from, to, c, row, col, cols }),
+                _ => simd.outline(Column::<1, 1> { blocks, strip, from, to, c, row, col, cols }),
+            }
+        }
+        if let Some(epilogue) = finish
+            && Finish::is_needed(&epilogue)
+        {
+            let rows = (row, row + self.panels.start(self.panels.count));
+            simd.outline(Finish { c: c.reborrow(), rows, cols: (col, col + cols), epilogue });
+        }
+    }
+}
+
+/// Panels `from..to`, all `M` high, times one packed strip, of which `N` registers count.
+struct Column<'p, 'c, const M: usize, const N: usize> {
+    blocks: Blocks<'p>,
+    strip: &'p [f32],
+    from: usize,
+    to: usize,
+    c: Tile<'c>,
+    row: usize,
+    col: usize,
+    cols: usize,
+}
+
+impl<const M: usize, const N: usize> Kernel for Column<'_, '_, M, N> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let Blocks { a, kc, panels, accumulate } = self.blocks;
+        let first = panels.start(self.from);
+        let count = self.to - self.from;
+        match a {
+            Left::Packed(packed) => {
+                let packed = &packed[first * kc..][..count * M * kc];
+                for i in 0..count {
+                    let row = self.row + first + i * M;
+                    tile::prefetch::<S, M>(simd, &mut self.c, row, self.col);
+                    let acc = tile::packed::<S, M, N>(simd, &packed[i * M * kc..][..M * kc], self.strip);
+                    tile::store(simd, acc, &mut self.c, (row, self.col, self.cols), accumulate);
+                }
+            }
+            Left::InPlace { rows, stride } => {
+                for i in 0..count {
+                    let row = self.row + first + i * M;
+                    tile::prefetch::<S, M>(simd, &mut self.c, row, self.col);
+                    let a = &rows[(first + i * M) * stride..];
+                    let acc = tile::half_packed::<S, M, N>(simd, a, stride, self.strip, kc);
+                    tile::store(simd, acc, &mut self.c, (row, self.col, self.cols), accumulate);
+                }
+            }
+        }
+    }
+}
+
+/// The first panel, `M` high, times a full strip that is packed on the way: its loads are needed anyway.
+struct First<'p, 'c, 's, const M: usize> {
+    blocks: Blocks<'p>,
+    c: Tile<'c>,
+    row: usize,
+    col: usize,
+    packed: &'s mut [f32],
+    rows: &'s [f32],
+    stride: usize,
+}
+
+impl<const M: usize> Kernel for First<'_, '_, '_, M> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let Blocks { a, kc, accumulate, .. } = self.blocks;
+        let acc = match a {
+            Left::Packed(packed) => {
+                tile::packing::<S, M>(simd, Rows::Transposed { data: packed, stride: M }, self.rows, self.stride, self.packed, kc)
+            }
+            Left::InPlace { rows, stride } => {
+                tile::packing::<S, M>(simd, Rows::Contiguous { data: rows, stride }, self.rows, self.stride, self.packed, kc)
+            }
+        };
+        tile::store(simd, acc, &mut self.c, (self.row, self.col, NV * S::LANES), accumulate);
+    }
+}

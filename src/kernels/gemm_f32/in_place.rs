@@ -1,0 +1,197 @@
+//! Register tiles on unpacked operands, for products that packing would not repay, and rows that stream through a matrix.
+
+use super::pack::Panels;
+use super::tile::{self, Finish, Rows};
+use crate::kernels::arch::split::Tile;
+use crate::kernels::elementwise;
+use crate::kernels::simd::{Kernel, Simd};
+use crate::kernels::{Activation, Epilogue};
+use crate::view::Mat;
+
+/// A matrix of more bytes than this no longer fits beside others in a second cache, so one row times it reads whole rows in
+/// order instead of strips.
+const STREAM: usize = 128 << 10;
+
+/// Columns `col..col + cols` of C: `N` registers, the last one not full with `PARTIAL`.
+macro_rules! heights {
+    ($self:ident, $simd:ident, $n:literal, $partial:literal, $col:ident, $cols:ident, [$($m:literal)*]) => {{
+        let panels = Panels::of($self.c.rows());
+        for (from, to) in [(0, panels.taller), (panels.taller, panels.count)] {
+            if from == to {
+                continue;
+            }
+            let (rows, height) = (panels.start(from)..panels.start(to), panels.height(from));
+            match height {
+                $($m => $simd.outline(Column::<$m, $n, $partial> { product: &mut $self, rows, col: $col, cols: $cols }),)*
+                _ => {}
+            }
+        }
+    }};
+}
+
+/// Whether one row streams through a matrix of this shape.
+#[inline(always)]
+pub(super) const fn streams(m: usize, n: usize, k: usize) -> bool {
+    m == 1 && n >= 16 && k * n > STREAM / 4
+}
+
+/// `c = epilogue(a · b)`, nothing packed.
+pub(super) struct InPlace<'c, 'a, 'e> {
+    pub(super) c: Tile<'c>,
+    pub(super) a: Mat<'a>,
+    pub(super) b: Mat<'a>,
+    pub(super) epilogue: Epilogue<'e>,
+    /// By [`streams`] of the whole product: a part of it must sum in the same order.
+    pub(super) stream: bool,
+}
+
+impl Kernel for InPlace<'_, '_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let (m, n) = (self.c.rows(), self.c.cols());
+        if self.b.col_stride() != 1 {
+            self.element_by_element(simd);
+        } else if self.stream {
+            self.stream(simd);
+        } else {
+            // One row at a time leaves registers for four vectors of columns; taller tiles for two.
+            let step = if m <= 2 { 4 * S::LANES } else { 2 * S::LANES };
+            let mut col = 0;
+            while col < n {
+                let cols = step.min(n - col);
+                let vectors = cols.div_ceil(S::LANES);
+                let partial = cols % S::LANES != 0;
+                match (vectors, partial) {
+                    (4, false) => heights!(self, simd, 4, false, col, cols, [1 2]),
+                    (4, true) => heights!(self, simd, 4, true, col, cols, [1 2]),
+                    (3, false) => heights!(self, simd, 3, false, col, cols, [1 2]),
+                    (3, true) => heights!(self, simd, 3, true, col, cols, [1 2]),
+                    (2, false) => heights!(self, simd, 2, false, col, cols, [1 2 3 4 5 6]),
+                    (2, true) => heights!(self, simd, 2, true, col, cols, [1 2 3 4 5 6]),
+                    (_, false) => heights!(self, simd, 1, false, col, cols, [1 2 3 4 5 6]),
+                    (_, true) => heights!(self, simd, 1, true, col, cols, [1 2 3 4 5 6]),
+                }
+                col += cols;
+            }
+            if Finish::is_needed(&self.epilogue) {
+                simd.outline(Finish { c: self.c, rows: (0, m), cols: (0, n), epilogue: self.epilogue });
+            }
+        }
+    }
+}
+
+/// Rows `rows`, in tiles of `M`, by the columns of one strip.
+struct Column<'p, 'c, 'a, 'e, const M: usize, const N: usize, const PARTIAL: bool> {
+    product: &'p mut InPlace<'c, 'a, 'e>,
+    rows: core::ops::Range<usize>,
+    col: usize,
+    cols: usize,
+}
+
+impl<const M: usize, const N: usize, const PARTIAL: bool> Kernel for Column<'_, '_, '_, '_, M, N, PARTIAL> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { product, rows, col, cols } = self;
+        let InPlace { c, a, b, epilogue: Epilogue { accumulate, .. }, .. } = product;
+        let accumulate = *accumulate;
+        let k = a.cols();
+        let b_data = if k == 0 { &[] } else { &b.data()[col..] };
+        for row in rows.step_by(M) {
+            let data = &a.data()[if k == 0 { 0 } else { row * a.row_stride() }..];
+            let place = (row, col, cols);
+            if a.col_stride() == 1 {
+                let rows = Rows::Contiguous { data, stride: a.row_stride() };
+                let acc = tile::in_place::<S, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
+                tile::store(simd, acc, c, place, accumulate);
+            } else {
+                let rows = Rows::Transposed { data, stride: a.col_stride() };
+                let acc = tile::in_place::<S, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
+                tile::store(simd, acc, c, place, accumulate);
+            }
+        }
+    }
+}
+
+impl InPlace<'_, '_, '_> {
+    /// One row times a large matrix: four rows of B at a time pass over the sums in C.
+    #[inline(always)]
+    fn stream<S: Simd>(&mut self, simd: S) {
+        const ROWS: usize = 4;
+        let (n, k) = (self.c.cols(), self.a.cols());
+        let out = self.c.row_mut(0, 0, n);
+        if !self.epilogue.accumulate {
+            out.fill(0.0);
+        }
+        let mut p = 0;
+        while p < k {
+            let rows = ROWS.min(k - p);
+            let (mut scale, mut b): ([f32; ROWS], [&[f32]; ROWS]) = ([0.0; ROWS], [&[]; ROWS]);
+            for r in 0..rows {
+                scale[r] = self.a.data()[(p + r) * self.a.col_stride()];
+                b[r] = &self.b.data()[(p + r) * self.b.row_stride()..][..n];
+            }
+            match rows {
+                4 => axpy::<S, 4>(simd, [scale[0], scale[1], scale[2], scale[3]], [b[0], b[1], b[2], b[3]], out),
+                3 => axpy::<S, 3>(simd, [scale[0], scale[1], scale[2]], [b[0], b[1], b[2]], out),
+                2 => axpy::<S, 2>(simd, [scale[0], scale[1]], [b[0], b[1]], out),
+                _ => axpy::<S, 1>(simd, [scale[0]], [b[0]], out),
+            }
+            p += rows;
+        }
+        if let Some(bias) = self.epilogue.bias {
+            for (x, bias) in out.iter_mut().zip(bias) {
+                *x += bias;
+            }
+        }
+        elementwise::activate_simd(simd, self.epilogue.activation, out);
+    }
+
+    /// Both operands against the grain and too few products to pack for: the plain loop.
+    #[inline(always)]
+    fn element_by_element<S: Simd>(&mut self, simd: S) {
+        let (m, n, k) = (self.c.rows(), self.c.cols(), self.a.cols());
+        let Epilogue { accumulate, bias, activation } = self.epilogue;
+        for i in 0..m {
+            let out = self.c.row_mut(i, 0, n);
+            for (j, x) in out.iter_mut().enumerate() {
+                let mut sum = 0.0;
+                for p in 0..k {
+                    sum += self.a.data()[i * self.a.row_stride() + p * self.a.col_stride()]
+                        * self.b.data()[p * self.b.row_stride() + j * self.b.col_stride()];
+                }
+                *x = if accumulate { *x + sum } else { sum } + bias.map_or(0.0, |bias| bias[j]);
+            }
+            if activation != Activation::Identity {
+                elementwise::activate_simd(simd, activation, out);
+            }
+        }
+    }
+}
+
+/// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element.
+#[inline(always)]
+fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], out: &mut [f32]) {
+    let mut factors = [simd.splat(0.0); R];
+    for r in 0..R {
+        factors[r] = simd.splat(scale[r]);
+    }
+    let n = out.len();
+    let mut j = 0;
+    while j + S::LANES <= n {
+        let mut sum = simd.load(&out[j..]);
+        for r in 0..R {
+            sum = simd.mul_add(factors[r], simd.load(&rows[r][j..n]), sum);
+        }
+        simd.store(sum, &mut out[j..]);
+        j += S::LANES;
+    }
+    if j < n {
+        let mut sum = simd.load_partial(&out[j..]);
+        for r in 0..R {
+            sum = simd.mul_add(factors[r], simd.load_partial(&rows[r][j..n]), sum);
+        }
+        simd.store_partial(sum, &mut out[j..]);
+    }
+}

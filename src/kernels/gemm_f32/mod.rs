@@ -1,0 +1,209 @@
+//! Single-precision matrix multiply, `C = A·B` or `C += A·B`, on one thread.
+//!
+//! Three ways, chosen from the whole shape and the operands' orders, never from a tile or a thread count:
+//! - **packed**: loops of BLIS, outermost first `nc`, `kc`, `mc`, `nr`, `mr`, over packed panels; for whatever is large;
+//! - **in place**: the same register tiles on unpacked operands, for products that packing would not repay;
+//! - **dot**: both operands contiguous along `k` (a layer `x·Wᵀ` on few samples).
+//!
+//! Each element of C is one chain of multiply-adds in the order of `k` (in blocks, or in lanes for dot), so its bits do not
+//! depend on the tile in which it falls.
+
+mod blocks;
+mod dot;
+mod in_place;
+mod pack;
+#[cfg(feature = "train")]
+pub(in crate::kernels) mod threads;
+mod tile;
+
+use super::arch::split::Tile;
+use super::simd::{Kernel, MAX_LANES, Simd};
+use super::{Epilogue, Isa};
+use crate::error::ShapeError;
+use crate::view::{Mat, MatMut};
+use blocks::{Blocks, Left, Strip, k_blocks};
+use dot::Dot;
+use in_place::InPlace;
+use pack::Panels;
+use tile::NV;
+
+/// Rows of A packed at once: 192 x 320 floats are 240 KiB, half of a 512 KiB second cache.
+const MC: usize = 192;
+/// Columns of B packed at once: 1024 x 320 floats are 1.3 MB of the third cache.
+const NC: usize = 1024;
+/// Columns of C up to which rows of A are read where they are: packing them would not be repaid.
+const NARROW: usize = 256;
+
+/// Elements of scratch that [`matmul`] needs for an `m x k` by `k x n` product: packed blocks of both operands, at most 1.6 MB.
+#[must_use]
+pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
+    let kc = blocks::k_step(k);
+    let m = if m < MC { m } else { MC };
+    let n = if n < NC { n } else { NC };
+    (m + n.next_multiple_of(NV * MAX_LANES)) * kc
+}
+
+/// `c = activation(a·b + bias)` or `c = activation(c + a·b + bias)` on the fastest instruction set of this machine.
+///
+/// # Shapes
+/// `a [m, k]`, `b [k, n]`, `c [m, n]`, `bias [n]`; `scratch` is overwritten and needs [`matmul_scratch_len`] elements.
+/// # Accuracy
+/// `|error| ≤ γ·(Σ|a·b| + |c| + |bias|)`, `γ = j·u / (1 − j·u)`, `j = k + 2`, `u = 2⁻²⁴`, before the activation.
+/// # Errors
+/// [`ShapeError`] if the shapes do not fit together or a buffer is too short.
+pub fn matmul(
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    matmul_with(Isa::best(), c, a, b, epilogue, scratch)
+}
+
+/// [`matmul`] on a chosen instruction set.
+///
+/// # Errors
+/// As [`matmul`].
+#[inline]
+pub fn matmul_with(
+    isa: Isa,
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    let path = check(&c, a, b, epilogue)?;
+    let c = Tile::whole(c);
+    if path == Path::Packed {
+        let needed = matmul_scratch_len(a.rows(), b.cols(), a.cols());
+        if scratch.len() < needed {
+            return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
+        }
+        isa.run(Packed { c, a, b, epilogue, scratch });
+    } else {
+        unpacked(isa, path, c, a, b, epilogue);
+    }
+    Ok(())
+}
+
+/// How a product is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Path {
+    InPlace { stream: bool },
+    Dot { unrolled: bool },
+    Packed,
+}
+
+/// Checks that the shapes fit together and chooses the way.
+#[inline(always)]
+pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>) -> Result<Path, ShapeError> {
+    let (m, k, n) = (a.rows(), a.cols(), b.cols());
+    if b.rows() != k {
+        return Err(ShapeError::InnerDim { a_cols: k, b_rows: b.rows() });
+    }
+    if c.rows() != m || c.cols() != n {
+        return Err(ShapeError::OutputDim { expected: [m, n], got: [c.rows(), c.cols()] });
+    }
+    if let Some(bias) = epilogue.bias
+        && bias.len() != n
+    {
+        return Err(ShapeError::Length { what: "the bias", expected: n, got: bias.len() });
+    }
+    Ok(choose(m, n, k, a, b))
+}
+
+/// The way for a shape. Thresholds are those that `benches/gemm_f32.rs` and `examples/small_shapes.rs` measure.
+#[inline(always)]
+fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
+    let rows_contiguous = a.col_stride() == 1 || k == 1;
+    if b.row_stride() == 1 && rows_contiguous && (b.col_stride() != 1 || n == 1 || k == 1) {
+        // x·Wᵀ. Below sixteen steps of k the sums at the end cost more than the products.
+        return if m == 1 || n == 1 {
+            Path::Dot { unrolled: true }
+        } else if m <= 32 && k >= 16 || m * n <= 16 {
+            Path::Dot { unrolled: false }
+        } else {
+            Path::Packed
+        };
+    }
+    if b.col_stride() == 1 && (m <= 12 || m * k <= 64 * 256 && k <= 256) {
+        return Path::InPlace { stream: in_place::streams(m, n, k) };
+    }
+    if m * n * k <= 512 { Path::InPlace { stream: false } } else { Path::Packed }
+}
+
+/// Runs one of the ways that need no scratch.
+#[inline(always)]
+pub(super) fn unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>) {
+    match path {
+        Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
+        Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),
+        Path::Packed => unreachable!("the packed way needs scratch: its callers take it themselves"),
+    }
+}
+
+/// The packed way on one thread.
+struct Packed<'c, 'a, 'e, 's> {
+    c: Tile<'c>,
+    a: Mat<'a>,
+    b: Mat<'a>,
+    epilogue: Epilogue<'e>,
+    scratch: &'s mut [f32],
+}
+
+impl Kernel for Packed<'_, '_, '_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let (m, n, k) = (self.c.rows(), self.c.cols(), self.a.cols());
+        let nr = NV * S::LANES;
+        let (packed_b, packed_a) = self.scratch.split_at_mut(n.min(NC).next_multiple_of(nr) * blocks::k_step(k));
+        for jc in (0..n).step_by(NC) {
+            let nc = NC.min(n - jc);
+            for range in k_blocks(k) {
+                let kc = range.1 - range.0;
+                for ic in (0..m).step_by(MC) {
+                    let panels = Panels::of(MC.min(m - ic));
+                    let a = if self.a.col_stride() == 1 && n <= NARROW {
+                        let rows = &self.a.data()[ic * self.a.row_stride() + range.0..];
+                        Left::InPlace { rows, stride: self.a.row_stride() }
+                    } else {
+                        pack_panels(simd, self.a, ic, panels, range, packed_a);
+                        Left::Packed(packed_a)
+                    };
+                    let blocks = Blocks { a, kc, panels, accumulate: range.0 > 0 || self.epilogue.accumulate };
+                    for (s, jr) in (0..nc).step_by(nr).enumerate() {
+                        let cols = nr.min(nc - jr);
+                        let packed = &mut packed_b[s * nr * kc..][..nr * kc];
+                        let strip = if ic > 0 {
+                            Strip::Packed(packed)
+                        } else if self.b.col_stride() == 1 && cols == nr {
+                            let rows = &self.b.data()[range.0 * self.b.row_stride() + jc + jr..];
+                            Strip::Fresh { packed, rows, stride: self.b.row_stride() }
+                        } else {
+                            pack::strip_b(simd, self.b, jc + jr, cols, range, packed); // hot for its first use
+                            Strip::Packed(packed)
+                        };
+                        let finish = (range.1 == k).then_some(self.epilogue);
+                        blocks.column(simd, &mut self.c, ic, (jc + jr, cols), strip, finish);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packs all `panels` of the rows from `row`, one after the other.
+#[inline(always)]
+fn pack_panels<S: Simd>(simd: S, a: Mat<'_>, row: usize, panels: Panels, k: (usize, usize), dst: &mut [f32]) {
+    let kc = k.1 - k.0;
+    for i in 0..panels.count {
+        let (start, height) = (panels.start(i), panels.height(i));
+        pack::panel_a(simd, a, row + start, height, k, &mut dst[start * kc..]);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Every instruction set here, at sizes around a register, a tile and a block, against plain loops.
+
+extern crate std;
+use super::*;
+use crate::kernels::Activation;
+use crate::reference;
+use std::{println, vec, vec::Vec};
+
+/// Uniform in [-0.5, 0.5), the same on every machine.
+fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
+    (0..len)
+        .map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((seed >> 40) as f32) / 16_777_216.0 - 0.5
+        })
+        .collect()
+}
+
+/// An operand stored one way or the other, in rows that may be further apart than they are long.
+struct Operand {
+    data: Vec<f32>,
+    rows: usize,
+    cols: usize,
+    transposed: bool,
+    gap: usize,
+}
+
+impl Operand {
+    fn new(rows: usize, cols: usize, transposed: bool, gap: usize, seed: u64) -> Self {
+        let (r, c) = if transposed { (cols, rows) } else { (rows, cols) };
+        Self { data: uniform(r * (c + gap), seed), rows, cols, transposed, gap }
+    }
+
+    fn view(&self) -> Mat<'_> {
+        if self.transposed {
+            Mat::with_row_stride(&self.data, self.cols, self.rows, self.rows + self.gap).unwrap().t()
+        } else {
+            Mat::with_row_stride(&self.data, self.rows, self.cols, self.cols + self.gap).unwrap()
+        }
+    }
+}
+
+/// Guard elements before, after and between the rows of C must survive; NaN in C must not (unless it is added to).
+fn check_product(isa: Isa, [m, n, k]: [usize; 3], transposed: [bool; 2], gap: usize) {
+    const GUARD: f32 = 777.0;
+    let a = Operand::new(m, k, transposed[0], gap, 1);
+    let b = Operand::new(k, n, transposed[1], gap, 2);
+    let bias = uniform(n, 3);
+    let old = uniform(m * n, 4);
+    let (mut want, mut magnitude) = (vec![0.0f64; m * n], vec![0.0f64; m * n]);
+    reference::matmul_f64(a.view(), b.view(), &mut want, &mut magnitude).unwrap();
+    let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
+    for (accumulate, bias, activation) in [
+        (false, None, Activation::Identity),
+        (true, None, Activation::Identity),
+        (false, Some(&bias[..]), Activation::Relu),
+        (true, Some(&bias[..]), Activation::Tanh),
+    ] {
+        let stride = n + 3;
+        let mut c = vec![GUARD; m * stride + 16];
+        for i in 0..m {
+            for j in 0..n {
+                c[8 + i * stride + j] = if accumulate { old[i * n + j] } else { f32::NAN };
+            }
+        }
+        let epilogue = Epilogue { accumulate, bias, activation };
+        let out = MatMut::with_row_stride(&mut c[8..], m, n, stride).unwrap();
+        matmul_with(isa, out, a.view(), b.view(), epilogue, &mut scratch).unwrap();
+        for (at, got) in c.iter().enumerate() {
+            let inside = at >= 8 && (at - 8) / stride < m && (at - 8) % stride < n;
+            if !inside {
+                assert_eq!(*got, GUARD, "{isa} {m}x{n}x{k} {transposed:?} guard {at}");
+                continue;
+            }
+            let (i, j) = ((at - 8) / stride, (at - 8) % stride);
+            let old = if accumulate { f64::from(old[i * n + j]) } else { 0.0 };
+            let shift = bias.map_or(0.0, |bias| f64::from(bias[j]));
+            let sum = want[i * n + j] + old + shift;
+            let bound = reference::gamma(k + 2) * (magnitude[i * n + j] + old.abs() + shift.abs());
+            let (want, bound) = match activation {
+                Activation::Relu => (sum.max(0.0), bound),
+                Activation::Tanh => (sum.tanh(), bound + 4.0 * f64::from(f32::EPSILON)),
+                _ => (sum, bound),
+            };
+            let error = (f64::from(*got) - want).abs();
+            assert!(error <= bound, "{isa} {m}x{n}x{k} {transposed:?} {activation:?} at {i},{j}: {got} {want} {bound}");
+        }
+    }
+}
+
+const LAYOUTS: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+
+#[test]
+fn small_products_match_the_reference_on_every_isa() {
+    for isa in Isa::available() {
+        println!("isa {isa}");
+        for m in [0, 1, 2, 3, 5, 6, 7, 13] {
+            for n in [0, 1, 2, 4, 7, 8, 9, 16, 17, 33] {
+                for k in [0, 1, 3, 7, 8, 9, 16, 17] {
+                    for layout in LAYOUTS {
+                        check_product(isa, [m, n, k], layout, 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_around_the_blocks_match_the_reference_on_every_isa() {
+    for isa in Isa::available() {
+        for shape in [
+            [191, 33, 40],
+            [192, 16, 399],
+            [193, 17, 400],
+            [205, 15, 401],
+            [33, 100, 801],
+            [1, 70, 600],
+            [2, 65, 500],
+            [3, 1025, 30],
+            [20, 1030, 65],
+            [40, 257, 70],
+            [65, 300, 257],
+        ] {
+            for layout in LAYOUTS {
+                check_product(isa, shape, layout, 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_propagate_as_in_the_reference() {
+    for isa in Isa::available() {
+        for [m, n, k] in [[3, 5, 4], [1, 40, 9], [7, 9, 33], [40, 40, 40], [70, 300, 300]] {
+            for layout in LAYOUTS {
+                for special in [f32::NAN, f32::INFINITY] {
+                    let (mut a, b) = (Operand::new(m, k, layout[0], 0, 5), Operand::new(k, n, layout[1], 0, 6));
+                    let at = if layout[0] { (k - 1) * m } else { k - 1 };
+                    a.data[at] = special; // element [0][k - 1]: exactly the first row of C is affected
+                    let (mut got, mut want) = (vec![0.0; m * n], vec![0.0; m * n]);
+                    let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
+                    let c = MatMut::new(&mut got, m, n).unwrap();
+                    matmul_with(isa, c, a.view(), b.view(), Epilogue::default(), &mut scratch).unwrap();
+                    let c = MatMut::new(&mut want, m, n).unwrap();
+                    reference::matmul_f32(c, a.view(), b.view(), Epilogue::default()).unwrap();
+                    for (got, want) in got.iter().zip(&want) {
+                        let alike = got.is_nan() == want.is_nan() && got.is_infinite() == want.is_infinite();
+                        assert!(alike, "{isa} {m}x{n}x{k} {layout:?}: {got} {want}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn operands_that_do_not_fit_are_refused() {
+    let (a, b, mut c) = ([0.0; 6], [0.0; 6], [0.0; 4]);
+    let (a, b) = (Mat::new(&a, 2, 3).unwrap(), Mat::new(&b, 2, 3).unwrap());
+    let mut product = |a, b, rows| {
+        matmul(MatMut::new(&mut c, rows, 2).unwrap(), a, b, Epilogue::default(), &mut []).unwrap_err()
+    };
+    assert_eq!(product(a, b, 2), ShapeError::InnerDim { a_cols: 3, b_rows: 2 });
+    assert_eq!(product(a, b.t(), 1), ShapeError::OutputDim { expected: [2, 2], got: [1, 2] });
+    let bias = Epilogue { bias: Some(&[0.0]), ..Epilogue::default() };
+    let error = matmul(MatMut::new(&mut c, 2, 2).unwrap(), a, b.t(), bias, &mut []).unwrap_err();
+    assert_eq!(error, ShapeError::Length { what: "the bias", expected: 2, got: 1 });
+    let big = vec![0.0; 300 * 300];
+    let (big, mut out) = (Mat::new(&big, 300, 300).unwrap(), vec![0.0; 300 * 300]);
+    let error = matmul(MatMut::new(&mut out, 300, 300).unwrap(), big, big, Epilogue::default(), &mut []).unwrap_err();
+    assert!(matches!(error, ShapeError::TooShort { what: "the scratch of matmul", got: 0, .. }));
+}
+
+/// The bits of every shape and layout are the same for any number of threads.
+#[cfg(feature = "train")]
+#[test]
+fn threads_do_not_change_a_bit() {
+    use crate::kernels::parallel;
+    for isa in Isa::available() {
+        for [m, n, k] in [[1, 900, 700], [200, 512, 784], [16, 100, 784], [100, 784, 16], [2100, 33, 410], [7, 2100, 410]] {
+            for layout in LAYOUTS {
+                let (a, b) = (Operand::new(m, k, layout[0], 0, 7), Operand::new(k, n, layout[1], 0, 8));
+                let bias = uniform(n, 9);
+                let epilogue = Epilogue { accumulate: true, bias: Some(&bias), activation: Activation::Sigmoid };
+                let mut alone = uniform(m * n, 10);
+                let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
+                matmul_with(isa, MatMut::new(&mut alone, m, n).unwrap(), a.view(), b.view(), epilogue, &mut scratch).unwrap();
+                for threads in [1, 2, 3, 5] {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    let mut together = uniform(m * n, 10);
+                    let mut scratch = vec![f32::NAN; parallel::matmul_scratch_len(m, n, k)];
+                    pool.install(|| {
+                        let c = MatMut::new(&mut together, m, n).unwrap();
+                        parallel::matmul(isa, c, a.view(), b.view(), epilogue, &mut scratch).unwrap();
+                    });
+                    let equal = alone.iter().zip(&together).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(equal, "{isa} {m}x{n}x{k} {layout:?} on {threads} threads");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Register tiles: `MR` rows by `NV` registers of sums, from packed panels or straight from the operands.
+
+use crate::kernels::arch::split::Tile;
+use crate::kernels::simd::{Kernel, Simd};
+use crate::kernels::{Activation, Epilogue, elementwise};
+
+/// Rows of the tallest tile.
+pub(super) const MR: usize = 6;
+/// Registers in a row of a full tile: 6 x 2 sums + 2 loads + 1 broadcast fill 15 of AVX2's 16.
+pub(super) const NV: usize = 2;
+
+/// One register tile of sums.
+pub(super) type Sums<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];
+
+/// `acc[i][j] = Σₚ a[p][i] · b[p][j]`: `a` is `[kc][M]`, `b` is `[kc][NV · LANES]`, of which the first `N` registers count.
+#[inline(always)] // compiled inside whichever function enabled the instruction set
+pub(super) fn packed<S: Simd, const M: usize, const N: usize>(simd: S, a: &[f32], b: &[f32]) -> Sums<S, M, N> {
+    let mut acc = [[simd.splat(0.0); N]; M];
+    for (a, b) in a.chunks_exact(M).zip(b.chunks_exact(NV * S::LANES)) {
+        let mut row = [simd.splat(0.0); N];
+        for j in 0..N {
+            row[j] = simd.load(&b[j * S::LANES..]);
+        }
+        for i in 0..M {
+            let a = simd.splat(a[i]);
+            for j in 0..N {
+                acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
+            }
+        }
+    }
+    acc
+}
+
+/// The same sums with the rows of A where they are: row `i` starts at `i · stride`, its `kc` values are contiguous.
+#[inline(always)]
+pub(super) fn half_packed<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    a: &[f32],
+    stride: usize,
+    b: &[f32],
+    kc: usize,
+) -> Sums<S, M, N> {
+    let mut acc = [[simd.splat(0.0); N]; M];
+    let mut rows: [&[f32]; M] = [&[]; M];
+    for i in 0..M {
+        rows[i] = &a[i * stride..][..kc];
+    }
+    let b = &b[..kc * NV * S::LANES];
+    for p in 0..kc {
+        let b = &b[p * NV * S::LANES..];
+        let mut row = [simd.splat(0.0); N];
+        for j in 0..N {
+            row[j] = simd.load(&b[j * S::LANES..]);
+        }
+        for i in 0..M {
+            let a = simd.splat(rows[i][p]);
+            for j in 0..N {
+                acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
+            }
+        }
+    }
+    acc
+}
+
+/// The same sums from rows of B in place, which are packed on the way for the tiles to come.
+#[inline(always)]
+pub(super) fn packing<S: Simd, const M: usize>(
+    simd: S,
+    a: Rows<'_>,
+    b: &[f32],
+    b_stride: usize,
+    packed: &mut [f32],
+    kc: usize,
+) -> Sums<S, M, NV> {
+    /// Rows ahead: some hundred cycles, a line from the third cache.
+    const AHEAD: usize = 40;
+    let mut acc = [[simd.splat(0.0); NV]; M];
+    let packed = &mut packed[..kc * NV * S::LANES];
+    match a {
+        Rows::Contiguous { data, stride } => {
+            let mut rows: [&[f32]; M] = [&[]; M];
+            for i in 0..M {
+                rows[i] = &data[i * stride..][..kc];
+            }
+            for (p, out) in packed.chunks_exact_mut(NV * S::LANES).enumerate() {
+                simd.prefetch(b.get((p + AHEAD) * b_stride..).unwrap_or_default());
+                let row = load_row::<S, NV, false>(simd, &b[p * b_stride..], 0);
+                for j in 0..NV {
+                    simd.store(row[j], &mut out[j * S::LANES..]);
+                }
+                for i in 0..M {
+                    let a = simd.splat(rows[i][p]);
+                    for j in 0..NV {
+                        acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
+                    }
+                }
+            }
+        }
+        Rows::Transposed { data, stride } => {
+            for (p, out) in packed.chunks_exact_mut(NV * S::LANES).enumerate() {
+                simd.prefetch(b.get((p + AHEAD) * b_stride..).unwrap_or_default());
+                let row = load_row::<S, NV, false>(simd, &b[p * b_stride..], 0);
+                for j in 0..NV {
+                    simd.store(row[j], &mut out[j * S::LANES..]);
+                }
+                let a = &data[p * stride..][..M];
+                for i in 0..M {
+                    let a = simd.splat(a[i]);
+                    for j in 0..NV {
+                        acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
+                    }
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// Where a tile that is not packed finds its `M` values of A for each `p`.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    /// Each row is contiguous; the next starts `stride` later.
+    Contiguous { data: &'a [f32], stride: usize },
+    /// Each column is contiguous; the next starts `stride` later.
+    Transposed { data: &'a [f32], stride: usize },
+}
+
+/// The same sums from operands in place: `b` starts at the tile's first column, its rows are `b_stride` apart, `cols` columns count.
+/// With `PARTIAL` the last register is not full.
+#[inline(always)]
+pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: bool>(
+    simd: S,
+    a: Rows<'_>,
+    b: &[f32],
+    b_stride: usize,
+    cols: usize,
+    k: usize,
+) -> Sums<S, M, N> {
+    let mut acc = [[simd.splat(0.0); N]; M];
+    match a {
+        Rows::Contiguous { data, stride } => {
+            let mut rows: [&[f32]; M] = [&[]; M];
+            for i in 0..M {
+                rows[i] = &data[i * stride..][..k];
+            }
+            for p in 0..k {
+                let row = load_row::<S, N, PARTIAL>(simd, &b[p * b_stride..], cols);
+                for i in 0..M {
+                    let a = simd.splat(rows[i][p]);
+                    for j in 0..N {
+                        acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
+                    }
+                }
+            }
+        }
+        Rows::Transposed { data, stride } => {
+            for p in 0..k {
+                let row = load_row::<S, N, PARTIAL>(simd, &b[p * b_stride..], cols);
+                let a = &data[p * stride..][..M];
+                for i in 0..M {
+                    let a = simd.splat(a[i]);
+                    for j in 0..N {
+                        acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
+                    }
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// `N` registers of one row of B, the last one partly with `PARTIAL`.
+#[inline(always)]
+fn load_row<S: Simd, const N: usize, const PARTIAL: bool>(simd: S, b: &[f32], cols: usize) -> [S::F32; N] {
+    let mut row = [simd.splat(0.0); N];
+    let full = if PARTIAL { N - 1 } else { N };
+    let b = if PARTIAL { &b[..cols] } else { &b[..N * S::LANES] };
+    for j in 0..full {
+        row[j] = simd.load(&b[j * S::LANES..]);
+    }
+    if PARTIAL {
+        row[N - 1] = simd.load_partial(&b[(N - 1) * S::LANES..]);
+    }
+    row
+}
+
+/// Asks for the rows of C that a tile will write, so that they arrive while it sums.
+#[inline(always)]
+pub(super) fn prefetch<S: Simd, const M: usize>(simd: S, c: &mut Tile<'_>, row: usize, col: usize) {
+    for i in 0..M {
+        let cols = c.cols();
+        simd.prefetch(c.row_mut(row + i, col, cols));
+    }
+}
+
+/// Writes one tile of sums to `cols` columns from `col`, or adds it to what is there.
+#[inline(always)]
+pub(super) fn store<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    acc: Sums<S, M, N>,
+    c: &mut Tile<'_>,
+    (row, col, cols): (usize, usize, usize),
+    accumulate: bool,
+) {
+    if cols == N * S::LANES {
+        if accumulate {
+            for i in 0..M {
+                let out = &mut c.row_mut(row + i, col, col + cols)[..N * S::LANES];
+                for j in 0..N {
+                    let out = &mut out[j * S::LANES..(j + 1) * S::LANES];
+                    simd.store(simd.add(simd.load(out), acc[i][j]), out);
+                }
+            }
+        } else {
+            for i in 0..M {
+                let out = &mut c.row_mut(row + i, col, col + cols)[..N * S::LANES];
+                for j in 0..N {
+                    simd.store(acc[i][j], &mut out[j * S::LANES..(j + 1) * S::LANES]);
+                }
+            }
+        }
+    } else {
+        for i in 0..M {
+            let out = c.row_mut(row + i, col, col + cols);
+            for j in 0..N - 1 {
+                let out = &mut out[j * S::LANES..(j + 1) * S::LANES];
+                let old = if accumulate { simd.load(out) } else { simd.splat(0.0) };
+                simd.store(simd.add(old, acc[i][j]), out);
+            }
+            let out = &mut out[(N - 1) * S::LANES..];
+            let old = if accumulate { simd.load_partial(out) } else { simd.splat(0.0) };
+            simd.store_partial(simd.add(old, acc[i][N - 1]), out);
+        }
+    }
+}
+
+/// Bias and activation over a part of C that was just written and is still in the first cache.
+pub(super) struct Finish<'c, 'e> {
+    pub(super) c: Tile<'c>,
+    pub(super) rows: (usize, usize),
+    pub(super) cols: (usize, usize),
+    pub(super) epilogue: Epilogue<'e>,
+}
+
+impl Finish<'_, '_> {
+    /// Whether there is anything to do.
+    #[inline(always)]
+    pub(super) fn is_needed(epilogue: &Epilogue<'_>) -> bool {
+        epilogue.bias.is_some() || epilogue.activation != Activation::Identity
+    }
+}
+
+impl Kernel for Finish<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(mut self, simd: S) {
+        let (from, to) = self.cols;
+        let Epilogue { bias, activation, .. } = self.epilogue;
+        let relu = activation == Activation::Relu;
+        let zero = simd.splat(0.0);
+        for row in self.rows.0..self.rows.1 {
+            let out = self.c.row_mut(row, from, to);
+            match bias {
+                Some(bias) => {
+                    let mut outs = out.chunks_exact_mut(S::LANES);
+                    let mut biases = bias[from..to].chunks_exact(S::LANES);
+                    for (out, bias) in (&mut outs).zip(&mut biases) {
+                        let v = simd.add(simd.load(out), simd.load(bias));
+                        simd.store(if relu { simd.select_lt(v, zero, zero, v) } else { v }, out);
+                    }
+                    let (out, bias) = (outs.into_remainder(), biases.remainder());
+                    if !out.is_empty() {
+                        let v = simd.add(simd.load_partial(out), simd.load_partial(bias));
+                        simd.store_partial(if relu { simd.select_lt(v, zero, zero, v) } else { v }, out);
+                    }
+                }
+                None if relu => elementwise::activate_simd(simd, Activation::Relu, out),
+                None => {}
+            }
+        }
+        if matches!(activation, Activation::Tanh | Activation::Sigmoid) {
+            for row in self.rows.0..self.rows.1 {
+                let out = self.c.row_mut(row, from, to);
+                simd.outline(ActivateRow(activation, out));
+            }
+        }
+    }
+}
+
+/// A curved activation over a short row.
+struct ActivateRow<'a>(Activation, &'a mut [f32]);
+
+impl Kernel for ActivateRow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        elementwise::activate_simd(simd, self.0, self.1);
+    }
+}
