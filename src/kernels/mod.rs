@@ -10,6 +10,7 @@ pub mod gemm_f32;
 mod isa;
 #[cfg(feature = "train")]
 pub mod parallel;
+pub mod peak;
 mod simd;
 pub mod softmax;
 #[cfg(feature = "train")]

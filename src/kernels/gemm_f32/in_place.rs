@@ -5,7 +5,7 @@ use super::tile::{self, Finish, Rows};
 use crate::kernels::arch::split::Tile;
 use crate::kernels::elementwise;
 use crate::kernels::simd::{Kernel, Simd};
-use crate::kernels::{Activation, Epilogue};
+use crate::kernels::Epilogue;
 use crate::view::Mat;
 
 /// A matrix of more bytes than this no longer fits beside others in a second cache, so one row times it reads whole rows in
@@ -50,9 +50,7 @@ impl Kernel for InPlace<'_, '_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let (m, n) = (self.c.rows(), self.c.cols());
-        if self.b.col_stride() != 1 {
-            self.element_by_element(simd);
-        } else if self.stream {
+        if self.stream {
             self.stream(simd);
         } else {
             // One row at a time leaves registers for four vectors of columns; taller tiles for two.
@@ -147,25 +145,23 @@ impl InPlace<'_, '_, '_> {
         }
         elementwise::activate_simd(simd, self.epilogue.activation, out);
     }
+}
 
-    /// Both operands against the grain and too few products to pack for: the plain loop.
-    #[inline(always)]
-    fn element_by_element<S: Simd>(&mut self, simd: S) {
-        let (m, n, k) = (self.c.rows(), self.c.cols(), self.a.cols());
-        let Epilogue { accumulate, bias, activation } = self.epilogue;
-        for i in 0..m {
-            let out = self.c.row_mut(i, 0, n);
-            for (j, x) in out.iter_mut().enumerate() {
-                let mut sum = 0.0;
-                for p in 0..k {
-                    sum += self.a.data()[i * self.a.row_stride() + p * self.a.col_stride()]
-                        * self.b.data()[p * self.b.row_stride() + j * self.b.col_stride()];
-                }
-                *x = if accumulate { *x + sum } else { sum } + bias.map_or(0.0, |bias| bias[j]);
+/// The plain loop, for products too small for anything else to pay: a function call would cost more than they do.
+#[inline(always)]
+pub(super) fn plain(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+    let (n, k) = (c.cols(), a.cols());
+    for i in 0..c.rows() {
+        let out = c.row_mut(i, 0, n);
+        for (j, x) in out.iter_mut().enumerate() {
+            let mut sum = 0.0;
+            let (mut at_a, mut at_b) = (i * a.row_stride(), j * b.col_stride());
+            for _ in 0..k {
+                sum += a.data()[at_a] * b.data()[at_b];
+                at_a += a.col_stride();
+                at_b += b.row_stride();
             }
-            if activation != Activation::Identity {
-                elementwise::activate_simd(simd, activation, out);
-            }
+            *x = if accumulate { *x + sum } else { sum };
         }
     }
 }

@@ -25,12 +25,16 @@ use blocks::{Blocks, Left, Strip, k_blocks};
 use dot::Dot;
 use in_place::InPlace;
 use pack::Panels;
-use tile::NV;
+use tile::{Finish, NV};
 
 /// Rows of A packed at once: 192 x 320 floats are 240 KiB, half of a 512 KiB second cache.
 const MC: usize = 192;
 /// Columns of B packed at once: 1024 x 320 floats are 1.3 MB of the third cache.
 const NC: usize = 1024;
+/// Multiply-adds up to which a plain loop is done before another way has begun.
+const TINY: usize = 64;
+/// Multiply-adds up to which packing is not repaid, for operands that fit no other way.
+const UNPAID: usize = 1024;
 /// Columns of C up to which rows of A are read where they are: packing them would not be repaid.
 const NARROW: usize = 256;
 
@@ -75,8 +79,14 @@ pub fn matmul_with(
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
     let path = check(&c, a, b, epilogue)?;
-    let c = Tile::whole(c);
-    if path == Path::Packed {
+    let mut c = Tile::whole(c);
+    if path == Path::Plain {
+        in_place::plain(&mut c, a, b, epilogue.accumulate);
+        if Finish::is_needed(&epilogue) {
+            let (rows, cols) = ((0, c.rows()), (0, c.cols()));
+            isa.run(Finish { c, rows, cols, epilogue });
+        }
+    } else if path == Path::Packed {
         let needed = matmul_scratch_len(a.rows(), b.cols(), a.cols());
         if scratch.len() < needed {
             return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
@@ -91,6 +101,7 @@ pub fn matmul_with(
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Path {
+    Plain,
     InPlace { stream: bool },
     Dot { unrolled: bool },
     Packed,
@@ -114,24 +125,29 @@ pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'
     Ok(choose(m, n, k, a, b))
 }
 
-/// The way for a shape. Thresholds are those that `benches/gemm_f32.rs` and `examples/small_shapes.rs` measure.
+/// The way for a shape. Thresholds are those that `benches/gemm_f32.rs` and `benches/small_shapes.rs` measure.
 #[inline(always)]
 fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
-    let rows_contiguous = a.col_stride() == 1 || k == 1;
-    if b.row_stride() == 1 && rows_contiguous && (b.col_stride() != 1 || n == 1 || k == 1) {
-        // x·Wᵀ. Below sixteen steps of k the sums at the end cost more than the products.
-        return if m == 1 || n == 1 {
-            Path::Dot { unrolled: true }
-        } else if m <= 32 && k >= 16 || m * n <= 16 {
-            Path::Dot { unrolled: false }
-        } else {
-            Path::Packed
-        };
+    if m * n * k <= TINY {
+        return Path::Plain;
     }
-    if b.col_stride() == 1 && (m <= 12 || m * k <= 64 * 256 && k <= 256) {
+    // A single row or column is contiguous whichever way it is stored.
+    let b_rows = b.col_stride() == 1 || n == 1;
+    let b_columns = b.row_stride() == 1 || k == 1;
+    let a_rows = a.col_stride() == 1 || k == 1;
+    if b_columns && a_rows && !(b.col_stride() == 1 && n > 1) {
+        // x·Wᵀ. Below sixteen steps of k the sums at the end cost more than the products.
+        if (m == 1 || n == 1) && k >= 8 {
+            return Path::Dot { unrolled: true };
+        }
+        if m <= 32 && k >= 16 || m * n <= 16 {
+            return Path::Dot { unrolled: false };
+        }
+    }
+    if b_rows && (m <= 12 || m * k <= 64 * 256 && k <= 256) {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
-    if m * n * k <= 512 { Path::InPlace { stream: false } } else { Path::Packed }
+    if m * n * k <= UNPAID { Path::Plain } else { Path::Packed }
 }
 
 /// Runs one of the ways that need no scratch.
@@ -140,7 +156,7 @@ pub(super) fn unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>
     match path {
         Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
         Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),
-        Path::Packed => unreachable!("the packed way needs scratch: its callers take it themselves"),
+        Path::Plain | Path::Packed => unreachable!("these two are handled where the way is chosen"),
     }
 }
 

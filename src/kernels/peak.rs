@@ -1,0 +1,82 @@
+//! What the machine can do at most: the two limits that other figures are given as a share of.
+
+use super::Isa;
+use super::simd::{Kernel, Simd};
+
+/// Independent sums of [`multiply_adds`]: enough to hide the latency of two multiply-adds a cycle.
+const CHAINS: usize = 12;
+
+/// Floating-point operations of `multiply_adds(isa, rounds)`.
+#[must_use]
+pub const fn multiply_adds_flops(isa: Isa, rounds: usize) -> usize {
+    2 * CHAINS * isa.lanes() * rounds
+}
+
+/// `rounds` rounds of multiply-adds in registers alone: the peak. The result is of no interest but keeps the work from being dropped.
+#[must_use]
+pub fn multiply_adds(isa: Isa, rounds: usize) -> f32 {
+    struct Loop(usize);
+    impl Kernel for Loop {
+        type Output = f32;
+        #[inline(always)]
+        fn eval<S: Simd>(self, simd: S) -> f32 {
+            let (factor, step) = (simd.splat(0.999), simd.splat(1e-9));
+            let mut acc = [simd.splat(1.0); CHAINS];
+            for _ in 0..self.0 {
+                for a in &mut acc {
+                    *a = simd.mul_add(*a, factor, step);
+                }
+            }
+            let mut sum = simd.splat(0.0);
+            for a in acc {
+                sum = simd.add(sum, a);
+            }
+            simd.sum(sum)
+        }
+    }
+    isa.run(Loop(rounds))
+}
+
+/// Reads all of `data` once, in order, and returns its sum: the speed of reading.
+#[must_use]
+pub fn read(isa: Isa, data: &[f32]) -> f32 {
+    struct Read<'a>(&'a [f32]);
+    impl Kernel for Read<'_> {
+        type Output = f32;
+        #[inline(always)]
+        fn eval<S: Simd>(self, simd: S) -> f32 {
+            const UNROLL: usize = 8;
+            let mut acc = [simd.splat(0.0); UNROLL];
+            let mut chunks = self.0.chunks_exact(UNROLL * S::LANES);
+            for chunk in &mut chunks {
+                for u in 0..UNROLL {
+                    acc[u] = simd.add(acc[u], simd.load(&chunk[u * S::LANES..(u + 1) * S::LANES]));
+                }
+            }
+            let mut sum = simd.splat(0.0);
+            for a in acc {
+                sum = simd.add(sum, a);
+            }
+            simd.sum(sum) + chunks.remainder().iter().sum::<f32>()
+        }
+    }
+    isa.run(Read(data))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_limits_do_the_work_they_claim() {
+        for isa in Isa::available() {
+            let rounds = 1000;
+            let want = 12.0 * isa.lanes() as f32 * 0.999f32.powi(1000);
+            assert!((multiply_adds(isa, rounds) - want).abs() < 1e-3 * want, "{isa}");
+            let data: Vec<f32> = (0..1003).map(|i| (i % 7) as f32).collect();
+            assert_eq!(read(isa, &data), data.iter().sum::<f32>(), "{isa}");
+        }
+    }
+}
