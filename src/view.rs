@@ -84,18 +84,24 @@ impl<'a> Mat<'a> {
         self.cols
     }
 
-    /// Rows `from..to`. The range lies inside the matrix.
+    /// Rows `from..to`.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the matrix.
     #[inline(always)]
-    #[cfg(feature = "train")]
-    pub(crate) fn rows_range(self, from: usize, to: usize) -> Self {
+    #[must_use]
+    pub fn rows_range(self, from: usize, to: usize) -> Self {
         assert!(from <= to && to <= self.rows);
         Self { data: self.data.get(from * self.row_stride..).unwrap_or_default(), rows: to - from, ..self }
     }
 
-    /// Columns `from..to`. The range lies inside the matrix.
+    /// Columns `from..to`.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the matrix.
     #[inline(always)]
-    #[cfg(feature = "train")]
-    pub(crate) fn cols_range(self, from: usize, to: usize) -> Self {
+    #[must_use]
+    pub fn cols_range(self, from: usize, to: usize) -> Self {
         self.t().rows_range(from, to).t()
     }
 

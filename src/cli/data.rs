@@ -1,0 +1,154 @@
+//! `inkstone data verify|show`: is this the data set it claims to be, and what does it look like.
+
+use super::draw::{Exhibit, gallery, table};
+use super::screen::grouped;
+use super::{End, Screen, Usage};
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use inkstone::data::dataset::FILES;
+use inkstone::data::{Dataset, Source, verify};
+use serde_json::json;
+
+/// Check a data set against its checksums, or look at it.
+#[derive(Args)]
+pub(crate) struct Data {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Verify(Verify),
+    Show(Show),
+}
+
+/// Read the four files of a folder and compare their SHA-256 with MNIST's; exit code 1 if one differs.
+#[derive(Args)]
+struct Verify {
+    #[command(flatten)]
+    data: DataFlag,
+}
+
+/// Draw digits in the terminal.
+#[derive(Args)]
+struct Show {
+    #[command(flatten)]
+    data: DataFlag,
+    /// Of the test set instead of the training set
+    #[arg(long)]
+    test: bool,
+    /// The first sample to draw, counted from 0
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    from: usize,
+    /// How many samples to draw
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    count: usize,
+    /// Only samples of this class
+    #[arg(long, value_name = "CLASS")]
+    label: Option<u8>,
+}
+
+/// Where the data is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DataFlag {
+    /// mnist (in $INKSTONE_DATA or ./data/mnist), or a folder with four IDX files
+    #[arg(long, value_name = "mnist|DIR", default_value = "mnist")]
+    pub(crate) data: Source,
+}
+
+impl Data {
+    pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        match &self.command {
+            Command::Verify(command) => command.run(screen),
+            Command::Show(command) => command.run(screen),
+        }
+    }
+}
+
+impl Verify {
+    fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        let dir = self.data.data.dir()?;
+        let checks = verify(&dir)?;
+        let good = checks.iter().all(|check| check.matches());
+        screen.say(format_args!("{}: SHA-256 of the raw files", dir.display()));
+        for (check, name) in checks.iter().zip(FILES) {
+            let verdict = if check.matches() { screen.green("is MNIST's") } else { screen.red("is not MNIST's") };
+            screen.say(format_args!("  {name}: {} samples, {} {verdict}", grouped(check.samples as u64), check.sha256));
+            if !check.matches() {
+                screen.say(format_args!("  {:width$}  expected {}", "", check.expected, width = name.len()));
+            }
+        }
+        let files: Vec<_> = checks
+            .iter()
+            .map(|check| {
+                json!({
+                    "file": check.path.display().to_string(),
+                    "samples": check.samples,
+                    "sha256": check.sha256,
+                    "expected": check.expected,
+                    "ok": check.matches(),
+                })
+            })
+            .collect();
+        screen.answer(&json!({
+            "command": "data verify", "dir": dir.display().to_string(), "ok": good, "files": files,
+        }));
+        if let Some(wrong) = checks.iter().find(|check| !check.matches()) {
+            let (file, expected, found) = (wrong.path.display(), wrong.expected, &wrong.sha256);
+            bail!("{file}: the SHA-256 of MNIST's raw file: expected {expected}, found {found}");
+        }
+        screen.say("These are the 60,000 training and 10,000 test digits of MNIST, to the byte.");
+        Ok(End::Done)
+    }
+}
+
+impl Show {
+    fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        let splits = self.data.data.load()?;
+        let (set, part) = if self.test { (&splits.test, "test") } else { (&splits.train, "training") };
+        let chosen = self.choose(set)?;
+        let exhibits: Vec<Exhibit<'_>> = chosen
+            .iter()
+            .map(|&i| Exhibit { image: set.image(i), caption: format!("#{i}: {}", set.label(i)) })
+            .collect();
+        screen.say(gallery(&exhibits, set.rows(), set.cols()));
+        let mut counts = vec![0u64; set.classes()];
+        set.labels().iter().for_each(|&label| counts[usize::from(label)] += 1);
+        let line = |name: &str, cells: Vec<String>| [vec![name.to_owned()], cells].concat();
+        let classes = (0..counts.len()).map(|class| class.to_string()).collect();
+        let samples = counts.iter().map(|&count| grouped(count)).collect();
+        let size = format!("{}x{}", set.rows(), set.cols());
+        screen.say(format_args!(
+            "\n{} {part} images of {size} ({}), samples of each class:",
+            grouped(set.len() as u64),
+            set.name().unwrap_or("own set")
+        ));
+        screen.say(table(&[line("class", classes), line("samples", samples)]));
+        let samples: Vec<_> = chosen.iter().map(|&i| json!({ "index": i, "label": set.label(i) })).collect();
+        screen.answer(&json!({
+            "command": "data show", "set": part, "name": set.name(), "images": set.len(), "rows": set.rows(),
+            "cols": set.cols(), "per_class": counts, "sha256": set.sha256(), "samples": samples,
+        }));
+        Ok(End::Done)
+    }
+
+    /// The samples to draw.
+    fn choose(&self, set: &Dataset) -> anyhow::Result<Vec<usize>> {
+        let classes = set.classes();
+        if let Some(label) = self.label.filter(|&label| usize::from(label) >= classes) {
+            return Err(Usage::new(format_args!(
+                "--label: a class of the set: expected 0 to {}, found {label}",
+                classes - 1
+            )));
+        }
+        if self.from >= set.len() {
+            let last = set.len() - 1;
+            return Err(Usage::new(format_args!(
+                "--from: a sample of the set: expected 0 to {last}, found {}",
+                self.from
+            )));
+        }
+        let wanted = |&i: &usize| self.label.is_none_or(|label| set.label(i) == label);
+        Ok((self.from..set.len()).filter(wanted).take(self.count).collect())
+    }
+}

@@ -1,0 +1,122 @@
+//! `inkstone eval`: a trained network over the test set.
+
+use super::data::DataFlag;
+use super::draw::table;
+use super::machine::Machine;
+use super::screen::{duration, grouped};
+use super::{End, Screen, Usage, model_file, summary};
+use anyhow::{Context, bail};
+use clap::Args;
+use inkstone::checkpoint::{Model, load_model, write_atomic};
+use inkstone::data::{Dataset, batch};
+use inkstone::kernels::Isa;
+use inkstone::train::evaluate::BATCH;
+use inkstone::train::{Evaluator, Metrics, Network};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Evaluate a trained network on the test set: loss, accuracy, confusion matrix, hardest digits.
+#[derive(Args)]
+#[command(after_help = "Example:\n  inkstone eval runs/mlp-512-s1")]
+pub(crate) struct Eval {
+    /// A model.safetensors, or the directory of a run
+    model: PathBuf,
+    #[command(flatten)]
+    data: DataFlag,
+    /// Only the first N samples of the test set
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Write the network's outputs before softmax, `logits [samples, classes]` in f32, in the order of the test set
+    #[arg(long, value_name = "FILE.safetensors")]
+    logits: Option<PathBuf>,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+impl Eval {
+    pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        if self.limit == Some(0) {
+            return Err(Usage::new("--limit: an evaluation needs a sample: expected 1 or more, found 0"));
+        }
+        let path = model_file(&self.model);
+        let model = load_model(&path)?;
+        let mut test = self.data.data.load()?.test;
+        test.limit(self.limit.unwrap_or(usize::MAX));
+        check_input(&path, &model, test.rows(), test.cols())?;
+
+        let (isa, threads) = (self.machine.isa(), self.machine.threads());
+        let pool = self.machine.pool()?;
+        let started = Instant::now();
+        let metrics = pool.install(|| -> anyhow::Result<Metrics> {
+            let mut evaluator = Evaluator::new(&model.graph, isa)?;
+            Ok(evaluator.evaluate(&model.params, &test, &model.meta.normalize, None, summary::HARDEST)?)
+        })?;
+        let seconds = started.elapsed().as_secs_f64();
+        if let Some(file) = &self.logits {
+            let logits = pool.install(|| logits(&model, &test, isa))?;
+            write_logits(file, &logits, test.len(), model.graph.classes())?;
+        }
+
+        let classes = &model.meta.classes;
+        screen.say(format_args!("{}: {} test samples in {}", path.display(), grouped(metrics.samples), duration(seconds)));
+        screen.say(format_args!(
+            "test loss {}   test accuracy {}\n",
+            screen.bold(format_args!("{:.4}", metrics.loss)),
+            screen.bold(format_args!("{:.2} %", 100.0 * metrics.accuracy))
+        ));
+        screen.say(summary::mistakes(&metrics, &test, classes));
+        if let Some(file) = &self.logits {
+            let row = |name: &str, value: String| vec![name.to_owned(), value];
+            let shape = format!("[{}, {}] f32", test.len(), model.graph.classes());
+            screen.say(format_args!("\n{}", table(&[row("logits", shape), row("in", file.display().to_string())])));
+        }
+        screen.answer(&json!({
+            "command": "eval",
+            "model": path.display().to_string(),
+            "sha256": model.sha256,
+            "samples": metrics.samples,
+            "test_loss": metrics.loss,
+            "test_accuracy": metrics.accuracy,
+            "per_class_accuracy": metrics.per_class_accuracy(),
+            "confusion": metrics.confusion,
+            "hardest": metrics.hardest,
+            "logits": self.logits.as_ref().map(|file| file.display().to_string()),
+            "seconds": seconds,
+            "isa": isa.name(),
+            "threads": threads,
+        }));
+        Ok(End::Done)
+    }
+}
+
+/// Refuses a model that was trained on images of another size.
+pub(crate) fn check_input(path: &Path, model: &Model, rows: usize, cols: usize) -> anyhow::Result<()> {
+    let input = model.graph.input_shape();
+    if input.dims() != [1, rows, cols] {
+        bail!("{}: the network fits the images: expected an input of 1x{rows}x{cols}, found {input}", path.display());
+    }
+    Ok(())
+}
+
+/// What the network says of every sample, before softmax.
+fn logits(model: &Model, data: &Dataset, isa: Isa) -> anyhow::Result<Vec<f32>> {
+    let mut network = Network::inference(&model.graph, BATCH, isa)?;
+    let indices: Vec<u32> = (0..u32::try_from(data.len())?).collect();
+    let mut logits = Vec::with_capacity(data.len() * model.graph.classes());
+    for indices in indices.chunks(BATCH) {
+        batch::fill(isa, data, &model.meta.normalize, indices, network.input_mut(indices.len())?)?;
+        logits.extend_from_slice(network.forward_filled(&model.params, indices.len())?);
+    }
+    Ok(logits)
+}
+
+/// Writes the one tensor `logits`, row by row.
+fn write_logits(file: &Path, logits: &[f32], samples: usize, classes: usize) -> anyhow::Result<()> {
+    let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, vec![samples, classes], &bytes)?;
+    let bytes = safetensors::serialize([("logits", view)], None)?;
+    write_atomic(file, &bytes).context("--logits")
+}

@@ -1,0 +1,55 @@
+//! `inkstone gradcheck`: are the gradients that train the derivatives of the loss?
+
+use super::{End, Screen, Usage};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use inkstone::train::gradcheck::{GradcheckError, NetworkSpec, Options, gradcheck};
+use inkstone::train::{ActivationKind, ModelSpec};
+use serde_json::json;
+
+/// Check every parameter's gradient of small networks of every op; exit code 1 if one is wrong.
+///
+/// (a) The formulas: the backward pass in f64 against central differences. (b) The code that trains: its f32 backward
+/// pass, on every instruction set of this machine, against the f64 one, within the rounding bound of its arithmetic.
+#[derive(Args)]
+pub(crate) struct Gradcheck {
+    /// Check this network instead of the standard ones: linear or mlp:WIDTHS, for samples of 4 x 5 pixels
+    #[arg(long, value_name = "MODEL")]
+    model: Option<ModelSpec>,
+    /// Function between the layers of --model mlp:..
+    #[arg(long, value_name = "NAME", default_value = "relu", requires = "model")]
+    #[arg(value_parser = PossibleValuesParser::new(["relu", "tanh", "sigmoid"]).try_map(|name| name.parse::<ActivationKind>()))]
+    activation: ActivationKind,
+    /// Step of the central differences
+    #[arg(long, value_name = "X", default_value_t = 1e-5, allow_negative_numbers = true)]
+    eps: f64,
+    /// Seed of weights, inputs and labels
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+impl Gradcheck {
+    pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        let mut options = Options::standard(self.seed)?;
+        options.eps = self.eps;
+        if let Some(model) = &self.model {
+            options.networks = vec![NetworkSpec::mlp(model.hidden(), self.activation.op())?];
+        }
+        let report = gradcheck(&options).map_err(|error| match error {
+            GradcheckError::Eps(_) | GradcheckError::TooLarge { .. } => Usage::new(error),
+            other => other.into(),
+        })?;
+        screen.say(&report);
+        let mut answer = json!({ "command": "gradcheck" });
+        merge(&mut answer, serde_json::to_value(&report)?);
+        screen.answer(&answer);
+        Ok(if report.passed { End::Done } else { End::Refuted })
+    }
+}
+
+/// Adds the keys of one JSON object to another.
+fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
+    if let (Some(into), serde_json::Value::Object(from)) = (into.as_object_mut(), from) {
+        into.extend(from);
+    }
+}

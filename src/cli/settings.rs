@@ -1,0 +1,150 @@
+//! The flags that decide what is trained: they go before `--config FILE.toml`, and that before the defaults.
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use inkstone::data::{NormalizeKind, Source, ValSize};
+use inkstone::train::{ActivationKind, Config, ModelSpec, OptimizerKind, Reduction, Schedule};
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A flag that takes one of these names.
+fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>().map_err(|error| error.to_string()))
+}
+
+/// What is trained and how. Each flag is also a key of the configuration file.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Settings {
+    /// Network: linear (softmax regression), or mlp:WIDTHS as mlp:512 or mlp:512,256 [default: mlp:512]
+    #[arg(long, value_name = "MODEL", help_heading = "Network")]
+    model: Option<ModelSpec>,
+    /// Function between the layers of an mlp [default: relu]
+    #[arg(long, value_name = "NAME", value_parser = one_of::<ActivationKind>(["relu", "tanh", "sigmoid"]), help_heading = "Network")]
+    activation: Option<ActivationKind>,
+    /// Start from the weights in this safetensors file, ours or PyTorch's, instead of random ones
+    ///
+    /// Names, shapes and types must be those of the equal nn.Sequential: "1.weight", "1.bias", "3.weight", ...
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    init: Option<PathBuf>,
+
+    /// How pixels become numbers [default: unit]
+    ///
+    /// unit: p/255. image: (p - mean)/sd of each image by itself, with the population sd. mean-std: (p/255 - mean)/std,
+    /// with 0.1307 and 0.3081 for MNIST, measured on the training split for any other set.
+    #[arg(long, value_name = "NAME", value_parser = one_of::<NormalizeKind>(["unit", "image", "mean-std"]), help_heading = "Data")]
+    normalize: Option<NormalizeKind>,
+    /// Part of the training set kept for validation: a fraction (0.2) or a count (10000), chosen by seed [default: 0]
+    #[arg(long, value_name = "F|N", allow_negative_numbers = true, help_heading = "Data")]
+    split: Option<ValSize>,
+    /// Train on the first N samples only, after the split
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    limit: Option<usize>,
+    /// Take the samples in the order of the file in every epoch
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Data")]
+    no_shuffle: Option<bool>,
+
+    /// How weights follow gradients [default: adam]
+    ///
+    /// With gradient g and mu from --momentum: sgd: w -= lr*g. momentum: v = mu*v + g, w -= lr*v. ema: v = mu*v + (1-mu)*g,
+    /// w -= lr*v. nesterov: v = mu*v + g, w -= lr*(g + mu*v). adam, adamw: as PyTorch's, betas 0.9 and 0.999, eps 1e-8,
+    /// bias-corrected. All start from v = 0.
+    #[arg(long, value_name = "NAME", value_parser = one_of::<OptimizerKind>(["sgd", "momentum", "ema", "nesterov", "adam", "adamw"]), help_heading = "Optimization")]
+    optimizer: Option<OptimizerKind>,
+    /// Learning rate [default: 0.001]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Optimization")]
+    lr: Option<f64>,
+    /// The mu of momentum, ema and nesterov [default: 0.9]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Optimization")]
+    momentum: Option<f64>,
+    /// How the learning rate changes: constant, cosine, step:EPOCHS,FACTOR or exp:FACTOR [default: cosine]
+    ///
+    /// cosine: lr*(1 + cos(pi*t/T))/2 at update t of T. step:5,0.5: halved after every 5 epochs. exp:0.9: times 0.9 after
+    /// every epoch.
+    #[arg(long, value_name = "SCHEDULE", help_heading = "Optimization")]
+    schedule: Option<Schedule>,
+    /// Let the learning rate rise linearly over the first N updates [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    warmup: Option<u64>,
+    /// Gradient of a batch: mean or sum of its samples' [default: mean]
+    #[arg(long, value_name = "NAME", value_parser = one_of::<Reduction>(["mean", "sum"]), help_heading = "Optimization")]
+    reduction: Option<Reduction>,
+    /// Passes over the training samples [default: 15]
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    epochs: Option<u32>,
+    /// Samples in an update; the last batch of an epoch holds what is left [default: 200]
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    batch: Option<usize>,
+    /// Decides the first weights, the split and the order of the samples [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    seed: Option<u64>,
+
+    /// PyTorch's weight decay: adds X*w to the gradient; adamw instead subtracts lr*X*w from the weight [default: 0]
+    ///
+    /// On every parameter, biases too, as PyTorch does.
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Regularization")]
+    weight_decay: Option<f64>,
+    /// Penalty X * sum |w|: adds X*sign(w) to the gradient [default: 0]
+    ///
+    /// On weights, never biases, once per update whatever the batch. Losses are reported without the penalty.
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Regularization")]
+    l1: Option<f64>,
+    /// Penalty X * sum w^2: adds 2*X*w to the gradient [default: 0]
+    ///
+    /// On weights, never biases, once per update whatever the batch; so --l2 X pulls as --weight-decay 2X does on weights.
+    /// Losses are reported without the penalty.
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Regularization")]
+    l2: Option<f64>,
+    /// Stop after E epochs in a row without a lower validation loss and keep the best weights; needs --split
+    #[arg(long, value_name = "E", help_heading = "Regularization")]
+    patience: Option<u32>,
+
+    /// Evaluate the training set after each epoch, instead of the running mean over the epoch's batches
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Run")]
+    exact_train_metrics: Option<bool>,
+}
+
+impl Settings {
+    /// Puts the flags that were given over `config`.
+    pub(crate) fn apply(self, config: &mut Config) {
+        fn set<T>(value: Option<T>, field: &mut T) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(self.model, &mut config.model);
+        set(self.activation, &mut config.activation);
+        set(self.init.map(Some), &mut config.init);
+        set(self.normalize, &mut config.normalize);
+        set(self.split.map(Some), &mut config.split);
+        set(self.limit.map(Some), &mut config.limit);
+        set(self.no_shuffle.map(|no| !no), &mut config.shuffle);
+        set(self.optimizer, &mut config.optimizer);
+        set(self.lr, &mut config.lr);
+        set(self.momentum, &mut config.momentum);
+        set(self.schedule, &mut config.schedule);
+        set(self.warmup, &mut config.warmup);
+        set(self.reduction, &mut config.reduction);
+        set(self.epochs, &mut config.epochs);
+        set(self.batch, &mut config.batch);
+        set(self.seed, &mut config.seed);
+        set(self.weight_decay, &mut config.weight_decay);
+        set(self.l1, &mut config.l1);
+        set(self.l2, &mut config.l2);
+        set(self.patience.map(Some), &mut config.patience);
+        set(self.exact_train_metrics, &mut config.exact_train_metrics);
+    }
+}
+
+/// Puts `--data` over `config`; the checksums of a file's data set do not bind another set.
+pub(crate) fn apply_data(data: Option<Source>, config: &mut Config) {
+    if let Some(data) = data
+        && data != config.data
+    {
+        config.data = data;
+        config.dataset = None;
+    }
+}

@@ -1,0 +1,188 @@
+//! `inkstone train`: a network learns, into a run directory that can be resumed.
+
+use super::machine::Machine;
+use super::progress::{Watcher, on_ctrl_c};
+use super::screen::{duration, grouped};
+use super::settings::{Settings, apply_data};
+use super::{End, Screen, Usage, shell_word, summary};
+use anyhow::Context;
+use clap::Args;
+use inkstone::data::{Source, Splits};
+use inkstone::kernels::Isa;
+use inkstone::train::run::config_of;
+use inkstone::train::{Config, Metrics, Summary, resume, run};
+use serde_json::json;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Largest file that `--config` reads.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// Train a network on a set of handwritten digits.
+///
+/// Without any flag: 784-512-10 with ReLU, Adam at 0.001 with a cosine schedule, batches of 200, 15 epochs of MNIST.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  inkstone train\n  inkstone train --model linear --lr 5e-4 --epochs 30\n  inkstone train --model mlp:256,128 --split 10000 --patience 3 --epochs 50\n  inkstone train --resume runs/mlp-512-s1",
+    after_long_help = LONG_HELP
+)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    settings: Settings,
+    /// mnist, or a folder with four IDX files [default: mnist, in $INKSTONE_DATA or ./data/mnist]
+    #[arg(long, value_name = "mnist|DIR", help_heading = "Data")]
+    data: Option<Source>,
+    /// Directory of the run [default: runs/MODEL-sSEED, as runs/mlp-512-s1]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    out: Option<PathBuf>,
+    /// Replace the run that is in the directory
+    #[arg(long, help_heading = "Run")]
+    force: bool,
+    /// Go on with the run in DIR where it stopped, to the same bytes as if it had not
+    ///
+    /// Its settings are those of DIR/config.toml; only --data and --threads may be given anew.
+    #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = ["Settings", "out", "force", "config", "isa"])]
+    resume: Option<PathBuf>,
+    /// Settings in TOML, as a run's config.toml; flags go before the file, the file before the defaults
+    #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+const LONG_HELP: &str = "\
+Penalties, and which flag is which convention:
+  --l1 X            loss + X * sum |w|     gradient + X * sign(w)    weights only
+  --l2 X            loss + X * sum w^2     gradient + 2 * X * w      weights only
+  --weight-decay X                         gradient + X * w          weights and biases, as PyTorch
+  Reported losses are without penalties.
+
+The run directory holds config.toml (the resolved settings; --config re-runs the same training), metrics.jsonl (a line for
+each epoch), model.safetensors (the best epoch's weights with --patience, else the last's; torch's load_state_dict takes
+them), and last/, previous/ and best/, from which --resume continues. Ctrl-C finishes the step, saves, and says how to go
+on; a second one ends at once.
+
+Examples:
+  inkstone train
+  inkstone train --model linear --lr 5e-4 --epochs 30
+  inkstone train --model mlp:256,128 --split 10000 --patience 3 --epochs 50
+  inkstone train --resume runs/mlp-512-s1";
+
+impl Train {
+    pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        let mut config = match (&self.resume, &self.config) {
+            (Some(dir), _) => config_of(dir)?,
+            (None, Some(file)) => read_config(file)?,
+            (None, None) => Config::default(),
+        };
+        self.settings.clone().apply(&mut config);
+        apply_data(self.data.clone(), &mut config);
+        config.validate().map_err(|error| Usage::new(format_args!("--{error}")))?;
+        let threads = self.machine.threads.or(config.threads).unwrap_or_else(|| self.machine.threads());
+        let isa = self.isa(&config)?;
+        let out = self.resume.clone().or_else(|| self.out.clone()).unwrap_or_else(|| default_out(&config));
+
+        let stop = on_ctrl_c()?;
+        let data = config.data.load()?;
+        if let Some(split) = config.split {
+            split.of(data.train.len()).map_err(Usage::new)?;
+        }
+        let mut watcher = Watcher::new(screen, stop);
+        let summary = match &self.resume {
+            Some(dir) => resume(dir, &data, isa, threads, &mut watcher),
+            None => run(&config, &data, isa, threads, &out, self.force, &mut watcher),
+        };
+        drop(watcher); // the bar goes before the next words come
+        let summary = summary?;
+        close(screen, &summary, &data, &out);
+        screen.answer(&answer(&summary, &out));
+        Ok(if summary.interrupted { End::Interrupted } else { End::Done })
+    }
+
+    /// The instruction set: forced by the flag, else by the configuration, else the best.
+    fn isa(&self, config: &Config) -> anyhow::Result<Isa> {
+        match (self.machine.isa, &config.isa) {
+            (None, Some(name)) => Isa::from_name(name)
+                .map_err(|error| Usage::new(format_args!("the configuration's isa \"{name}\": {error}; --isa forces another"))),
+            _ => Ok(self.machine.isa()),
+        }
+    }
+}
+
+/// `runs/mlp-512-s1`
+fn default_out(config: &Config) -> PathBuf {
+    Path::new("runs").join(format!("{}-s{}", config.model.slug(), config.seed))
+}
+
+/// The settings in a file.
+fn read_config(file: &Path) -> anyhow::Result<Config> {
+    let read = || -> io::Result<String> { io::read_to_string(File::open(file)?.take(MAX_CONFIG)) };
+    let text = read().with_context(|| format!("{}: cannot be read", file.display()))?;
+    Config::from_toml(file, &text).map_err(Usage::new)
+}
+
+/// The results as JSON: the keys that the design names, then what else the screen shows.
+fn answer(summary: &Summary, out: &Path) -> serde_json::Value {
+    let loss = |metrics: &Option<Metrics>| metrics.as_ref().map(|metrics| metrics.loss);
+    let accuracy = |metrics: &Option<Metrics>| metrics.as_ref().map(|metrics| metrics.accuracy);
+    let (report, test) = (summary.report.as_ref(), summary.test.as_ref());
+    json!({
+        "command": "train",
+        "model": (!summary.interrupted).then(|| summary.model.display().to_string()),
+        "sha256": summary.sha256,
+        "epochs": summary.epochs,
+        "best_epoch": summary.best_epoch,
+        "train_loss": report.map(|report| report.train_loss),
+        "train_accuracy": report.map(|report| report.train_accuracy),
+        "val_loss": loss(&summary.val),
+        "val_accuracy": accuracy(&summary.val),
+        "test_loss": loss(&summary.test),
+        "test_accuracy": accuracy(&summary.test),
+        "seconds": summary.seconds,
+        "samples_per_second": summary.samples_per_second,
+        "isa": summary.isa.name(),
+        "threads": summary.threads,
+        "seed": summary.seed,
+        "run": out.display().to_string(),
+        "interrupted": summary.interrupted,
+        "stopped_early": summary.stopped_early,
+        "workers": summary.workers_seen,
+        "per_class_accuracy": test.map(Metrics::per_class_accuracy),
+        "confusion": test.map(|test| &test.confusion),
+        "hardest": test.map(|test| &test.hardest),
+    })
+}
+
+/// The last words of a run.
+fn close(screen: &Screen, summary: &Summary, data: &Splits, out: &Path) {
+    if summary.interrupted {
+        let place = format!("{} epochs and {} updates", summary.epochs, summary.step_in_epoch);
+        screen.say(format_args!("\nStopped and saved after {place}. To go on:\n  inkstone train --resume {}", shell_word(out)));
+        return;
+    }
+    let Some(test) = &summary.test else { return };
+    let classes: Vec<String> = (0..test.confusion.len()).map(|class| class.to_string()).collect();
+    screen.say(format_args!("\n{}\n", summary::mistakes(test, &data.test, &classes)));
+    let which = match (summary.best_epoch, summary.stopped_early) {
+        (Some(best), true) => format!("  (stopped early; weights of epoch {best}, the best by validation)"),
+        (Some(best), false) if summary.report.as_ref().is_some_and(|report| report.epoch == best) => {
+            format!("  (weights of epoch {best}, the best by validation)")
+        }
+        _ => String::new(),
+    };
+    screen.say(format_args!(
+        "test accuracy {}   test loss {}{which}",
+        screen.bold(format_args!("{:.2} %", 100.0 * test.accuracy)),
+        screen.bold(format_args!("{:.4}", test.loss))
+    ));
+    screen.say(format_args!(
+        "{} epochs in {}, {} samples/s while training",
+        summary.epochs,
+        duration(summary.seconds),
+        grouped(summary.samples_per_second as u64)
+    ));
+    let (model, sha256) = (shell_word(&summary.model), summary.sha256.as_deref().unwrap_or("?"));
+    screen.say(format_args!("{model}  {}", screen.dim(format_args!("sha256 {sha256}"))));
+    screen.say(format_args!("\nNext: inkstone predict {} PICTURE.png --show", shell_word(out)));
+}

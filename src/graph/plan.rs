@@ -1,0 +1,618 @@
+//! The liveness plan: which tensors are alive together, and where each lies in one arena.
+//!
+//! Steps count from 0. Inference of `n` nodes: node `i` runs at step `i`, and the result is read at step `n`. Training:
+//! forward alike, the loss at step `n`, and the backward pass of node `i` at step `2n - i`. Two tensors may share memory
+//! if no step needs both.
+//!
+//! An op that runs in place writes its output over its input. In training its backward pass reads its output `y` (an
+//! activation) or nothing (flatten); that of a linear layer reads its input `x`.
+
+use super::graph::{Graph, Node};
+use super::op::{GraphError, TensorId};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::fmt;
+use core::ops::Range;
+
+/// Offsets are multiples of this many floats: one cache line of 64 bytes.
+const ALIGN: usize = 16;
+
+/// What a stretch of the arena holds.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "std", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Role {
+    /// What an op computed, or the input.
+    Value,
+    /// The gradient of the loss with respect to a value.
+    Gradient,
+}
+
+/// One line of the plan's table.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "std", derive(serde::Serialize))]
+pub struct PlanRow {
+    /// Value or gradient.
+    pub role: Role,
+    /// Of which tensor.
+    pub tensor: TensorId,
+    /// First float in the arena.
+    pub offset: usize,
+    /// Floats, for the whole batch.
+    pub len: usize,
+    /// First step that needs its memory.
+    pub first_step: usize,
+    /// Last step that needs its memory.
+    pub last_step: usize,
+    /// The tensor that it lies over, for an op that runs in place.
+    pub shares: Option<TensorId>,
+}
+
+/// A stretch of the arena and the steps, both inclusive, that need it.
+#[derive(Copy, Clone, Debug)]
+struct Buffer {
+    len: usize, // a multiple of ALIGN
+    first: usize,
+    last: usize,
+    offset: usize,
+}
+
+impl Buffer {
+    fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    fn extend_to(&mut self, step: usize) {
+        self.first = self.first.min(step);
+        self.last = self.last.max(step);
+    }
+}
+
+/// Where a tensor lies: several tensors of one length may lie in the same buffer.
+#[derive(Copy, Clone, Debug)]
+struct Place {
+    buffer: usize,
+    len: usize,
+}
+
+/// The place of every tensor of a graph in one arena, for batches of up to `batch` samples.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    batch: usize,
+    buffers: Vec<Buffer>,
+    values: Vec<Place>,
+    gradients: Vec<Option<Place>>, // by tensor; empty for inference
+    inputs: Vec<TensorId>,         // by node
+    arena_len: usize,
+}
+
+impl Plan {
+    /// A plan for forward passes only: a value's memory is free once its last reader has run.
+    ///
+    /// # Errors
+    /// [`GraphError::EmptyBatch`] for a batch of 0, [`GraphError::TooLarge`] if the arena cannot be addressed.
+    pub fn inference(graph: &Graph, batch: usize) -> Result<Self, GraphError> {
+        Self::new(graph, batch, false)
+    }
+
+    /// A plan for forward and backward passes: values stay until the backward pass has read them.
+    ///
+    /// # Errors
+    /// As [`Plan::inference`].
+    pub fn training(graph: &Graph, batch: usize) -> Result<Self, GraphError> {
+        Self::new(graph, batch, true)
+    }
+
+    fn new(graph: &Graph, batch: usize, training: bool) -> Result<Self, GraphError> {
+        if batch == 0 {
+            return Err(GraphError::EmptyBatch);
+        }
+        let mut plan = Self {
+            batch,
+            buffers: Vec::new(),
+            values: Vec::with_capacity(graph.tensors().len()),
+            gradients: Vec::new(),
+            inputs: graph.nodes().iter().map(|node| node.inputs[0]).collect(),
+            arena_len: 0,
+        };
+        let mut readers = vec![0usize; graph.tensors().len()];
+        plan.inputs.iter().for_each(|x| readers[x.0] += 1);
+        let wanted = wants_gradient(graph);
+        plan.lay_values(graph, &readers, training)?;
+        plan.extend_values(graph, &wanted, training);
+        if training {
+            plan.lay_gradients(graph, &readers, &wanted)?;
+        }
+        plan.arena_len = assign_offsets(&mut plan.buffers)?;
+        Ok(plan)
+    }
+
+    /// A new buffer for `tensor`, needed at `step`.
+    fn place(&mut self, graph: &Graph, tensor: TensorId, step: usize) -> Result<Place, GraphError> {
+        let len = graph.shape(tensor).batch_elements(self.batch).map_err(|_| GraphError::TooLarge)?;
+        let rounded = len.checked_next_multiple_of(ALIGN).ok_or(GraphError::TooLarge)?;
+        self.buffers.push(Buffer { len: rounded, first: step, last: step, offset: 0 });
+        Ok(Place { buffer: self.buffers.len() - 1, len })
+    }
+
+    /// Gives each value a buffer, its own or its input's.
+    fn lay_values(&mut self, graph: &Graph, readers: &[usize], training: bool) -> Result<(), GraphError> {
+        let input = self.place(graph, TensorId(0), 0)?;
+        self.values.push(input);
+        // By tensor: whether its memory may be overwritten. Not the input's: it is the caller's. In training not an
+        // activation's output: its backward pass reads it.
+        let mut may_overwrite = vec![false];
+        for (i, Node { op, output, .. }) in graph.nodes().iter().enumerate() {
+            let x = self.inputs[i].0;
+            let writes = op.activation().is_some();
+            let in_place = op.runs_in_place() && readers[x] == 1 && (may_overwrite[x] || !writes);
+            let place = if in_place { self.values[x] } else { self.place(graph, *output, i)? };
+            self.values.push(place);
+            may_overwrite.push(if training && writes { false } else { !in_place || may_overwrite[x] });
+        }
+        Ok(())
+    }
+
+    /// Keeps each value until its last reader, forward or backward.
+    fn extend_values(&mut self, graph: &Graph, wanted: &[bool], training: bool) {
+        let n = graph.nodes().len();
+        for (i, node) in graph.nodes().iter().enumerate() {
+            let (x, y) = (self.inputs[i].0, node.output.0);
+            self.buffers[self.values[x].buffer].extend_to(i);
+            self.buffers[self.values[y].buffer].extend_to(i);
+            if training && node.op.has_params() {
+                self.buffers[self.values[x].buffer].extend_to(2 * n - i); // d_weight = d_yᵀ·x
+            }
+            if training && node.op.activation().is_some() && wanted[x] {
+                self.buffers[self.values[y].buffer].extend_to(2 * n - i); // d_x = d_y ∘ f'(x), from y
+            }
+        }
+        self.buffers[self.values[graph.output().0].buffer].extend_to(n);
+    }
+
+    /// Gives each gradient that some parameter depends on a buffer, from the step that first writes it to the one that
+    /// last reads it.
+    fn lay_gradients(&mut self, graph: &Graph, readers: &[usize], wanted: &[bool]) -> Result<(), GraphError> {
+        let n = graph.nodes().len();
+        self.gradients = vec![None; graph.tensors().len()];
+        if wanted[graph.output().0] {
+            self.gradients[graph.output().0] = Some(self.place(graph, graph.output(), n)?);
+        }
+        for (i, node) in graph.nodes().iter().enumerate().rev() {
+            let (x, back) = (self.inputs[i], 2 * n - i);
+            let Some(d_y) = self.gradients[node.output.0] else { continue };
+            self.buffers[d_y.buffer].extend_to(back);
+            if !wanted[x.0] {
+                continue;
+            }
+            let d_x = match self.gradients[x.0] {
+                Some(sum) => sum, // another reader of x came first: this one adds to it
+                None if node.op.runs_in_place() && readers[x.0] == 1 => d_y,
+                None => self.place(graph, x, back)?,
+            };
+            self.buffers[d_x.buffer].extend_to(back);
+            self.gradients[x.0] = Some(d_x);
+        }
+        Ok(())
+    }
+
+    /// Samples that the arena holds at most; a smaller batch uses the front of each range.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Floats in the arena.
+    pub fn arena_len(&self) -> usize {
+        self.arena_len
+    }
+
+    /// Where a tensor's values lie, `[batch, shape]`.
+    ///
+    /// # Panics
+    /// If the graph has no such tensor.
+    pub fn value(&self, tensor: TensorId) -> Range<usize> {
+        self.range(self.values[tensor.0])
+    }
+
+    /// Where a tensor's gradient lies; none in inference and where no parameter depends on it, as for the input.
+    pub fn gradient(&self, tensor: TensorId) -> Option<Range<usize>> {
+        self.gradients.get(tensor.0).copied().flatten().map(|place| self.range(place))
+    }
+
+    /// Whether node `node` writes its output over its input.
+    ///
+    /// # Panics
+    /// If the graph has no such node.
+    pub fn in_place(&self, node: usize) -> bool {
+        self.values[self.inputs[node].0].buffer == self.values[node + 1].buffer
+    }
+
+    /// Whether the backward pass of node `node` writes its input's gradient over its output's.
+    ///
+    /// # Panics
+    /// If the graph has no such node.
+    pub fn gradient_in_place(&self, node: usize) -> bool {
+        let buffer = |tensor: usize| self.gradients.get(tensor).copied().flatten().map(|place| place.buffer);
+        let d_x = buffer(self.inputs[node].0);
+        d_x.is_some() && d_x == buffer(node + 1)
+    }
+
+    /// Floats that the busiest step needs at once: no plan has a smaller arena.
+    pub fn largest_live_set(&self) -> usize {
+        largest_live_set(&self.buffers)
+    }
+
+    /// The plan as a table: values in order, then gradients in the order in which the backward pass writes them.
+    pub fn rows(&self) -> Vec<PlanRow> {
+        let row = |role, tensor, place: Place, shares| {
+            let Buffer { offset, first, last, .. } = self.buffers[place.buffer];
+            let (first_step, last_step) = (first, last);
+            PlanRow { role, tensor: TensorId(tensor), offset, len: place.len, first_step, last_step, shares }
+        };
+        let mut rows = Vec::with_capacity(self.values.len() + self.gradients.len());
+        for (tensor, &place) in self.values.iter().enumerate() {
+            let shares = tensor.checked_sub(1).filter(|&node| self.in_place(node)).map(|node| self.inputs[node]);
+            rows.push(row(Role::Value, tensor, place, shares));
+        }
+        for (tensor, place) in self.gradients.iter().enumerate().rev() {
+            let Some(place) = *place else { continue };
+            // The node that reads `tensor` in place, if one does, lies over its own output's gradient.
+            let reader = (0..self.inputs.len()).find(|&i| self.inputs[i].0 == tensor && self.gradient_in_place(i));
+            rows.push(row(Role::Gradient, tensor, place, reader.map(|node| TensorId(node + 1))));
+        }
+        rows
+    }
+
+    fn range(&self, place: Place) -> Range<usize> {
+        let offset = self.buffers[place.buffer].offset;
+        offset..offset + place.len
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line for each tensor, then the totals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "tensor  holds     {:>12}  {:>12}  steps", "offset", "floats")?;
+        for row in self.rows() {
+            let role = match row.role {
+                Role::Value => "value",
+                Role::Gradient => "gradient",
+            };
+            write!(f, "{:>6}  {role:<8}  {:>12}  {:>12}  ", row.tensor.0, row.offset, row.len)?;
+            write!(f, "{}..={}", row.first_step, row.last_step)?;
+            match row.shares {
+                Some(tensor) => writeln!(f, "  in place of {}", tensor.0)?,
+                None => writeln!(f)?,
+            }
+        }
+        let bytes = |floats: usize| floats.saturating_mul(size_of::<f32>());
+        let (arena, live) = (bytes(self.arena_len), bytes(self.largest_live_set()));
+        write!(f, "arena {arena} bytes for a batch of {}, largest live set {live} bytes", self.batch)
+    }
+}
+
+/// By tensor: whether some parameter influences it, so that the backward pass must reach it.
+fn wants_gradient(graph: &Graph) -> Vec<bool> {
+    let mut wanted = vec![false; graph.tensors().len()];
+    for node in graph.nodes() {
+        wanted[node.output.0] = node.op.has_params() || wanted[node.inputs[0].0];
+    }
+    wanted
+}
+
+/// The largest sum of lengths over the steps. Sums were checked: they are at most the arena's length.
+fn largest_live_set(buffers: &[Buffer]) -> usize {
+    let at = |step: usize| buffers.iter().filter(|b| b.first <= step && step <= b.last).map(|b| b.len).sum();
+    buffers.iter().map(|b| at(b.first)).max().unwrap_or(0) // the set only grows at a first step
+}
+
+/// A key to sort buffers by, from its number and itself.
+type Key = fn(usize, &Buffer) -> (Reverse<usize>, usize);
+
+/// Places the buffers and returns the length of the arena.
+///
+/// First fit gives each buffer, in some order, the lowest offset that is free in all of its steps; the best packing is
+/// first fit in some order, since its buffers can be pushed down one after the other. Several orders are tried: by size wins
+/// where a few buffers dominate, by time where they are alike, and every other buffer first is the best there is for the
+/// inference of a chain, whose buffers meet only their neighbours. If none reaches the lower bound, the best one is improved by
+/// moving single buffers, a fixed number of times in a fixed sequence: the same graph always gives the same plan.
+fn assign_offsets(buffers: &mut [Buffer]) -> Result<usize, GraphError> {
+    let total = buffers.iter().try_fold(0usize, |sum, b| sum.checked_add(b.len));
+    total.filter(|&floats| floats <= isize::MAX as usize / size_of::<f32>()).ok_or(GraphError::TooLarge)?;
+    let keys: [Key; 6] = [
+        |_, b| (Reverse(b.len), b.first),
+        |_, b| (Reverse(b.last - b.first), b.first),
+        |_, b| (Reverse(usize::MAX - b.first), b.last),
+        |_, b| (Reverse(b.last), b.first),
+        |i, b| (Reverse(i % 2), b.first),
+        |i, b| (Reverse((i + 1) % 2), b.first),
+    ];
+    let orders = keys.map(|key| {
+        let mut order: Vec<usize> = (0..buffers.len()).collect();
+        order.sort_by_key(|&i| key(i, &buffers[i]));
+        (first_fit(buffers, &order), order)
+    });
+    let best = orders.into_iter().min_by_key(|(arena_len, _)| *arena_len);
+    let (arena_len, order) = best.map_or((0, Vec::new()), |(len, order)| improve(buffers, len, order));
+    first_fit(buffers, &order); // the offsets of the order that was kept
+    Ok(arena_len)
+}
+
+/// Moves one buffer at a time to another place in the order and keeps what is no worse.
+fn improve(buffers: &mut [Buffer], mut arena_len: usize, mut order: Vec<usize>) -> (usize, Vec<usize>) {
+    const WORK: usize = 1 << 23; // pairs of buffers looked at: some ten milliseconds at most
+    let n = order.len();
+    let (bound, tries) = (largest_live_set(buffers), WORK / (n * n).max(1));
+    let mut random = 1u64; // Knuth's MMIX generator
+    let mut below = |limit: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % limit
+    };
+    for _ in 0..tries.min(4096) {
+        if arena_len == bound {
+            break;
+        }
+        let (from, to) = (below(n), below(n));
+        let moved = order.remove(from);
+        order.insert(to, moved);
+        match first_fit(buffers, &order) {
+            len if len <= arena_len => arena_len = len,
+            _ => {
+                let moved = order.remove(to);
+                order.insert(from, moved);
+            }
+        }
+    }
+    (arena_len, order)
+}
+
+/// Gives each buffer, in this order, the lowest offset that is free in all of its steps; returns the arena's length.
+fn first_fit(buffers: &mut [Buffer], order: &[usize]) -> usize {
+    let mut arena_len = 0;
+    let mut placed: Vec<usize> = Vec::with_capacity(order.len()); // in order of offset
+    for &i in order {
+        let mut offset = 0;
+        for other in placed.iter().map(|&other| &buffers[other]).filter(|other| other.meets(&buffers[i])) {
+            if offset + buffers[i].len <= other.offset {
+                break;
+            }
+            offset = offset.max(other.offset + other.len);
+        }
+        buffers[i].offset = offset;
+        arena_len = arena_len.max(offset + buffers[i].len);
+        let at = placed.partition_point(|&other| buffers[other].offset <= offset);
+        placed.insert(at, i);
+    }
+    arena_len
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::super::op::Op;
+    use super::*;
+    use crate::shape::Shape;
+    use proptest::prelude::*;
+
+    /// What a float of the arena holds: something computed, by a number.
+    type Content = usize;
+
+    /// An arena in which each float remembers what was written to it last.
+    struct Arena(Vec<Content>);
+
+    impl Arena {
+        fn write(&mut self, range: Range<usize>, content: Content) {
+            self.0[range].fill(content);
+        }
+
+        #[track_caller]
+        fn expect(&self, range: Range<usize>, content: Content) {
+            assert!(self.0[range.clone()].iter().all(|&c| c == content), "{range:?} was overwritten");
+        }
+    }
+
+    /// Runs a forward pass, and a backward pass in training, as the trainer does, checking every operand before it is read.
+    fn execute(graph: &Graph, plan: &Plan, training: bool) {
+        let n = graph.nodes().len();
+        let mut arena = Arena(vec![usize::MAX; plan.arena_len()]);
+        let mut value: Vec<Content> = (0..=n).collect();
+        let gradient = |tensor: TensorId| 1000 + tensor.0;
+        arena.write(plan.value(TensorId(0)), 0);
+        for (i, node) in graph.nodes().iter().enumerate() {
+            let (x, y) = (node.inputs[0], node.output);
+            arena.expect(plan.value(x), value[x.0]);
+            if node.op == Op::Flatten {
+                value[y.0] = value[x.0]; // the same contents
+            }
+            assert_eq!(plan.in_place(i), plan.value(x) == plan.value(y));
+            if !plan.in_place(i) {
+                disjoint(&[plan.value(x), plan.value(y)]);
+            }
+            arena.write(plan.value(y), value[y.0]);
+        }
+        let logits = graph.output();
+        arena.expect(plan.value(logits), value[logits.0]);
+        if !training {
+            assert!((0..=n).all(|tensor| plan.gradient(TensorId(tensor)).is_none()));
+            return;
+        }
+        let Some(d_logits) = plan.gradient(logits) else {
+            assert_eq!(graph.param_count(), 0, "a network with parameters has a gradient");
+            return;
+        };
+        disjoint(&[plan.value(logits), d_logits.clone()]);
+        arena.write(d_logits, gradient(logits));
+        for (i, node) in graph.nodes().iter().enumerate().rev() {
+            let (x, y) = (node.inputs[0], node.output);
+            let Some(d_y) = plan.gradient(y) else {
+                assert!(!node.op.has_params());
+                continue;
+            };
+            arena.expect(d_y.clone(), gradient(y));
+            let mut operands = vec![d_y.clone()];
+            if node.op.has_params() {
+                arena.expect(plan.value(x), value[x.0]);
+                operands.push(plan.value(x));
+            }
+            if node.op.activation().is_some() && plan.gradient(x).is_some() {
+                arena.expect(plan.value(y), value[y.0]);
+                operands.push(plan.value(y));
+            }
+            if let Some(d_x) = plan.gradient(x) {
+                assert_eq!(plan.gradient_in_place(i), d_x == d_y);
+                if !plan.gradient_in_place(i) {
+                    operands.push(d_x.clone());
+                }
+                arena.write(d_x, gradient(x));
+            }
+            disjoint(&operands);
+        }
+    }
+
+    #[track_caller]
+    fn disjoint(ranges: &[Range<usize>]) {
+        for (i, a) in ranges.iter().enumerate() {
+            for b in &ranges[..i] {
+                assert!(a.end <= b.start || b.end <= a.start, "{a:?} and {b:?} overlap");
+            }
+        }
+    }
+
+    fn mlp(hidden: &[usize]) -> Graph {
+        Graph::mlp(hidden, Op::Relu, Shape::new(&[1, 28, 28]).unwrap(), 10).unwrap()
+    }
+
+    /// 784-512-10 at batch 200: everything in place, nothing wasted.
+    #[test]
+    fn the_default_network() {
+        let graph = mlp(&[512]);
+        let plan = Plan::training(&graph, 200).unwrap();
+        let value = |t| plan.value(TensorId(t));
+        assert_eq!(value(0), value(1), "flatten");
+        assert_eq!(value(2), value(3), "relu");
+        assert_eq!((0..4).map(|i| plan.in_place(i)).collect::<Vec<_>>(), [true, false, true, false]);
+        assert_eq!(plan.gradient(TensorId(0)), None, "nobody wants the gradient of the pixels");
+        assert_eq!(plan.gradient(TensorId(1)), None);
+        assert_eq!(plan.gradient(TensorId(2)), plan.gradient(TensorId(3)), "relu backward");
+        assert!(plan.gradient_in_place(2) && !plan.gradient_in_place(3) && !plan.gradient_in_place(0));
+        // Pixels, hidden layer, its gradient, and the gradient of the logits at the last layer's backward pass.
+        assert_eq!(plan.largest_live_set(), 200 * (784 + 512 + 512 + 10));
+        assert_eq!(plan.arena_len(), plan.largest_live_set());
+        assert_eq!(plan.batch(), 200);
+
+        let plan = Plan::inference(&graph, 1).unwrap();
+        assert_eq!(plan.arena_len(), 784 + 512);
+        assert!((0..4).all(|i| !plan.gradient_in_place(i)));
+    }
+
+    #[test]
+    fn the_table() {
+        let graph = Graph::mlp(&[4], Op::Tanh, Shape::new(&[8]).unwrap(), 2).unwrap();
+        let table = Plan::training(&graph, 4).unwrap().to_string();
+        let expected = "\
+tensor  holds           offset        floats  steps
+     0  value                0            32  0..=7
+     1  value                0            32  0..=7  in place of 0
+     2  value               32            16  1..=6
+     3  value               32            16  1..=6  in place of 2
+     4  value               48             8  3..=4
+     4  gradient            64             8  4..=5
+     3  gradient            48            16  5..=7
+     2  gradient            48            16  5..=7  in place of 3
+arena 320 bytes for a batch of 4, largest live set 320 bytes";
+        assert_eq!(table, expected);
+    }
+
+    /// The caller's input is never written to, and an activation's output is kept while its backward pass needs it.
+    #[test]
+    fn what_may_not_run_in_place() {
+        let shape = Shape::new(&[4, 4]).unwrap();
+        let last = Op::Linear { in_features: 16, out_features: 2 };
+        let graph = Graph::sequential(shape, &[Op::Relu, Op::Flatten, Op::Tanh, Op::Relu, last]).unwrap();
+        let in_place = |plan: Plan| (0..plan.inputs.len()).map(|i| plan.in_place(i)).collect::<Vec<_>>();
+        assert_eq!(in_place(Plan::inference(&graph, 1).unwrap()), [false, true, true, true, false]);
+        assert_eq!(in_place(Plan::training(&graph, 1).unwrap()), [false, true, false, false, false]);
+        let graph = Graph::sequential(shape, &[Op::Flatten, Op::Relu, last]).unwrap();
+        assert_eq!(in_place(Plan::inference(&graph, 1).unwrap()), [true, false, false]);
+    }
+
+    #[test]
+    fn refusals() {
+        assert_eq!(Plan::training(&mlp(&[8]), 0).unwrap_err(), GraphError::EmptyBatch);
+        for batch in [usize::MAX, usize::MAX / 784, isize::MAX as usize / 784 / 4] {
+            assert_eq!(Plan::training(&mlp(&[8]), batch).unwrap_err(), GraphError::TooLarge, "{batch}");
+        }
+    }
+
+    fn op_after(shape: Shape) -> impl Strategy<Value = Op> {
+        let in_features = shape.elements();
+        let linear = (1usize..40).prop_map(move |out_features| Op::Linear { in_features, out_features });
+        let linear = if shape.dims().len() == 1 { linear.boxed() } else { Just(Op::Flatten).boxed() };
+        prop_oneof![linear, Just(Op::Flatten), Just(Op::Relu), Just(Op::Tanh), Just(Op::Sigmoid)]
+    }
+
+    /// Chains of any ops that fit.
+    fn chains() -> impl Strategy<Value = Graph> {
+        fn grow(graph: Vec<Op>, shape: Shape, more: usize) -> BoxedStrategy<Vec<Op>> {
+            if more == 0 {
+                return Just(graph).boxed();
+            }
+            let extended = move |op: Op| {
+                let mut ops = graph.clone();
+                ops.push(op);
+                grow(ops, op.output_shape(shape, 0).unwrap(), more - 1)
+            };
+            op_after(shape).prop_flat_map(extended).boxed()
+        }
+        let input = Shape::new(&[3, 7]).unwrap();
+        (1usize..9)
+            .prop_flat_map(move |len| grow(Vec::new(), input, len))
+            .prop_map(move |ops| Graph::sequential(input, &ops).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn no_operand_is_overwritten(graph in chains(), batch in 1usize..6) {
+            execute(&graph, &Plan::inference(&graph, batch).unwrap(), false);
+            execute(&graph, &Plan::training(&graph, batch).unwrap(), true);
+        }
+
+        #[test]
+        fn buffers_alive_together_are_apart(graph in chains(), batch in 1usize..6) {
+            for plan in [Plan::inference(&graph, batch).unwrap(), Plan::training(&graph, batch).unwrap()] {
+                for (i, a) in plan.buffers.iter().enumerate() {
+                    prop_assert!(a.offset % ALIGN == 0 && a.offset + a.len <= plan.arena_len());
+                    for b in plan.buffers[..i].iter().filter(|b| a.meets(b)) {
+                        prop_assert!(a.offset + a.len <= b.offset || b.offset + b.len <= a.offset, "{a:?} {b:?}");
+                    }
+                }
+                prop_assert!(plan.largest_live_set() <= plan.arena_len());
+            }
+        }
+
+        #[test]
+        fn an_mlp_wastes_at_most_a_tenth(hidden in prop::collection::vec(1usize..600, 0..7), batch in 1usize..300) {
+            let graph = mlp(&hidden);
+            let plan = Plan::inference(&graph, batch).unwrap();
+            prop_assert_eq!(plan.arena_len(), plan.largest_live_set());
+            let plan = Plan::training(&graph, batch).unwrap();
+            let (arena, live) = (plan.arena_len(), plan.largest_live_set());
+            prop_assert!(arena * 10 <= live * 11, "{hidden:?} at {batch}: {arena} for {live}");
+        }
+
+        /// Any intervals, which branching networks will have: first fit never overlaps.
+        #[test]
+        fn any_intervals(buffers in prop::collection::vec((1usize..20, 0usize..30, 0usize..10), 1..40)) {
+            let mut buffers: Vec<_> = buffers
+                .into_iter()
+                .map(|(len, first, steps)| Buffer { len: len * ALIGN, first, last: first + steps, offset: usize::MAX })
+                .collect();
+            let arena_len = assign_offsets(&mut buffers).unwrap();
+            for (i, a) in buffers.iter().enumerate() {
+                prop_assert!(a.offset + a.len <= arena_len);
+                for b in buffers[..i].iter().filter(|b| a.meets(b)) {
+                    prop_assert!(a.offset + a.len <= b.offset || b.offset + b.len <= a.offset, "{a:?} {b:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! Everything that decides a run, as the command line and `config.toml` write it.
+
+use super::loss::Reduction;
+use super::optimizer::OptimizerKind;
+use super::schedule::Schedule;
+use crate::data::dataset::Source;
+use crate::data::{NormalizeKind, Splits, ValSize};
+use crate::graph::{Graph, Op};
+use crate::kernels::Activation;
+use crate::shape::Shape;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Most hidden layers and most units in one: beyond any use here, below any overflow.
+const MAX_HIDDEN: usize = 64;
+const MAX_WIDTH: usize = 1 << 20;
+/// Most threads that may be asked for.
+const MAX_THREADS: usize = 1024;
+
+/// A value of the configuration that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {rule}: expected {expected}, found {found}")]
+pub struct ConfigError {
+    /// The flag (without dashes) and key in the file: "lr". A file's name where the whole file is at fault.
+    pub key: String,
+    /// The rule that is broken.
+    pub rule: &'static str,
+    /// What would have been right.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+impl ConfigError {
+    /// A broken rule.
+    pub fn new(key: impl ToString, rule: &'static str, expected: impl ToString, found: impl ToString) -> Self {
+        Self { key: key.to_string(), rule, expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// `text` is none of the names of `key`.
+    pub(super) fn unknown(key: &'static str, expected: &str, text: &str) -> Self {
+        Self::new(key, "a known name", expected, format!("{text:?}"))
+    }
+}
+
+/// Which network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSpec {
+    /// Softmax regression: one linear layer. `linear`
+    Linear,
+    /// A multilayer perceptron of these hidden widths. `mlp:512,256`
+    Mlp(Vec<usize>),
+}
+
+impl ModelSpec {
+    /// The hidden widths, none for a linear model.
+    #[must_use]
+    pub fn hidden(&self) -> &[usize] {
+        match self {
+            Self::Linear => &[],
+            Self::Mlp(hidden) => hidden,
+        }
+    }
+
+    /// The name with dashes only, as directories are named: "mlp-512-256".
+    #[must_use]
+    pub fn slug(&self) -> String {
+        self.to_string().replace([':', ','], "-")
+    }
+}
+
+impl fmt::Display for ModelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Linear => f.write_str("linear"),
+            Self::Mlp(hidden) => {
+                let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
+                write!(f, "mlp:{}", widths.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for ModelSpec {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let refuse = |rule, found: &str| ConfigError::new("model", rule, "linear or, for example, mlp:512,256", found);
+        if text == "linear" {
+            return Ok(Self::Linear);
+        }
+        let Some(widths) = text.strip_prefix("mlp:") else {
+            return Err(refuse("a known network", &format!("{text:?}")));
+        };
+        let mut hidden = Vec::new();
+        for width in widths.split(',') {
+            let width_rule = "a hidden width is a whole number from 1 to 1048576";
+            match width.trim().parse() {
+                Ok(width) if (1..=MAX_WIDTH).contains(&width) => hidden.push(width),
+                _ => return Err(refuse(width_rule, &format!("{width:?} in {text:?}"))),
+            }
+            if hidden.len() > MAX_HIDDEN {
+                return Err(refuse("at most 64 hidden layers", "more"));
+            }
+        }
+        Ok(Self::Mlp(hidden))
+    }
+}
+
+/// What stands between linear layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActivationKind {
+    /// `max(x, 0)`
+    #[default]
+    Relu,
+    /// `tanh(x)`
+    Tanh,
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+}
+
+impl ActivationKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Relu, Self::Tanh, Self::Sigmoid];
+
+    /// The op of the graph.
+    #[must_use]
+    pub const fn op(self) -> Op {
+        match self {
+            Self::Relu => Op::Relu,
+            Self::Tanh => Op::Tanh,
+            Self::Sigmoid => Op::Sigmoid,
+        }
+    }
+
+    /// The function of the kernels.
+    #[must_use]
+    pub const fn activation(self) -> Activation {
+        match self {
+            Self::Relu => Activation::Relu,
+            Self::Tanh => Activation::Tanh,
+            Self::Sigmoid => Activation::Sigmoid,
+        }
+    }
+}
+
+impl fmt::Display for ActivationKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.op().name())
+    }
+}
+
+impl FromStr for ActivationKind {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let found = Self::ALL.into_iter().find(|kind| kind.op().name() == text);
+        found.ok_or_else(|| ConfigError::unknown("activation", "relu, tanh or sigmoid", text))
+    }
+}
+
+/// SHA-256 of the raw files that a run read, in hex; a later run of its `config.toml` refuses others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetHashes {
+    /// Training images.
+    pub train_images: String,
+    /// Training labels.
+    pub train_labels: String,
+    /// Test images.
+    pub test_images: String,
+    /// Test labels.
+    pub test_labels: String,
+}
+
+impl DatasetHashes {
+    /// Those of loaded data.
+    #[must_use]
+    pub fn of(data: &Splits) -> Self {
+        let ([train_images, train_labels], [test_images, test_labels]) =
+            (data.train.sha256().clone(), data.test.sha256().clone());
+        Self { train_images, train_labels, test_images, test_labels }
+    }
+}
+
+/// Everything that decides a run. [`Default`] is 784-512-10 with ReLU, Adam at 1e-3, cosine, batches of 200, 15 epochs, seed 1.
+///
+/// As TOML each field is a key, with the text of the flag of the same name; unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which network.
+    #[serde(with = "text")]
+    pub model: ModelSpec,
+    /// What stands between its layers.
+    #[serde(with = "text")]
+    pub activation: ActivationKind,
+    /// Where the digits are.
+    #[serde(with = "text")]
+    pub data: Source,
+    /// How pixels become inputs.
+    #[serde(with = "text")]
+    pub normalize: NormalizeKind,
+    /// How much of the train set is kept for validation; nothing if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<ValSize>,
+    /// How gradients become updates.
+    #[serde(with = "text")]
+    pub optimizer: OptimizerKind,
+    /// Learning rate, before the schedule.
+    pub lr: f64,
+    /// `mu` of momentum, ema and nesterov.
+    pub momentum: f64,
+    /// Decay of the weights: `weight_decay · w` added to the gradient of every parameter as PyTorch does, or decoupled for adamw.
+    pub weight_decay: f64,
+    /// How the learning rate changes.
+    #[serde(with = "text")]
+    pub schedule: Schedule,
+    /// Updates over which the learning rate rises linearly from 0.
+    pub warmup: u64,
+    /// Whether a batch's gradients are averaged or summed.
+    #[serde(with = "text")]
+    pub reduction: Reduction,
+    /// `l1 · Σ|w|` over weights, never biases: adds `l1 · sign(w)` to the gradient, once per update.
+    pub l1: f64,
+    /// `l2 · Σw²` over weights, never biases: adds `2 · l2 · w` to the gradient, once per update.
+    pub l2: f64,
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Samples in an update; the last batch of an epoch holds what is left.
+    pub batch: usize,
+    /// Stops after this many epochs in a row without a lower validation loss and restores the best weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
+    /// Decides the split, the first weights and the order of the samples.
+    pub seed: u64,
+    /// Whether each epoch has its own order of samples.
+    pub shuffle: bool,
+    /// Trains on the first so many samples (after the split) only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Evaluates the train set after each epoch instead of averaging over the epoch's batches.
+    pub exact_train_metrics: bool,
+    /// A safetensors file with the first weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Threads; all cores if `None`. Changes no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Instruction set by name; the best of the machine if `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isa: Option<String>,
+    /// Which files these must be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DatasetHashes>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: ModelSpec::Mlp(vec![512]),
+            activation: ActivationKind::Relu,
+            data: Source::Mnist,
+            normalize: NormalizeKind::Unit,
+            split: None,
+            optimizer: OptimizerKind::Adam,
+            lr: 1e-3,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            schedule: Schedule::Cosine,
+            warmup: 0,
+            reduction: Reduction::Mean,
+            l1: 0.0,
+            l2: 0.0,
+            epochs: 15,
+            batch: 200,
+            patience: None,
+            seed: 1,
+            shuffle: true,
+            limit: None,
+            exact_train_metrics: false,
+            init: None,
+            threads: None,
+            isa: None,
+            dataset: None,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every value by itself; what depends on the data is checked when the trainer is built.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key, the rule, what was expected and what was found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |good: bool, key: &str, rule, expected: &str, found: &dyn fmt::Display| {
+            if good { Ok(()) } else { Err(ConfigError::new(key, rule, expected, found)) }
+        };
+        self.model.to_string().parse::<ModelSpec>()?; // a spec built in code obeys the rules of a spelled one
+        self.schedule.validate()?;
+        let positive = |x: f64| x.is_finite() && x as f32 > 0.0 && (x as f32).is_finite();
+        let not_negative = |x: f64| x == 0.0 || positive(x);
+        check(positive(self.lr), "lr", "a learning rate is finite and above 0", "for example 0.001", &self.lr)?;
+        let rule = "the momentum coefficient is at least 0 and below 1";
+        check((0.0..1.0).contains(&self.momentum), "momentum", rule, "for example 0.9", &self.momentum)?;
+        let rule = "a penalty is finite and at least 0";
+        for (key, value) in [("weight-decay", self.weight_decay), ("l1", self.l1), ("l2", self.l2)] {
+            check(not_negative(value), key, rule, "for example 0.0001", &value)?;
+        }
+        check(self.epochs >= 1, "epochs", "training takes at least one epoch", "1 or more", &self.epochs)?;
+        check(self.batch >= 1, "batch", "a batch holds at least one sample", "1 or more", &self.batch)?;
+        check(self.limit != Some(0), "limit", "training needs at least one sample", "1 or more", &0)?;
+        check(self.patience != Some(0), "patience", "patience is at least one epoch", "1 or more", &0)?;
+        let has_val = !matches!(self.split, None | Some(ValSize::Count(0)))
+            && !matches!(self.split, Some(ValSize::Fraction(fraction)) if fraction == 0.0);
+        let rule = "early stopping needs a validation set";
+        check(self.patience.is_none() || has_val, "patience", rule, "--split above 0 beside --patience", &"no split")?;
+        let rule = "a seed fits in TOML's integers";
+        check(i64::try_from(self.seed).is_ok(), "seed", rule, "0 to 9223372036854775807", &self.seed)?;
+        if let Some(threads) = self.threads {
+            let good = (1..=MAX_THREADS).contains(&threads);
+            check(good, "threads", "at least one thread works", "1 to 1024", &threads)?;
+        }
+        Ok(())
+    }
+
+    /// The network for images of `rows` by `cols` pixels.
+    ///
+    /// # Errors
+    /// [`super::TrainError`] if the layers make no network.
+    pub fn graph(&self, rows: usize, cols: usize, classes: usize) -> Result<Graph, super::TrainError> {
+        let input = Shape::new(&[1, rows, cols])?;
+        Ok(Graph::mlp(self.model.hidden(), self.activation.op(), input, classes)?)
+    }
+
+    /// Reads TOML; `place` (a file's name) is for the error.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for anything but TOML with known keys and valid values.
+    pub fn from_toml(place: &Path, text: &str) -> Result<Self, ConfigError> {
+        let refuse = |error: toml::de::Error| {
+            let found = error.to_string().trim_end().to_owned();
+            ConfigError::new(place.display(), "a configuration is TOML with known keys", "keys as the flags", found)
+        };
+        let config: Self = toml::from_str(text).map_err(refuse)?;
+        config.validate().map_err(|error| ConfigError { key: format!("{}: {}", place.display(), error.key), ..error })?;
+        Ok(config)
+    }
+
+    /// As TOML, which [`from_toml`](Self::from_toml) reads back as the same configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a value cannot be written, as a path that is not UTF-8.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self)
+            .map_err(|error| ConfigError::new("the configuration", "can be written as TOML", "plain values", error))
+    }
+}
+
+/// Values that are written as on the command line.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn toml_reads_back_what_it_wrote() {
+        let config = Config {
+            model: ModelSpec::Mlp(vec![100, 50, 20]),
+            activation: ActivationKind::Sigmoid,
+            normalize: NormalizeKind::MeanStd,
+            split: Some(ValSize::Fraction(0.2)),
+            optimizer: OptimizerKind::Nesterov,
+            schedule: Schedule::Step { every: 3, factor: 0.5 },
+            reduction: Reduction::Sum,
+            patience: Some(3),
+            limit: Some(1000),
+            isa: Some("avx2".to_owned()),
+            dataset: Some(DatasetHashes {
+                train_images: "a".into(),
+                train_labels: "b".into(),
+                test_images: "c".into(),
+                test_labels: "d".into(),
+            }),
+            ..Config::default()
+        };
+        for config in [config, Config::default()] {
+            let text = config.to_toml().unwrap();
+            assert_eq!(Config::from_toml(Path::new("config.toml"), &text).unwrap(), config, "{text}");
+        }
+        assert!(Config::default().to_toml().unwrap().contains("lr = 0.001\n"), "written as typed");
+    }
+
+    #[test]
+    fn a_file_may_leave_keys_out_but_invent_none() {
+        let read = |text: &str| Config::from_toml(Path::new("my.toml"), text);
+        let config = read("model = \"linear\"\nsplit = 10000\nlr = 1\n").unwrap();
+        assert_eq!((config.model, config.split, config.lr), (ModelSpec::Linear, Some(ValSize::Count(10000)), 1.0));
+        assert_eq!(config.batch, 200);
+        for bad in ["learning_rate = 1.0", "lr = \"fast\"", "model = \"mlp:0\"", "batch = -1", "lr = nan", "["] {
+            let message = read(bad).unwrap_err().to_string();
+            assert!(message.starts_with("my.toml") && message.contains("expected"), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn every_rule_names_its_key_and_the_value() {
+        let base = Config::default;
+        let cases = [
+            ("lr", "NaN", Config { lr: f64::NAN, ..base() }),
+            ("lr", "-0.1", Config { lr: -0.1, ..base() }),
+            ("lr", "0", Config { lr: 0.0, ..base() }),
+            ("lr", "inf", Config { lr: f64::INFINITY, ..base() }),
+            ("lr", "00000", Config { lr: 1e300, ..base() }),
+            ("momentum", "1", Config { momentum: 1.0, ..base() }),
+            ("weight-decay", "-1", Config { weight_decay: -1.0, ..base() }),
+            ("l1", "inf", Config { l1: f64::INFINITY, ..base() }),
+            ("l2", "NaN", Config { l2: f64::NAN, ..base() }),
+            ("epochs", "0", Config { epochs: 0, ..base() }),
+            ("batch", "0", Config { batch: 0, ..base() }),
+            ("limit", "0", Config { limit: Some(0), ..base() }),
+            ("patience", "0", Config { patience: Some(0), split: Some(ValSize::Count(10)), ..base() }),
+            ("patience", "no split", Config { patience: Some(3), ..base() }),
+            ("patience", "no split", Config { patience: Some(3), split: Some(ValSize::Fraction(0.0)), ..base() }),
+            ("seed", "18446744073709551615", Config { seed: u64::MAX, ..base() }),
+            ("threads", "0", Config { threads: Some(0), ..base() }),
+            ("model", "\"0\"", Config { model: ModelSpec::Mlp(vec![0]), ..base() }),
+            ("schedule", "step:0,0.5", Config { schedule: Schedule::Step { every: 0, factor: 0.5 }, ..base() }),
+        ];
+        for (key, found, config) in cases {
+            let error = config.validate().unwrap_err();
+            assert_eq!(error.key, key, "{error}");
+            assert!(error.found.contains(found), "{error}");
+        }
+        assert_eq!(base().validate(), Ok(()));
+    }
+
+    #[test]
+    fn models_are_spelled_as_on_the_command_line() {
+        for text in ["linear", "mlp:512", "mlp:100,50,20"] {
+            assert_eq!(text.parse::<ModelSpec>().unwrap().to_string(), text);
+        }
+        assert_eq!("mlp:512,256".parse::<ModelSpec>().unwrap().slug(), "mlp-512-256");
+        for bad in ["", "mlp", "mlp:", "mlp:0", "mlp:-1", "mlp:1,,2", "mlp:99999999999999999999", "cnn", "MLP:5"] {
+            let message = bad.parse::<ModelSpec>().unwrap_err().to_string();
+            assert!(message.starts_with("model: ") && message.contains("expected linear or"), "{message}");
+        }
+        let deep = format!("mlp:{}", vec!["2"; 65].join(","));
+        assert!(deep.parse::<ModelSpec>().is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! A network over a whole data set: loss, accuracy, confusion, hardest samples.
+
+use super::TrainError;
+use super::gather::gather;
+use super::loss::argmax;
+use super::metrics::{Hard, Metrics, Tally};
+use super::network::Network;
+use super::spread::Workers;
+use crate::data::{Dataset, Normalize, batch};
+use crate::error::ShapeError;
+use crate::graph::Graph;
+use crate::kernels::Isa;
+
+/// Samples in a batch: large enough for the products to reach their speed, small enough for the caches.
+pub const BATCH: usize = 500;
+
+/// Runs a network over data sets, forward only, in an arena of its own.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    isa: Isa,
+    network: Network,
+    indices: Vec<u32>,
+    labels: Vec<u8>,
+}
+
+impl Evaluator {
+    /// For `graph`, in batches of [`BATCH`].
+    ///
+    /// # Errors
+    /// [`TrainError::Graph`] if the arena cannot be planned.
+    pub fn new(graph: &Graph, isa: Isa) -> Result<Self, TrainError> {
+        Ok(Self {
+            isa,
+            network: Network::inference(graph, BATCH, isa)?,
+            indices: Vec::with_capacity(BATCH),
+            labels: vec![0; BATCH],
+        })
+    }
+
+    /// Evaluates the samples `indices` of `data`, or all of them, and keeps the `keep` hardest. Runs on the current rayon pool;
+    /// results do not depend on its threads.
+    ///
+    /// # Errors
+    /// [`TrainError`] if `params` are not the graph's, the images have another size than its input, or there are more classes
+    /// than logits.
+    pub fn evaluate(
+        &mut self,
+        params: &[f32],
+        data: &Dataset,
+        normalize: &Normalize,
+        indices: Option<&[u32]>,
+        keep: usize,
+    ) -> Result<Metrics, TrainError> {
+        let classes = self.network.classes();
+        if data.classes() > classes {
+            let (expected, found) = (format!("{} or more", data.classes()), classes.to_string());
+            return Err(TrainError::Mismatch { what: "outputs of the network, one for each class", expected, found });
+        }
+        let samples = indices.map_or(data.len(), <[u32]>::len);
+        let mut tally = Tally::new(classes, keep);
+        let workers = Workers::default();
+        for start in (0..samples).step_by(BATCH) {
+            let rows = BATCH.min(samples - start);
+            let batch: &[u32] = match indices {
+                Some(indices) => &indices[start..start + rows],
+                None => {
+                    self.indices.clear();
+                    for index in start..start + rows {
+                        self.indices.push(u32::try_from(index).map_err(|_| ShapeError::Overflow)?);
+                    }
+                    &self.indices
+                }
+            };
+            let labels = &mut self.labels[..rows];
+            batch::fill_labels(data, batch, labels)?;
+            gather(self.isa, data, normalize, batch, self.network.input_mut(rows)?, &workers)?;
+            self.network.evaluate_filled(params, labels)?;
+            let scores = self.network.log_probs(rows).chunks_exact(classes).map(argmax).zip(self.network.losses(rows));
+            for ((&index, &label), (predicted, &loss)) in batch.iter().zip(&*labels).zip(scores) {
+                tally.add(Hard { index, label, predicted: predicted as u32, loss });
+            }
+        }
+        Ok(tally.finish())
+    }
+}

@@ -1,0 +1,203 @@
+use super::*;
+
+/// The real backward pass, then `spoil` with the number of threads.
+fn spoiled(
+    spoil: impl Fn(&Graph, Isa, usize, &mut Shipped) + Sync,
+) -> impl Fn(&Graph, &Sample, Reduction, Isa) -> Result<Shipped, GradcheckError> + Sync {
+    move |graph, sample, reduction, isa| {
+        let mut shipped = shipping::backward(graph, sample, reduction, isa)?;
+        spoil(graph, isa, rayon::current_num_threads(), &mut shipped);
+        Ok(shipped)
+    }
+}
+
+/// One small network of every activation.
+fn small() -> Options {
+    let linear = |in_features, out_features| Op::Linear { in_features, out_features };
+    let ops = [Op::Flatten, linear(20, 6), Op::Relu, linear(6, 5), Op::Tanh, linear(5, 4), Op::Sigmoid, linear(4, 3)];
+    let graph = Graph::sequential(input_shape().unwrap(), &ops).unwrap();
+    Options { seed: 3, networks: vec![NetworkSpec { name: "small".to_owned(), graph }], eps: 1e-5 }
+}
+
+#[test]
+fn every_gradient_of_every_op_is_right_on_every_isa() {
+    let options = Options::standard(1).unwrap();
+    let report = gradcheck(&options).unwrap();
+    println!("{report}");
+    assert!(report.passed);
+
+    let ops: Vec<&str> = report.ops.iter().map(|op| op.op).collect();
+    for op in ["flatten", "linear", "relu", "tanh", "sigmoid", CROSS_ENTROPY] {
+        assert!(ops.contains(&op), "{op} is not among {ops:?}");
+    }
+    for op in &report.ops {
+        assert!(op.compared > 0 && op.worst_ratio.iter().all(|(_, ratio)| ratio.is_some()), "{op:?}");
+    }
+    // Nothing is left out, no bound would let a wrong gradient pass, and the arithmetic does round.
+    let mut widest = 0.0;
+    for NetworkSpec { name, graph } in &options.networks {
+        let of_network = report.rows.iter().filter(|row| row.network == *name);
+        let with_f32: Vec<&Row> = of_network.filter(|row| !row.isas.is_empty() && row.tensor != "loss").collect();
+        let compared: usize = with_f32.iter().map(|row| row.parameters).sum();
+        assert_eq!(compared, BATCHES.len() * 2 * graph.param_count(), "{name}");
+        for row in with_f32 {
+            assert_eq!(row.isas.len(), THREADS.len() * Isa::available().count(), "{row:?}");
+            for isa in &row.isas {
+                assert!(isa.widest_bound < FLOOR, "a thousandth of the largest gradient would pass: {row:?}");
+                widest = report::worse(widest, isa.widest_bound);
+            }
+        }
+    }
+    println!("widest bound: {widest:.1e} of its tensor's largest gradient");
+    let ratios = report.rows.iter().flat_map(|row| &row.isas).map(|isa| isa.worst_ratio);
+    assert!(report::worst(ratios) > 0.01);
+}
+
+#[test]
+fn other_seeds_pass_too() {
+    for seed in 2..6 {
+        let report = gradcheck(&Options { seed, ..small() }).unwrap();
+        assert!(report.passed, "seed {seed}\n{report}");
+    }
+}
+
+#[test]
+fn one_wrong_gradient_on_one_isa_is_found_and_named() {
+    let options = small();
+    for param in options.networks[0].graph.params() {
+        for factor in [1.001, -1.0, f32::NAN] {
+            let wrong = spoiled(|_, isa, _, shipped| {
+                let gradient = &mut shipped.params[param.range()];
+                let largest = (0..gradient.len()).max_by(|&i, &j| gradient[i].abs().total_cmp(&gradient[j].abs()));
+                if isa == Isa::BASELINE {
+                    gradient[largest.unwrap()] *= factor;
+                }
+            });
+            let report = check_with(&options, &wrong).unwrap();
+            assert!(!report.passed, "{} · {factor}", param.name);
+            for row in &report.rows {
+                assert_eq!(row.passed(), row.tensor != param.name, "{row:?}");
+                assert!(row.isas.iter().all(|isa| isa.passed() || isa.isa == "baseline"), "{row:?}");
+            }
+            let text = report.to_string();
+            assert!(text.contains("gradcheck FAILED"), "{text}");
+            assert!(text.contains(&format!("FAILED small, batch 5, mean, linear {}: (b) baseline", param.name)), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_loss_and_bits_that_depend_on_threads_are_found() {
+    let wrong = spoiled(|_, _, _, shipped| shipped.loss_sum *= 1.0 + 1e-4);
+    let report = check_with(&small(), &wrong).unwrap();
+    assert!(report.rows.iter().all(|row| row.passed() == (row.tensor != "loss")), "{report}");
+
+    let wrong = spoiled(|_, _, threads, shipped| {
+        if threads == 2 {
+            shipped.params[7] = f32::from_bits(shipped.params[7].to_bits() ^ 1); // within every bound
+        }
+    });
+    let report = check_with(&small(), &wrong).unwrap();
+    let failed: Vec<&Row> = report.rows.iter().filter(|row| !row.passed()).collect();
+    assert_eq!(failed.len(), BATCHES.len() * 2, "{report}");
+    for row in failed {
+        assert_eq!(row.tensor, "1.weight");
+        assert!(row.isas.iter().all(|isa| isa.same_bits == (isa.threads == 1) && isa.worst_ratio <= 1.0), "{row:?}");
+    }
+    assert!(report.to_string().contains("threads 2: other bits than with one thread"), "{report}");
+}
+
+/// The comparisons by themselves, with gradients as arguments.
+#[test]
+fn comparisons_measure_what_they_say() {
+    let right = [1.0, -0.5, 0.0, 1e-9];
+    assert_eq!(report::worst_relative(&right, &right), 0.0);
+    assert_eq!(report::worst_relative(&[0.0; 3], &[0.0; 3]), 0.0);
+    let worst = report::worst_relative(&[1.0, -0.5, 0.0, 1e-9], &[1.0, -0.5 - 1e-5, 0.0, 1e-9]);
+    assert!((worst / 2e-5 - 1.0).abs() < 1e-4, "{worst}");
+    let worst = report::worst_relative(&right, &[1.0, -0.5, 1e-5, 1e-9]); // against a thousandth of the largest, 1e-3
+    assert!((worst / 1e-2 - 1.0).abs() < 1e-9, "{worst}");
+    assert!(report::worst_relative(&right, &[1.0, f64::NAN, 0.0, 0.0]).is_nan());
+    assert!(report::worst_relative(&[1.0, 2.0], &[1.0, -2.0]) > TOLERANCE);
+
+    let row = report::compare_with_bound("scalar", 1, &[1.0, 2.5, 3.0], &[1.0, 2.0, 3.25], &[0.0, 1.0, 0.25]);
+    assert_eq!((row.worst_error, row.bound_there, row.worst_ratio), (0.5, 1.0, 1.0));
+    assert!(row.passed());
+    let row = report::compare_with_bound("scalar", 1, &[1.0 + 1e-9], &[1.0], &[0.0]);
+    assert!(!row.passed(), "an exact result has no room: {row:?}");
+    let row = report::compare_with_bound("scalar", 1, &[f64::NAN, 1.0], &[1.0, 1.0], &[1.0, 1.0]);
+    assert!(!row.passed(), "{row:?}");
+    let row = report::compare_with_bound("scalar", 1, &[0.0], &[1.0], &[f64::NAN]);
+    assert!(!row.passed(), "{row:?}");
+}
+
+/// A wrong formula in the oracle itself would show in (a).
+#[test]
+fn differences_disagree_with_a_wrong_backward_pass() {
+    let options = small();
+    let clear = find_clear(&options, 0, 5).unwrap();
+    let right = clear.point.backward(&clear.values);
+    assert!(report::worst_relative(&right.params, &clear.differences.params) <= TOLERANCE);
+    for i in [0, 130, right.params.len() - 1] {
+        let mut wrong = right.params.clone();
+        wrong[i] += 1e-4 * report::worst(right.params.iter().map(|x| x.abs()));
+        assert!(report::worst_relative(&wrong, &clear.differences.params) > TOLERANCE, "{i}");
+    }
+}
+
+/// One weight of 2 and one of 0, biases 0, input 1, label 1: logits 2 and 0, probs p and 1 − p with p = 1 / (1 + e⁻²).
+#[test]
+fn a_network_by_hand() {
+    let ops = [Op::Linear { in_features: 1, out_features: 2 }];
+    let graph = Graph::sequential(Shape::new(&[1]).unwrap(), &ops).unwrap();
+    let sample = Sample { params: vec![2.0, 0.0, 0.0, 0.0], input: vec![1.0], labels: vec![1] };
+    let point = Point::new(&graph, &sample);
+    let values = point.forward();
+    assert_eq!(values, [vec![1.0], vec![2.0, 0.0]]);
+    let p = 1.0 / (1.0 + (-2f64).exp());
+    assert!((point.losses(&values)[0] - (1.0 + 2f64.exp()).ln()).abs() < 1e-15);
+    let gradients = point.backward(&values);
+    for (got, want) in gradients.params.iter().zip([p, -p, p, -p]) {
+        assert!((got - want).abs() < 1e-15, "expected {want}, found {got}");
+    }
+    assert!((gradients.tensors[0][0] - 2.0 * p).abs() < 1e-15);
+    let bounds = bound::backward(&point, &values, &bound::forward(&point, &values), &gradients);
+    assert!(bounds.iter().all(|&bound| bound > 1e-8 && bound < 2e-6), "{bounds:?}");
+}
+
+#[test]
+fn kinks_are_kept_clear_of_or_reported() {
+    let report = gradcheck(&Options::standard(1).unwrap()).unwrap();
+    for point in &report.points {
+        assert_eq!(point.nearest_kink.is_some(), point.network == "mlp:33 relu" || point.network == "mixed", "{point:?}");
+        assert!(point.nearest_kink.is_none_or(|nearest| nearest > KINK_STEPS * report.eps), "{point:?}");
+    }
+    // Steps of 0.01 keep a tenth of all inputs out: 200 ReLUs at once are never clear.
+    let relu = NetworkSpec::mlp(&[40], Op::Relu).unwrap();
+    let error = gradcheck(&Options { eps: 0.01, networks: vec![relu], ..small() }).unwrap_err();
+    assert!(matches!(&error, GradcheckError::Kinks { batch: 5, .. }) || matches!(&error, GradcheckError::Kinks { batch: 1, .. }));
+    assert!(error.to_string().contains("mlp:40 relu") && error.to_string().contains("expected"), "{error}");
+}
+
+#[test]
+fn options_that_check_nothing_are_refused() {
+    let refused = |options: Options| gradcheck(&options).unwrap_err().to_string();
+    assert!(refused(Options { networks: Vec::new(), ..small() }).contains("at least one network, found none"));
+    for eps in [0.0, -1e-5, f64::NAN, f64::INFINITY, 0.1] {
+        assert!(refused(Options { eps, ..small() }).contains(&format!("found {eps}")));
+    }
+    let large = NetworkSpec::mlp(&[512, 256], Op::Tanh).unwrap();
+    assert!(refused(Options { networks: vec![large], ..small() }).contains("at most 20000 of them, found"));
+    assert!(NetworkSpec::mlp(&[0], Op::Relu).is_err());
+    assert!(NetworkSpec::mlp(&[4], Op::Flatten).is_err());
+}
+
+#[test]
+fn the_report_is_json() {
+    let report = gradcheck(&small()).unwrap();
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["passed"], true);
+    assert_eq!(json["rows"].as_array().unwrap().len(), report.rows.len());
+    assert_eq!(json["rows"][0]["tensor"], "1.weight");
+    assert!(json["rows"][0]["isas"][0]["worst_ratio"].is_number());
+}

@@ -1,0 +1,39 @@
+//! Training on a CPU: forward and backward over one arena, optimizers, schedules, early stopping, metrics.
+//!
+//! In come a [`Graph`](crate::graph::Graph), a [`Splits`](crate::data::Splits) and a [`Config`]; out go weights, metrics and
+//! checkpoints. Next rooms: `quant` and `export`, which read the model.
+//!
+//! [`Network`] runs forward and backward, [`Trainer`] makes updates and epochs of it, [`run`] makes a run directory of those.
+//! Nothing allocates during a step, and equal seeds give equal bits for any number of threads: work is either split where
+//! its shape says, never its thread count, or done by one thread in order.
+
+pub mod config;
+pub mod early_stop;
+mod error;
+pub mod evaluate;
+mod gather;
+pub mod gradcheck;
+pub mod init;
+pub mod loss;
+pub mod metrics;
+pub mod network;
+pub mod ops;
+pub mod optimizer;
+pub mod regularize;
+pub mod run;
+pub mod schedule;
+mod spread;
+#[cfg(test)]
+mod tests;
+pub mod trainer;
+
+pub use config::{ActivationKind, Config, ConfigError, DatasetHashes, ModelSpec};
+pub use error::TrainError;
+pub use evaluate::Evaluator;
+pub use loss::{BatchLoss, Reduction};
+pub use metrics::{EpochReport, Hard, Metrics};
+pub use network::Network;
+pub use optimizer::OptimizerKind;
+pub use run::{Observer, Progress, Start, Summary, resume, run};
+pub use schedule::Schedule;
+pub use trainer::{StepReport, Trainer};

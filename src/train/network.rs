@@ -1,0 +1,562 @@
+//! A graph that runs, forward and backward, over one arena: what trains, what evaluates and what the gradient check checks.
+
+use super::TrainError;
+use super::loss::{self, BatchLoss, Reduction};
+use super::ops::{Linear, flatten, linear, relu, sigmoid, tanh};
+use crate::error::ShapeError;
+use crate::graph::{Graph, Node, Op, Plan};
+use crate::kernels::{Activation, Isa};
+use std::ops::Range;
+
+/// A stretch of the arena: where it starts, and how many floats each sample has.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    width: usize,
+}
+
+impl Place {
+    fn rows(self, rows: usize) -> Range<usize> {
+        self.start..self.start + rows * self.width
+    }
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+enum Work {
+    Flatten,
+    /// `fused` is the activation that follows in place: done on the way out.
+    Linear {
+        sizes: Linear,
+        weight: Range<usize>,
+        bias: Range<usize>,
+        fused: Activation,
+    },
+    /// `fused` if the linear layer before did it.
+    Activate {
+        function: Activation,
+        fused: bool,
+    },
+}
+
+/// A node with its places. Equal places of `x` and `y`, or of `d_x` and `d_y`, mean that it runs in place.
+#[derive(Clone, Debug)]
+struct Layer {
+    work: Work,
+    x: Place,
+    y: Place,
+    d_x: Option<Place>,
+    d_y: Option<Place>,
+}
+
+/// A graph compiled for batches of up to a fixed size on one instruction set. Nothing allocates after the first batch of each size.
+///
+/// Parameters are the caller's: one flat vector laid out by [`Graph::params`], and gradients alike. The products run on the
+/// current rayon pool; results do not depend on its threads.
+#[derive(Clone, Debug)]
+pub struct Network {
+    isa: Isa,
+    capacity: usize,
+    param_count: usize,
+    layers: Vec<Layer>,
+    input: Place,
+    logits: Place,
+    d_logits: Option<Place>,
+    arena: Vec<f32>,
+    losses: Vec<f32>,
+    scratch: Vec<f32>,
+    /// Batch sizes that the scratch was measured for.
+    prepared: Vec<usize>,
+}
+
+impl Network {
+    /// For training: batches of up to `batch` samples, forward and backward.
+    ///
+    /// # Errors
+    /// [`TrainError::Graph`] if the arena cannot be planned.
+    pub fn new(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
+        Self::compile(graph, &Plan::training(graph, batch)?, isa)
+    }
+
+    /// For evaluation: forward only, in a smaller arena.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn inference(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
+        Self::compile(graph, &Plan::inference(graph, batch)?, isa)
+    }
+
+    fn compile(graph: &Graph, plan: &Plan, isa: Isa) -> Result<Self, TrainError> {
+        let value = |tensor| Place { start: plan.value(tensor).start, width: graph.shape(tensor).elements() };
+        let gradient = |tensor| {
+            plan.gradient(tensor).map(|range| Place { start: range.start, width: graph.shape(tensor).elements() })
+        };
+        let nodes = graph.nodes();
+        // Every op reads one tensor and one tensor is the output, so the graph is a chain: node i + 1 reads what node i writes.
+        let chain = nodes.iter().enumerate().all(|(i, node)| node.inputs.iter().all(|tensor| tensor.0 == i));
+        if !chain {
+            let (expected, found) = ("each layer reads the one before".to_owned(), "a branch".to_owned());
+            return Err(TrainError::Mismatch { what: "the layers of a network that trains", expected, found });
+        }
+        let fuses = |i: usize, node: &Node| plan.in_place(i).then(|| node.op.activation()).flatten();
+        let mut layers = Vec::with_capacity(nodes.len());
+        for (i, node) in nodes.iter().enumerate() {
+            let work = match node.op {
+                Op::Flatten => Work::Flatten,
+                Op::Linear { in_features, out_features } => {
+                    let [weight, bias] = graph.node_params(i) else {
+                        return Err(ShapeError::Length { what: "parameters of a linear layer", expected: 2, got: 0 }.into());
+                    };
+                    Work::Linear {
+                        sizes: Linear { inputs: in_features, outputs: out_features },
+                        weight: weight.range(),
+                        bias: bias.range(),
+                        fused: nodes.get(i + 1).and_then(|next| fuses(i + 1, next)).unwrap_or_default(),
+                    }
+                }
+                Op::Relu | Op::Tanh | Op::Sigmoid => {
+                    let after_linear = i > 0 && matches!(nodes[i - 1].op, Op::Linear { .. });
+                    let function = node.op.activation().unwrap_or_default();
+                    Work::Activate { function, fused: after_linear && fuses(i, node).is_some() }
+                }
+            };
+            let x = node.inputs[0];
+            let (d_x, d_y) = (gradient(x), gradient(node.output));
+            layers.push(Layer { work, x: value(x), y: value(node.output), d_x, d_y });
+        }
+        let mut network = Self {
+            isa,
+            capacity: plan.batch(),
+            param_count: graph.param_count(),
+            layers,
+            input: value(crate::graph::TensorId(0)),
+            logits: value(graph.output()),
+            d_logits: gradient(graph.output()),
+            arena: vec![0.0; plan.arena_len()],
+            losses: vec![0.0; plan.batch()],
+            scratch: Vec::new(),
+            prepared: Vec::new(),
+        };
+        network.prepare(plan.batch())?;
+        Ok(network)
+    }
+
+    /// Most samples in a batch.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Logits of a sample.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.logits.width
+    }
+
+    /// Makes room for batches of `rows` samples, so that running one does not allocate.
+    ///
+    /// # Errors
+    /// [`ShapeError::TooShort`] if the arena holds fewer.
+    pub fn prepare(&mut self, rows: usize) -> Result<(), ShapeError> {
+        if rows > self.capacity {
+            return Err(ShapeError::TooShort { what: "the arena, in samples,", needed: rows, got: self.capacity });
+        }
+        if self.prepared.contains(&rows) {
+            return Ok(());
+        }
+        let needs = self.layers.iter().map(|layer| match layer.work {
+            Work::Linear { sizes, .. } => sizes.scratch_len(rows),
+            Work::Flatten | Work::Activate { .. } => 0,
+        });
+        let needed = needs.max().unwrap_or(0);
+        if needed > self.scratch.len() {
+            self.scratch.resize(needed, 0.0);
+        }
+        self.prepared.push(rows);
+        Ok(())
+    }
+
+    /// Where the pixels of the next batch go: `[rows, input]`. Whoever fills it saves a copy.
+    ///
+    /// # Errors
+    /// [`ShapeError::TooShort`] if the arena holds fewer samples.
+    pub fn input_mut(&mut self, rows: usize) -> Result<&mut [f32], ShapeError> {
+        self.prepare(rows)?;
+        Ok(&mut self.arena[self.input.rows(rows)])
+    }
+
+    /// Copies `x [rows, input]` in and returns its rows.
+    fn take_input(&mut self, x: &[f32]) -> Result<usize, ShapeError> {
+        let rows = x.len() / self.input.width;
+        if rows == 0 || rows * self.input.width != x.len() {
+            let expected = rows.max(1) * self.input.width;
+            return Err(ShapeError::Length { what: "the input", expected, got: x.len() });
+        }
+        self.input_mut(rows)?.copy_from_slice(x);
+        Ok(rows)
+    }
+
+    /// The logits `[rows, classes]` of the inputs `x [rows, input]`.
+    ///
+    /// # Errors
+    /// [`TrainError::Shape`] if `x` is not a whole number of rows that fit in the arena, or `params` has another length.
+    pub fn forward(&mut self, params: &[f32], x: &[f32]) -> Result<&[f32], TrainError> {
+        let rows = self.take_input(x)?;
+        self.forward_filled(params, rows)
+    }
+
+    /// As [`forward`](Self::forward), of the inputs that [`input_mut`](Self::input_mut) was filled with.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_filled(&mut self, params: &[f32], rows: usize) -> Result<&[f32], TrainError> {
+        self.prepare(rows)?;
+        self.check_params("the parameters", params.len())?;
+        let Self { isa, layers, arena, scratch, .. } = self;
+        for layer in &*layers {
+            layer.forward(*isa, params, rows, arena, scratch)?;
+        }
+        Ok(&self.arena[self.logits.rows(rows)])
+    }
+
+    /// Mean loss of the samples `x` with their `labels`, and its gradient by every parameter, written to `grads`.
+    ///
+    /// This is the very pass that trains. Before a pass the arena holds what the last one left: nothing is assumed of it.
+    ///
+    /// # Errors
+    /// [`TrainError::Shape`] if the lengths do not fit, or a label is not below the number of classes.
+    pub fn loss_and_gradient(
+        &mut self,
+        params: &[f32],
+        x: &[f32],
+        labels: &[u8],
+        reduction: Reduction,
+        grads: &mut [f32],
+    ) -> Result<BatchLoss, TrainError> {
+        let rows = self.take_input(x)?;
+        if rows != labels.len() {
+            return Err(ShapeError::Length { what: "the labels", expected: rows, got: labels.len() }.into());
+        }
+        self.loss_and_gradient_filled(params, labels, reduction, grads)
+    }
+
+    /// As [`loss_and_gradient`](Self::loss_and_gradient), of the inputs that [`input_mut`](Self::input_mut) was filled with.
+    ///
+    /// # Errors
+    /// As [`loss_and_gradient`](Self::loss_and_gradient).
+    pub fn loss_and_gradient_filled(
+        &mut self,
+        params: &[f32],
+        labels: &[u8],
+        reduction: Reduction,
+        grads: &mut [f32],
+    ) -> Result<BatchLoss, TrainError> {
+        let rows = labels.len();
+        self.check_params("the gradient", grads.len())?;
+        self.forward_filled(params, rows)?;
+        let (logits, losses) = (self.logits.rows(rows), &mut self.losses[..rows]);
+        let Some(place) = self.d_logits else {
+            if self.param_count > 0 {
+                let (expected, found) = ("Network::new".to_owned(), "Network::inference".to_owned());
+                return Err(TrainError::Mismatch { what: "a network with a backward pass", expected, found });
+            }
+            return Ok(loss::nll(self.isa, &mut self.arena[logits], labels, losses)?);
+        };
+        let d_logits = place.rows(rows);
+        if logits.start != d_logits.start {
+            self.arena.copy_within(logits, d_logits.start);
+        }
+        let batch = loss::cross_entropy(self.isa, &mut self.arena[d_logits], labels, reduction, losses)?;
+        let Self { isa, layers, arena, scratch, .. } = self;
+        for layer in layers.iter().rev() {
+            layer.backward(*isa, params, rows, grads, arena, scratch)?;
+        }
+        Ok(batch)
+    }
+
+    /// Loss of the samples `x` with their `labels`; [`losses`](Self::losses) then holds each sample's.
+    ///
+    /// # Errors
+    /// As [`loss_and_gradient`](Self::loss_and_gradient).
+    pub fn evaluate(&mut self, params: &[f32], x: &[f32], labels: &[u8]) -> Result<BatchLoss, TrainError> {
+        let rows = self.take_input(x)?;
+        if rows != labels.len() {
+            return Err(ShapeError::Length { what: "the labels", expected: rows, got: labels.len() }.into());
+        }
+        self.evaluate_filled(params, labels)
+    }
+
+    /// As [`evaluate`](Self::evaluate), of the inputs that [`input_mut`](Self::input_mut) was filled with.
+    ///
+    /// # Errors
+    /// As [`loss_and_gradient`](Self::loss_and_gradient).
+    pub fn evaluate_filled(&mut self, params: &[f32], labels: &[u8]) -> Result<BatchLoss, TrainError> {
+        let rows = labels.len();
+        self.forward_filled(params, rows)?;
+        let (logits, losses) = (&mut self.arena[self.logits.rows(rows)], &mut self.losses[..rows]);
+        Ok(loss::nll(self.isa, logits, labels, losses)?)
+    }
+
+    /// The loss of each sample of the last batch of `rows`.
+    #[must_use]
+    pub fn losses(&self, rows: usize) -> &[f32] {
+        &self.losses[..rows.min(self.capacity)]
+    }
+
+    /// The log-probabilities `[rows, classes]` of the last batch, of `rows` samples, that was evaluated.
+    #[must_use]
+    pub fn log_probs(&self, rows: usize) -> &[f32] {
+        &self.arena[self.logits.rows(rows.min(self.capacity))]
+    }
+
+    fn check_params(&self, what: &'static str, got: usize) -> Result<(), ShapeError> {
+        let expected = self.param_count;
+        if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
+    }
+}
+
+/// Two stretches of the arena that do not overlap: one to read, one to change.
+fn pair(arena: &mut [f32], read: Range<usize>, change: Range<usize>) -> Result<(&[f32], &mut [f32]), ShapeError> {
+    match arena.get_disjoint_mut([read, change]) {
+        Ok([read, change]) => Ok((read, change)),
+        Err(_) => Err(OVERLAP),
+    }
+}
+
+/// A plan that gives two live tensors the same memory: no graph does, as the plan's tests show.
+const OVERLAP: ShapeError = ShapeError::Length { what: "tensors of a layer, in places of their own,", expected: 2, got: 1 };
+
+impl Layer {
+    fn forward(
+        &self,
+        isa: Isa,
+        params: &[f32],
+        rows: usize,
+        arena: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let (x, y) = (self.x.rows(rows), self.y.rows(rows));
+        let in_place = x == y;
+        match &self.work {
+            Work::Linear { sizes, weight, bias, fused } => {
+                let (x, y) = pair(arena, x, y)?;
+                let params = linear::Params { weight: &params[weight.clone()], bias: &params[bias.clone()] };
+                sizes.forward(isa, x, params, *fused, y, scratch)
+            }
+            Work::Flatten | Work::Activate { fused: true, .. } if in_place => Ok(()),
+            Work::Flatten => {
+                let (x, y) = pair(arena, x, y)?;
+                flatten::forward(x, y)
+            }
+            Work::Activate { function, .. } => {
+                if !in_place {
+                    let (x, y) = pair(arena, x, y.clone())?;
+                    y.copy_from_slice(x);
+                }
+                match function {
+                    Activation::Identity => Ok(()),
+                    Activation::Relu => relu::forward(isa, &mut arena[y]),
+                    Activation::Tanh => tanh::forward(isa, &mut arena[y]),
+                    Activation::Sigmoid => sigmoid::forward(isa, &mut arena[y]),
+                }
+            }
+        }
+    }
+
+    fn backward(
+        &self,
+        isa: Isa,
+        params: &[f32],
+        rows: usize,
+        grads: &mut [f32],
+        arena: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let (x, y) = (self.x.rows(rows), self.y.rows(rows));
+        let Some(d_y) = self.d_y.map(|place| place.rows(rows)) else { return Ok(()) };
+        let d_x = self.d_x.map(|place| place.rows(rows));
+        match (&self.work, d_x) {
+            (Work::Linear { sizes, weight, bias, .. }, d_x) => {
+                let (grad_weight, grad_bias) = grads.split_at_mut(bias.start);
+                let grads = linear::Grads { weight: &mut grad_weight[weight.clone()], bias: &mut grad_bias[..bias.len()] };
+                let weight = &params[weight.clone()];
+                match d_x {
+                    None => {
+                        let (x, d_y) = pair(arena, x, d_y)?;
+                        sizes.backward(isa, [x, d_y], weight, grads, None, scratch)
+                    }
+                    Some(d_x) => {
+                        let [x, d_y, d_x] = arena.get_disjoint_mut([x, d_y, d_x]).map_err(|_| OVERLAP)?;
+                        sizes.backward(isa, [x, d_y], weight, grads, Some(d_x), scratch)
+                    }
+                }
+            }
+            (_, None) => Ok(()),
+            (Work::Flatten, Some(d_x)) if d_x == d_y => Ok(()),
+            (Work::Flatten, Some(d_x)) => {
+                let (d_y, d_x) = pair(arena, d_y, d_x)?;
+                flatten::backward(d_y, d_x)
+            }
+            (Work::Activate { function, .. }, Some(d_x)) => {
+                if d_x != d_y {
+                    let (d_y, d_x) = pair(arena, d_y, d_x.clone())?;
+                    d_x.copy_from_slice(d_y);
+                }
+                let (y, d) = pair(arena, y, d_x)?;
+                match function {
+                    Activation::Identity => Ok(()),
+                    Activation::Relu => relu::backward(isa, y, d),
+                    Activation::Tanh => tanh::backward(isa, y, d),
+                    Activation::Sigmoid => sigmoid::backward(isa, y, d),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::random::Random;
+    use crate::shape::Shape;
+    use crate::train::init;
+
+    const OPS: [Op; 3] = [Op::Relu, Op::Tanh, Op::Sigmoid];
+
+    fn digits(rows: usize, width: usize) -> (Vec<f32>, Vec<u8>) {
+        let mut random = Random::new(5, "network test", 0);
+        let x = (0..rows * width).map(|_| random.unit()).collect();
+        (x, (0..rows).map(|_| random.below(4) as u8).collect())
+    }
+
+    fn small(activation: Op) -> (Graph, Vec<f32>) {
+        let graph = Graph::mlp(&[7, 5], activation, Shape::new(&[1, 3, 4]).unwrap(), 4).unwrap();
+        let mut params = vec![0.0; graph.param_count()];
+        init::uniform(&graph, 2, &mut params);
+        (graph, params)
+    }
+
+    /// Logits by plain loops in f64.
+    fn reference(graph: &Graph, params: &[f32], x: &[f32]) -> Vec<f64> {
+        let mut rows: Vec<Vec<f64>> = x.chunks(12).map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
+        for (i, node) in graph.nodes().iter().enumerate() {
+            for row in &mut rows {
+                match node.op {
+                    Op::Flatten => {}
+                    Op::Linear { in_features, .. } => {
+                        let [weight, bias] = graph.node_params(i) else { panic!("two parameters") };
+                        let outputs = params[weight.range()].chunks(in_features).zip(&params[bias.range()]);
+                        let dot = |w: &[f32]| w.iter().zip(&*row).map(|(&w, x)| f64::from(w) * x).sum::<f64>();
+                        *row = outputs.map(|(w, &b)| dot(w) + f64::from(b)).collect();
+                    }
+                    Op::Relu => row.iter_mut().for_each(|x| *x = x.max(0.0)),
+                    Op::Tanh => row.iter_mut().for_each(|x| *x = x.tanh()),
+                    Op::Sigmoid => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+                }
+            }
+        }
+        rows.concat()
+    }
+
+    #[test]
+    fn logits_match_plain_loops_for_whole_and_partial_batches() {
+        for (isa, op) in Isa::available().flat_map(|isa| OPS.map(|op| (isa, op))) {
+            let (graph, params) = small(op);
+            let (x, labels) = digits(9, 12);
+            let want = reference(&graph, &params, &x);
+            let training = Network::new(&graph, 9, isa).unwrap();
+            let inference = Network::inference(&graph, 9, isa).unwrap();
+            assert!(inference.arena.len() < training.arena.len());
+            for mut network in [training, inference] {
+                for rows in [9, 1, 4, 9] {
+                    let got = network.forward(&params, &x[..rows * 12]).unwrap().to_vec();
+                    for (got, want) in got.iter().zip(&want) {
+                        assert!((f64::from(*got) - want).abs() < 2e-6, "{isa} {op}: {got} for {want}");
+                    }
+                    assert_eq!(got.len(), rows * 4);
+                    let batch = network.evaluate(&params, &x[..rows * 12], &labels[..rows]).unwrap();
+                    let sum: f64 = network.losses(rows).iter().map(|&loss| f64::from(loss)).sum();
+                    assert_eq!((batch.loss_sum, batch.samples), (sum, rows as u32));
+                }
+            }
+        }
+    }
+
+    /// The gradient check proper is in `gradcheck`; this one only finds a wrong sign, scale or place.
+    #[test]
+    fn gradients_point_where_differences_do() {
+        for (isa, op) in Isa::available().flat_map(|isa| OPS.map(|op| (isa, op))) {
+            let (graph, mut params) = small(op);
+            let (x, labels) = digits(9, 12);
+            let mut network = Network::new(&graph, 16, isa).unwrap();
+            let mut grads = vec![f32::NAN; params.len()];
+            let mean = network.loss_and_gradient(&params, &x, &labels, Reduction::Mean, &mut grads).unwrap();
+            let by_mean = grads.clone();
+            let sum = network.loss_and_gradient(&params, &x, &labels, Reduction::Sum, &mut grads).unwrap();
+            assert_eq!(mean, sum, "the reported loss does not depend on the reduction");
+            let largest = by_mean.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+            for i in 0..params.len() {
+                assert!((grads[i] - 9.0 * by_mean[i]).abs() < 1e-5 * 9.0 * largest);
+                let (center, eps) = (params[i], 1e-2);
+                params[i] = center + eps;
+                let above = network.evaluate(&params, &x, &labels).unwrap().mean();
+                params[i] = center - eps;
+                let below = network.evaluate(&params, &x, &labels).unwrap().mean();
+                params[i] = center;
+                let slope = (above - below) / (2.0 * f64::from(eps));
+                let error = (slope - f64::from(by_mean[i])).abs();
+                assert!(error < 0.02 * f64::from(largest), "{isa} {op} {i}: {slope} and {}", by_mean[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn activations_that_nothing_fuses_and_graphs_without_parameters() {
+        let shape = Shape::new(&[2, 2]).unwrap();
+        let linear = |in_features, out_features| Op::Linear { in_features, out_features };
+        // An activation of the input, two in a row, a reshaped value that a linear layer must still have, one at the end.
+        let ops = [Op::Sigmoid, Op::Flatten, linear(4, 3), Op::Relu, Op::Tanh, linear(3, 2), Op::Tanh];
+        let graph = Graph::sequential(shape, &ops).unwrap();
+        let mut params = vec![0.0; graph.param_count()];
+        init::uniform(&graph, 1, &mut params);
+        params[12..15].fill(0.5); // all hidden units on, so that differences cross no kink
+        let (x, labels) = ([0.1, -0.2, 0.3, 0.4, 0.9, 0.8, -0.7, 0.6], [0, 1]);
+        let mut network = Network::new(&graph, 2, Isa::best()).unwrap();
+        let mut grads = vec![f32::NAN; params.len()];
+        network.loss_and_gradient(&params, &x, &labels, Reduction::Mean, &mut grads).unwrap();
+        for i in 0..params.len() {
+            let mut slope = 0.0;
+            for sign in [1.0, -1.0] {
+                let mut moved = params.clone();
+                moved[i] += sign * 1e-2;
+                slope += f64::from(sign) * network.evaluate(&moved, &x, &labels).unwrap().mean() / 2e-2;
+            }
+            assert!((slope - f64::from(grads[i])).abs() < 1e-3, "{i}: {slope} and {}", grads[i]);
+        }
+
+        let flat = Graph::sequential(shape, &[Op::Flatten]).unwrap();
+        let mut network = Network::new(&flat, 1, Isa::best()).unwrap();
+        let batch = network.loss_and_gradient(&[], &x[..4], &[3], Reduction::Mean, &mut []).unwrap();
+        assert!((batch.mean() - (4.0f64).ln()).abs() < 0.3);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let (graph, params) = small(Op::Relu);
+        let mut network = Network::new(&graph, 4, Isa::best()).unwrap();
+        let mut grads = vec![0.0; params.len()];
+        let x = vec![0.0; 60];
+        assert!(network.forward(&params, &x).is_err(), "five samples in an arena for four");
+        assert!(network.forward(&params, &x[..13]).is_err() && network.forward(&params, &[]).is_err());
+        assert!(network.forward(&params[1..], &x[..12]).is_err());
+        let mut learn = |labels: &[u8], grads: &mut [f32]| {
+            network.loss_and_gradient(&params, &x[..24], labels, Reduction::Mean, grads).map(drop)
+        };
+        assert!(learn(&[0], &mut grads).is_err() && learn(&[0, 4], &mut grads).is_err());
+        assert!(learn(&[0, 1], &mut grads[1..]).is_err());
+        assert!(learn(&[0, 1], &mut grads).is_ok());
+        let mut inference = Network::inference(&graph, 4, Isa::best()).unwrap();
+        assert!(inference.loss_and_gradient(&params, &x[..12], &[0], Reduction::Mean, &mut grads).is_err());
+        assert!(Network::new(&graph, 0, Isa::best()).is_err());
+    }
+}

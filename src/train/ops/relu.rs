@@ -1,0 +1,20 @@
+//! `y = max(x, 0)`, element by element and in place.
+
+use crate::error::ShapeError;
+use crate::kernels::{Activation, Isa};
+
+/// Writes `max(x, 0)` over `x`. Linear layers do this on the way out instead where they can.
+///
+/// # Errors
+/// None: any length will do.
+pub fn forward(isa: Isa, y: &mut [f32]) -> Result<(), ShapeError> {
+    super::activate(isa, Activation::Relu, y)
+}
+
+/// Turns `d`, the gradient of the output, into that of the input: `d` where the output `y` is above 0, else 0.
+///
+/// # Errors
+/// [`ShapeError::Length`] if the slices differ in length.
+pub fn backward(isa: Isa, y: &[f32], d: &mut [f32]) -> Result<(), ShapeError> {
+    super::activate_backward(isa, Activation::Relu, y, d)
+}

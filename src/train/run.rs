@@ -1,0 +1,359 @@
+//! A run: epochs into a directory of checkpoints, metrics and the resulting model, from the first step or from where it stopped.
+
+use super::TrainError;
+use super::config::{Config, ConfigError, DatasetHashes};
+use super::metrics::{EpochReport, Metrics};
+use super::trainer::{StepReport, Trainer};
+use crate::checkpoint::{RunDir, State, load_weights_into, write_atomic};
+use crate::data::Splits;
+use crate::graph::Graph;
+use crate::kernels::Isa;
+use std::collections::hash_map::RandomState;
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// How many of the hardest test samples a summary names.
+pub const HARDEST: usize = 10;
+
+/// Largest `config.toml` and `metrics.jsonl` that are read back.
+const MAX_TEXT: u64 = 64 << 20;
+
+/// What is about to happen.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Start<'a> {
+    /// The resolved configuration.
+    pub config: &'a Config,
+    /// The network.
+    pub graph: &'a Graph,
+    /// Samples to train on.
+    pub train_samples: usize,
+    /// Samples kept for validation.
+    pub val_samples: usize,
+    /// Samples of the test set.
+    pub test_samples: usize,
+    /// Updates in an epoch.
+    pub steps_per_epoch: u64,
+    /// Epochs finished before.
+    pub epoch: u32,
+    /// Updates made before in the epoch under way.
+    pub step_in_epoch: u64,
+    /// Something that the user must know: `last` was damaged and `previous` is used.
+    pub note: Option<&'a str>,
+}
+
+/// Where an epoch stands after an update.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Epochs in all.
+    pub epochs: u32,
+    /// Updates made in this epoch.
+    pub step_in_epoch: u64,
+    /// Updates in an epoch.
+    pub steps_per_epoch: u64,
+    /// What this update did.
+    pub step: StepReport,
+    /// Mean loss over the epoch's samples so far.
+    pub loss: f64,
+    /// Accuracy over the epoch's samples so far.
+    pub accuracy: f64,
+    /// Samples seen in this epoch.
+    pub samples: u64,
+    /// Samples that this run has trained on so far, in all its epochs.
+    pub samples_seen: u64,
+    /// Seconds of training so far, in all its epochs.
+    pub train_seconds: f64,
+}
+
+/// Who watches a run, and may end it.
+pub trait Observer: Send {
+    /// Before the first update.
+    fn start(&mut self, _start: &Start<'_>) {}
+    /// After each update; it is on the clock, so it should do nothing most times.
+    fn step(&mut self, _progress: &Progress) {}
+    /// After each epoch, when its checkpoint is saved.
+    fn epoch(&mut self, _report: &EpochReport) {}
+    /// Whether to stop after the current update and save. Asked before each.
+    fn stop_requested(&mut self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing.
+impl Observer for () {}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Whether the observer ended it: it can be resumed, and there is no model file yet.
+    pub interrupted: bool,
+    /// Whether patience ended it.
+    pub stopped_early: bool,
+    /// The model file.
+    pub model: PathBuf,
+    /// Its SHA-256 in hex; `None` after an interruption.
+    pub sha256: Option<String>,
+    /// Epochs finished.
+    pub epochs: u32,
+    /// Updates made in the epoch under way, after an interruption.
+    pub step_in_epoch: u64,
+    /// The epoch of the lowest validation loss, if there is a validation set.
+    pub best_epoch: Option<u32>,
+    /// The report of the epoch that the model file is of: the best with patience, else the last.
+    pub report: Option<EpochReport>,
+    /// The model file over the validation samples, if there are any.
+    pub val: Option<Metrics>,
+    /// The model file over the test set, with its [`HARDEST`] samples.
+    pub test: Option<Metrics>,
+    /// Every epoch's report.
+    pub history: Vec<EpochReport>,
+    /// Seconds of this call, evaluation and checkpoints included.
+    pub seconds: f64,
+    /// Seconds of training over the whole run, evaluation and checkpoints left out.
+    pub train_seconds: f64,
+    /// Training samples in a second of training.
+    pub samples_per_second: f64,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Threads of the pool.
+    pub threads: usize,
+    /// Threads that did a part of the work that is spread.
+    pub workers_seen: u32,
+    /// Seed.
+    pub seed: u64,
+}
+
+/// Trains as `config` says and leaves a run directory at `out`; nothing is written before everything has been checked.
+///
+/// # Errors
+/// [`TrainError`]: a value that breaks a rule, data other than the configuration names, a directory that exists (without `force`),
+/// a loss that is not a number, a disk that refuses.
+pub fn run(
+    config: &Config,
+    data: &Splits,
+    isa: Isa,
+    threads: usize,
+    out: &Path,
+    force: bool,
+    observer: &mut dyn Observer,
+) -> Result<Summary, TrainError> {
+    let started = Instant::now();
+    let config = resolve(config, data, isa, threads)?;
+    let mut trainer = Trainer::new(&config, data, isa, threads)?;
+    if let Some(file) = &config.init {
+        let mut weights = vec![0.0; trainer.graph().param_count()];
+        load_weights_into(file, trainer.graph(), &mut weights)?;
+        trainer = trainer.with_weights(&weights)?;
+    }
+    let dir = RunDir::create(out, force)?;
+    write_atomic(&dir.config_path(), config.to_toml()?.as_bytes())?;
+    let run_id = format!("{:016x}", RandomState::new().build_hasher().finish()); // std's keys come from the system's entropy
+    let mut run = Run { dir, run_id, history: Vec::new(), observer, started };
+    run.save(&trainer)?; // so that a run killed in its first epoch can be resumed
+    trainer.in_pool(|trainer| run.drive(trainer, None))
+}
+
+/// The configuration of the run at `dir`.
+///
+/// # Errors
+/// [`TrainError::Io`] if there is none, [`TrainError::Config`] if it is damaged.
+pub fn config_of(dir: &Path) -> Result<Config, TrainError> {
+    let file = dir.join("config.toml");
+    Ok(Config::from_toml(&file, &read_text(&file)?)?)
+}
+
+/// Goes on with the run at `dir` from its newest save, to the same weights as if it had never stopped. `data` must be what its
+/// `config.toml` (see [`config_of`]) names. A run that is finished is evaluated again.
+///
+/// # Errors
+/// As [`run`], and [`TrainError::Checkpoint`] if no save is whole.
+pub fn resume(
+    dir: &Path,
+    data: &Splits,
+    isa: Isa,
+    threads: usize,
+    observer: &mut dyn Observer,
+) -> Result<Summary, TrainError> {
+    let started = Instant::now();
+    let config = resolve(&config_of(dir)?, data, isa, threads)?;
+    let dir = RunDir::open(dir)?;
+    let loaded = dir.load()?;
+    let mut trainer = Trainer::new(&config, data, isa, threads)?;
+    loaded.model.expect_graph(dir.path(), trainer.graph())?;
+    if loaded.model.meta != trainer.meta() {
+        let (expected, found) = (format!("{:?}", loaded.model.meta), format!("{:?}", trainer.meta()));
+        return Err(TrainError::Mismatch { what: "data to resume with is normalised as before", expected, found });
+    }
+    let state = &loaded.state;
+    let best = state.best_epoch.map(|_| dir.load_best(&state.run_id)).transpose()?;
+    if let Some(best) = &best {
+        best.expect_graph(dir.path(), trainer.graph())?;
+    }
+    let best = best.as_ref().map(|best| best.params.as_slice());
+    trainer.restore(state, &loaded.model.params, &loaded.m, &loaded.v, best)?;
+
+    let history = keep_lines(&dir.metrics_path(), state.epoch)?;
+    trainer.add_epoch_seconds(state.train_seconds - history.iter().map(|report| report.seconds).sum::<f64>());
+    let mut run = Run { dir, run_id: state.run_id.clone(), history, observer, started };
+    trainer.in_pool(|trainer| run.drive(trainer, loaded.note.as_deref()))
+}
+
+/// Fills in what the run found out, and refuses data that the configuration does not mean.
+fn resolve(config: &Config, data: &Splits, isa: Isa, threads: usize) -> Result<Config, TrainError> {
+    config.validate()?;
+    let found = DatasetHashes::of(data);
+    if let Some(expected) = &config.dataset {
+        let fields = [
+            ("train-images", &expected.train_images, &found.train_images),
+            ("train-labels", &expected.train_labels, &found.train_labels),
+            ("t10k-images", &expected.test_images, &found.test_images),
+            ("t10k-labels", &expected.test_labels, &found.test_labels),
+        ];
+        if let Some((file, expected, found)) = fields.into_iter().find(|(_, expected, found)| expected != found) {
+            let (key, rule) = (format!("data {}: {file}", config.data), "the data is that of the configuration, by SHA-256");
+            return Err(ConfigError::new(key, rule, expected, found).into());
+        }
+    }
+    let isa = Some(isa.name().to_owned());
+    Ok(Config { threads: Some(threads.max(1)), isa, dataset: Some(found), ..config.clone() })
+}
+
+fn read_text(file: &Path) -> Result<String, TrainError> {
+    let error = |error| TrainError::Io { file: file.to_owned(), action: "read", error };
+    let opened = File::open(file).map_err(error)?;
+    io::read_to_string(io::Read::take(opened, MAX_TEXT)).map_err(error)
+}
+
+/// The reports of the first `epochs` epochs; others, of epochs that will run again, are cut off the file.
+fn keep_lines(file: &Path, epochs: u32) -> Result<Vec<EpochReport>, TrainError> {
+    let text = match read_text(file) {
+        Err(TrainError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text?,
+    };
+    let mut kept = String::new();
+    let mut history: Vec<EpochReport> = Vec::new();
+    for line in text.lines() {
+        // A line cut short by a kill is the last one, and of an epoch that was not saved.
+        let Ok(report) = serde_json::from_str::<EpochReport>(line) else { break };
+        if report.epoch > epochs || history.last().is_some_and(|last| last.epoch >= report.epoch) {
+            break;
+        }
+        kept.push_str(line);
+        kept.push('\n');
+        history.push(report);
+    }
+    if kept != text {
+        write_atomic(file, kept.as_bytes())?;
+    }
+    Ok(history)
+}
+
+/// A run under way.
+struct Run<'a> {
+    dir: RunDir,
+    run_id: String,
+    history: Vec<EpochReport>,
+    observer: &'a mut dyn Observer,
+    started: Instant,
+}
+
+impl Run<'_> {
+    fn drive(&mut self, trainer: &mut Trainer<'_>, note: Option<&str>) -> Result<Summary, TrainError> {
+        let State { epoch, step_in_epoch, .. } = trainer.state();
+        self.observer.start(&Start {
+            config: trainer.config(),
+            graph: trainer.graph(),
+            train_samples: trainer.train_samples(),
+            val_samples: trainer.val_samples(),
+            test_samples: trainer.test_samples(),
+            steps_per_epoch: trainer.steps_per_epoch(),
+            epoch,
+            step_in_epoch,
+            note,
+        });
+        while !trainer.finished() {
+            while !trainer.epoch_done() {
+                if self.observer.stop_requested() {
+                    self.save(trainer)?;
+                    return Ok(self.summary(trainer, true));
+                }
+                let step = trainer.step()?;
+                self.observer.step(&trainer.progress(step));
+            }
+            let report = trainer.finish_epoch()?;
+            self.append(&report)?;
+            if trainer.state().best_epoch == Some(report.epoch) {
+                // Before the state that names it: a kill in between only makes that epoch run again, to the same weights.
+                self.dir.save_best(trainer.graph(), trainer.params(), &trainer.meta(), &self.state(trainer))?;
+            }
+            self.save(trainer)?;
+            self.observer.epoch(&report);
+            self.history.push(report);
+        }
+        if trainer.config().patience.is_some() {
+            trainer.restore_best();
+        }
+        let mut summary = self.summary(trainer, false);
+        let sha256 = self.dir.save_result(trainer.graph(), trainer.params(), &trainer.meta())?;
+        summary.sha256 = Some(sha256);
+        summary.val = trainer.evaluate_val()?;
+        summary.test = Some(trainer.evaluate_test(HARDEST)?);
+        summary.seconds = self.started.elapsed().as_secs_f64();
+        Ok(summary)
+    }
+
+    fn state(&self, trainer: &Trainer<'_>) -> State {
+        State { run_id: self.run_id.clone(), ..trainer.state() }
+    }
+
+    fn save(&self, trainer: &Trainer<'_>) -> Result<(), TrainError> {
+        let [m, v] = trainer.moments();
+        let state = self.state(trainer);
+        Ok(self.dir.save(trainer.graph(), trainer.params(), &trainer.meta(), &state, m, v)?)
+    }
+
+    /// Adds a line to `metrics.jsonl`.
+    fn append(&self, report: &EpochReport) -> Result<(), TrainError> {
+        let file = self.dir.metrics_path();
+        let write = || -> io::Result<()> {
+            let mut line = serde_json::to_string(report)?;
+            line.push('\n');
+            OpenOptions::new().create(true).append(true).open(&file)?.write_all(line.as_bytes())
+        };
+        write().map_err(|error| TrainError::Io { file: file.clone(), action: "write", error })
+    }
+
+    fn summary(&self, trainer: &Trainer<'_>, interrupted: bool) -> Summary {
+        let State { epoch, step_in_epoch, best_epoch, train_seconds, .. } = trainer.state();
+        let model_epoch = if trainer.config().patience.is_some() { best_epoch } else { Some(epoch) };
+        let samples_per_second =
+            if train_seconds > 0.0 { trainer.samples_seen() as f64 / train_seconds } else { 0.0 };
+        Summary {
+            interrupted,
+            stopped_early: trainer.stopped_early(),
+            model: self.dir.model_path(),
+            sha256: None,
+            epochs: epoch,
+            step_in_epoch,
+            best_epoch,
+            report: self.history.iter().find(|report| Some(report.epoch) == model_epoch).cloned(),
+            val: None,
+            test: None,
+            history: self.history.clone(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            train_seconds,
+            samples_per_second,
+            isa: trainer.isa(),
+            threads: trainer.threads(),
+            workers_seen: trainer.workers_seen(),
+            seed: trainer.config().seed,
+        }
+    }
+}
