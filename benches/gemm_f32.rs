@@ -103,8 +103,25 @@ impl Case {
                 // SAFETY: the strides describe the whole of the slices: m x k, k x n and m x n elements.
                 unsafe {
                     gemm::gemm(
-                        m, n, k, c.as_mut_ptr(), 1, n as isize, false, a.as_ptr(), a_cols, a_rows, b.as_ptr(), b_cols,
-                        b_rows, 0.0, 1.0, false, false, false, parallelism,
+                        m,
+                        n,
+                        k,
+                        c.as_mut_ptr(),
+                        1,
+                        n as isize,
+                        false,
+                        a.as_ptr(),
+                        a_cols,
+                        a_rows,
+                        b.as_ptr(),
+                        b_cols,
+                        b_rows,
+                        0.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        parallelism,
                     );
                 }
             }));
@@ -114,8 +131,20 @@ impl Case {
             // SAFETY: the strides describe the whole of the slices: m x k, k x n and m x n elements.
             unsafe {
                 matrixmultiply::sgemm(
-                    m, k, n, 1.0, a.as_ptr(), a_rows, a_cols, b.as_ptr(), b_rows, b_cols, 0.0, c.as_mut_ptr(),
-                    n as isize, 1,
+                    m,
+                    k,
+                    n,
+                    1.0,
+                    a.as_ptr(),
+                    a_rows,
+                    a_cols,
+                    b.as_ptr(),
+                    b_rows,
+                    b_cols,
+                    0.0,
+                    c.as_mut_ptr(),
+                    n as isize,
+                    1,
                 );
             }
         }));
@@ -133,7 +162,13 @@ impl Case {
             let (row, column) = (a.rows_range(i, i + 1), b.cols_range(j, j + 1));
             reference::matmul_f64(row, column, &mut want, &mut magnitude).unwrap();
             let error = (f64::from(c[at]) - want[0]).abs();
-            assert!(error <= reference::gamma(k + 2) * magnitude[0], "{} {way} at {i},{j}: {} {}", self.name, c[at], want[0]);
+            assert!(
+                error <= reference::gamma(k + 2) * magnitude[0],
+                "{} {way} at {i},{j}: {} {}",
+                self.name,
+                c[at],
+                want[0]
+            );
         }
     }
 }
@@ -197,7 +232,10 @@ fn main() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let cases: Vec<Case> = SHAPES.into_iter().map(Case::new).filter(|case| chosen(&case.name)).collect();
-    println!("{:<28} {:<26} {:>2} {:>9} {:>7} {:>8} {:>7}", "bench", "variant", "th", "GFLOP/s", "% peak", "peak", "% read");
+    println!(
+        "{:<28} {:<26} {:>2} {:>9} {:>7} {:>8} {:>7}",
+        "bench", "variant", "th", "GFLOP/s", "% peak", "peak", "% read"
+    );
     cases.iter().for_each(|case| table(case, &pool));
     if words.iter().any(|word| word == "--table") {
         return;

@@ -67,7 +67,10 @@ fn main() -> ExitCode {
                     let ratio = naive / ours;
                     let pass = passes(naive, ours);
                     if all || !pass || ratio < 1.5 {
-                        println!("{name:<16} {naive:>10.1} {ours:>10.1} {ratio:>7.2}{}", if pass { "" } else { "  SLOWER" });
+                        println!(
+                            "{name:<16} {naive:>10.1} {ours:>10.1} {ratio:>7.2}{}",
+                            if pass { "" } else { "  SLOWER" }
+                        );
                     }
                     if ratio < worst.0 {
                         worst = (ratio, format!("{name}: naive {naive:.1} ns, ours {ours:.1} ns"));

@@ -1,4 +1,41 @@
-//! Inkstone trains handwriting-recognition networks on CPU-only servers and deploys them, quantized, to microcontrollers.
+//! Inkstone trains handwriting-recognition networks on CPU-only servers: one crate, one command, the real MNIST digits included.
+//!
+//! # The tour
+//! The rooms stand in the order in which data passes through them; arrows between them point one way.
+//!
+//! | room | what comes in | what goes out |
+//! |---|---|---|
+//! | [`data`] | IDX files, gzip, pictures | normalised, shuffled batches |
+//! | [`graph`] | a list of operations | shapes, parameters, one arena planned by lifetime |
+//! | [`train`] | a graph and batches | weights, metrics, checkpoints |
+//! | [`checkpoint`] | weights and optimizer state | safetensors that PyTorch reads, runs that resume to the same bytes |
+//!
+//! Under them all lie [`kernels`] (arithmetic on slices, compiled once for each instruction set), [`view`] and [`shape`] (sizes,
+//! checked once), [`error`], and [`reference`](mod@reference): the plain loops that the kernels are tested and timed against.
+//!
+//! # Features
+//! One additive chain; each link holds all before it.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | (none) | `no_std`, no allocator: kernels, views, operations and their shapes |
+//! | `alloc` | graphs and plans |
+//! | `std` | files: data sets, checkpoints; detection of instruction sets at run time |
+//! | `train` | training on all cores, gradient checks |
+//! | `cli` (default) | the command `inkstone` |
+//!
+//! # One product
+//! ```
+//! use inkstone::kernels::{Epilogue, matmul, matmul_scratch_len};
+//! use inkstone::view::{Mat, MatMut};
+//!
+//! let (a, b, mut c) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [0.0; 4]);
+//! let mut scratch = [0.0; matmul_scratch_len(2, 2, 2)];
+//! let (a, b) = (Mat::new(&a, 2, 2)?, Mat::new(&b, 2, 2)?);
+//! matmul(MatMut::new(&mut c, 2, 2)?, a, b, Epilogue::default(), &mut scratch)?;
+//! assert_eq!(c, [19.0, 22.0, 43.0, 50.0]);
+//! # Ok::<(), inkstone::error::ShapeError>(())
+//! ```
 #![cfg_attr(not(feature = "std"), no_std)]
 
 #[cfg(feature = "alloc")]

@@ -51,9 +51,7 @@ impl<'a> Mat<'a> {
         row_stride: usize,
     ) -> Result<Self, ShapeError> {
         match span(rows, cols, row_stride) {
-            Ok(needed) if needed <= data.len() => {
-                Ok(Self { data, rows, cols, row_stride, col_stride: 1 })
-            }
+            Ok(needed) if needed <= data.len() => Ok(Self { data, rows, cols, row_stride, col_stride: 1 }),
             Ok(needed) => Err(ShapeError::TooShort { what: "a matrix", needed, got: data.len() }),
             Err(error) => Err(error),
         }

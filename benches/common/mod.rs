@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 /// Uniform in [-0.5, 0.5), the same on every machine.
-pub fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
+pub(crate) fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
     (0..len)
         .map(|_| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -15,7 +15,7 @@ pub fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
 /// Median seconds a call of each of `works`, timed in turns so that a machine that slows down slows all of them.
 ///
 /// Each turn runs for at least `turn` seconds; there are `turns` of them.
-pub fn interleaved(turn: f64, turns: usize, works: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> {
+pub(crate) fn interleaved(turn: f64, turns: usize, works: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> {
     let mut calls = Vec::new();
     for work in works.iter_mut() {
         work();

@@ -1,8 +1,8 @@
 //! Which instruction sets this machine has, and how work gets to run on one of them.
 
-use super::arch::{Baseline, Scalar};
 #[cfg(target_arch = "x86_64")]
 use super::arch::Avx2;
+use super::arch::{Baseline, Scalar};
 use super::simd::{Kernel, Simd};
 use core::fmt;
 

@@ -200,7 +200,13 @@ fn scale<S: Simd>(simd: S, row: &mut [f32], factor: f32) {
 #[inline(always)]
 pub(super) fn ln(x: f32) -> f32 {
     if !x.is_finite() || x < f32::MIN_POSITIVE {
-        return if x > 0.0 { x } else if x == 0.0 { f32::NEG_INFINITY } else { f32::NAN };
+        return if x > 0.0 {
+            x
+        } else if x == 0.0 {
+            f32::NEG_INFINITY
+        } else {
+            f32::NAN
+        };
     }
     let bits = x.to_bits();
     let up = u32::from(bits & 0x007f_ffff > 0x0035_04f3); // above √2
@@ -268,7 +274,10 @@ mod tests {
                         let hot = if j == usize::from(labels[i]) { 1.0 } else { 0.0 };
                         assert!((f64::from(ce[at]) - 0.25 * (logp.exp() - hot)).abs() <= 1e-7, "{isa} ce {cols}");
                         if hot == 1.0 {
-                            assert!((f64::from(losses[i]) + logp).abs() <= 4e-7 * (1.0 + logp.abs()), "{isa} loss {cols}");
+                            assert!(
+                                (f64::from(losses[i]) + logp).abs() <= 4e-7 * (1.0 + logp.abs()),
+                                "{isa} loss {cols}"
+                            );
                         }
                     }
                 }

@@ -250,7 +250,13 @@ mod tests {
 
     /// The rule as its documentation writes it, in f64.
     fn plain(rule: Update, penalty: Penalty, w: f64, g: f64, m: f64, v: f64) -> (f64, f64, f64) {
-        let sign = if w > 0.0 { 1.0 } else if w < 0.0 { -1.0 } else { 0.0 };
+        let sign = if w > 0.0 {
+            1.0
+        } else if w < 0.0 {
+            -1.0
+        } else {
+            0.0
+        };
         let g = g + f64::from(penalty.l1) * sign + f64::from(penalty.l2) * w;
         match rule {
             Update::Sgd { lr } => (w - f64::from(lr) * g, m, v),

@@ -114,7 +114,13 @@ fn gradients_sums_and_pixels_match_plain_loops_at_every_size_on_every_isa() {
                     let (y, dy) = (f64::from(y[i]), f64::from(dy[i]));
                     let want = match activation {
                         Activation::Identity => dy,
-                        Activation::Relu => if y > 0.0 { dy } else { 0.0 },
+                        Activation::Relu => {
+                            if y > 0.0 {
+                                dy
+                            } else {
+                                0.0
+                            }
+                        }
                         Activation::Tanh => dy * (1.0 - y * y),
                         Activation::Sigmoid => dy * y * (1.0 - y),
                     };

@@ -185,12 +185,22 @@ impl<const M: usize> Kernel for First<'_, '_, '_, M> {
     fn eval<S: Simd>(mut self, simd: S) {
         let Blocks { a, kc, accumulate, .. } = self.blocks;
         let acc = match a {
-            Left::Packed(packed) => {
-                tile::packing::<S, M>(simd, Rows::Transposed { data: packed, stride: M }, self.rows, self.stride, self.packed, kc)
-            }
-            Left::InPlace { rows, stride } => {
-                tile::packing::<S, M>(simd, Rows::Contiguous { data: rows, stride }, self.rows, self.stride, self.packed, kc)
-            }
+            Left::Packed(packed) => tile::packing::<S, M>(
+                simd,
+                Rows::Transposed { data: packed, stride: M },
+                self.rows,
+                self.stride,
+                self.packed,
+                kc,
+            ),
+            Left::InPlace { rows, stride } => tile::packing::<S, M>(
+                simd,
+                Rows::Contiguous { data: rows, stride },
+                self.rows,
+                self.stride,
+                self.packed,
+                kc,
+            ),
         };
         tile::store(simd, acc, &mut self.c, (self.row, self.col, NV * S::LANES), accumulate);
     }

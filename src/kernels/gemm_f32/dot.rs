@@ -2,9 +2,9 @@
 //! The way of a layer `x·Wᵀ` on few samples, where packing the weights would cost as much as using them.
 
 use super::tile::Finish;
+use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::simd::{Kernel, Simd};
-use crate::kernels::Epilogue;
 use crate::view::Mat;
 
 /// Rows of a tile: 4 x 3 sums + 3 loads + 1 load fill AVX2's 16 registers, 7 loads for 12 multiply-adds.

@@ -2,10 +2,10 @@
 
 use super::pack::Panels;
 use super::tile::{self, Finish, Rows};
+use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::elementwise;
 use crate::kernels::simd::{Kernel, Simd};
-use crate::kernels::Epilogue;
 use crate::view::Mat;
 
 /// A matrix of more bytes than this no longer fits beside others in a second cache, so one row times it reads whole rows in

@@ -99,7 +99,13 @@ pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: 
             let mut p = 0;
             if here == S::LANES {
                 while p + S::LANES <= kc {
-                    simd.transpose(here, &columns[j * b.col_stride() + p..], b.col_stride(), &mut dst[p * nr + j..], nr);
+                    simd.transpose(
+                        here,
+                        &columns[j * b.col_stride() + p..],
+                        b.col_stride(),
+                        &mut dst[p * nr + j..],
+                        nr,
+                    );
                     p += S::LANES;
                 }
             }

@@ -158,9 +158,8 @@ fn nan_and_infinity_propagate_as_in_the_reference() {
 fn operands_that_do_not_fit_are_refused() {
     let (a, b, mut c) = ([0.0; 6], [0.0; 6], [0.0; 4]);
     let (a, b) = (Mat::new(&a, 2, 3).unwrap(), Mat::new(&b, 2, 3).unwrap());
-    let mut product = |a, b, rows| {
-        matmul(MatMut::new(&mut c, rows, 2).unwrap(), a, b, Epilogue::default(), &mut []).unwrap_err()
-    };
+    let mut product =
+        |a, b, rows| matmul(MatMut::new(&mut c, rows, 2).unwrap(), a, b, Epilogue::default(), &mut []).unwrap_err();
     assert_eq!(product(a, b, 2), ShapeError::InnerDim { a_cols: 3, b_rows: 2 });
     assert_eq!(product(a, b.t(), 1), ShapeError::OutputDim { expected: [2, 2], got: [1, 2] });
     let bias = Epilogue { bias: Some(&[0.0]), ..Epilogue::default() };
@@ -178,14 +177,17 @@ fn operands_that_do_not_fit_are_refused() {
 fn threads_do_not_change_a_bit() {
     use crate::kernels::parallel;
     for isa in Isa::available() {
-        for [m, n, k] in [[1, 900, 700], [200, 512, 784], [16, 100, 784], [100, 784, 16], [2100, 33, 410], [7, 2100, 410]] {
+        for [m, n, k] in
+            [[1, 900, 700], [200, 512, 784], [16, 100, 784], [100, 784, 16], [2100, 33, 410], [7, 2100, 410]]
+        {
             for layout in LAYOUTS {
                 let (a, b) = (Operand::new(m, k, layout[0], 0, 7), Operand::new(k, n, layout[1], 0, 8));
                 let bias = uniform(n, 9);
                 let epilogue = Epilogue { accumulate: true, bias: Some(&bias), activation: Activation::Sigmoid };
                 let mut alone = uniform(m * n, 10);
                 let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
-                matmul_with(isa, MatMut::new(&mut alone, m, n).unwrap(), a.view(), b.view(), epilogue, &mut scratch).unwrap();
+                matmul_with(isa, MatMut::new(&mut alone, m, n).unwrap(), a.view(), b.view(), epilogue, &mut scratch)
+                    .unwrap();
                 for threads in [1, 2, 3, 5] {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                     let mut together = uniform(m * n, 10);

@@ -115,10 +115,8 @@ fn packed(isa: Isa, mut c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<
                     kc,
                     panels,
                     accumulate: range.0 > 0 || epilogue.accumulate,
-                    finish: (range.1 == k).then(|| Epilogue {
-                        bias: epilogue.bias.map(|bias| &bias[jc..jc + nc]),
-                        ..epilogue
-                    }),
+                    finish: (range.1 == k)
+                        .then(|| Epilogue { bias: epilogue.bias.map(|bias| &bias[jc..jc + nc]), ..epilogue }),
                 };
                 let (_, rows) = c.reborrow().split_rows(ic);
                 let (rows, _) = rows.split_rows(mc);

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Everything that must hold, on a bare Debian machine too: builds every link of the feature chain, lints, documents, tests,
+# counts instructions, and runs the core for other machines. Prints the seconds of each stage. `tests/all.sh STAGE..` runs some.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=never
+
+stages=("$@")
+[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test numpy first-run count cortex-m aarch64)
+
+# The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
+# are set for that one command: exported, they would change the host's builds.
+debian_cargo() { RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "$@"; }
+has_target() { rustup target list --installed 2>/dev/null | grep -qx "$1"; }
+
+stage_tools() {
+    local missing=()
+    command -v valgrind >/dev/null || missing+=(valgrind)
+    command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
+    command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+    [ -x /usr/bin/cargo ] && [ -d /usr/share/doc/rust-web-src ] || missing+=(rustc-web cargo-web rust-web-src)
+    if [ ${#missing[@]} -gt 0 ]; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    python3 -c 'import numpy' 2>/dev/null || python3 -m pip install --quiet numpy
+}
+
+stage_format() { cargo fmt --all -- --check; }
+
+stage_chain() {
+    cargo check --locked --lib --no-default-features
+    local feature
+    for feature in alloc std train cli; do
+        cargo check --locked --lib --no-default-features --features "$feature"
+    done
+}
+
+stage_lint() {
+    cargo clippy --locked --lib --no-default-features -- -D warnings
+    cargo clippy --locked --all-targets -- -D warnings
+}
+
+stage_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps; }
+
+stage_test() {
+    cargo test --locked --lib --bins --tests -- --nocapture 2>&1 | tee target/tests.log | grep -E '^(test result|failures:|error|isa )|FAILED|panicked' || true
+    if ! grep -q '^test result' target/tests.log || grep -qE '^test result: FAILED|^error' target/tests.log; then
+        tail -n 200 target/tests.log
+        return 1
+    fi
+    cargo test --locked --doc
+}
+
+# The golden losses of PyTorch, derived once more without it.
+stage_numpy() { python3 tests/pytorch/check_numpy.py; }
+
+# A newcomer's first command, shortened.
+stage_first-run() {
+    local out
+    out=$(mktemp -d)
+    cargo run --locked --release --quiet -- train --epochs 1 --out "$out/run"
+    cargo run --locked --release --quiet -- eval "$out/run" --json
+    rm -r "$out"
+}
+
+stage_count() { bash tests/instructions.sh; }
+
+# The core for a chip without an allocator: it must build without alloc, std and threads.
+stage_cortex-m() {
+    local target=thumbv7em-none-eabihf
+    if has_target $target; then
+        cargo build --locked --release --lib --no-default-features --target $target
+    else
+        debian_cargo build --locked --release --lib --no-default-features --target $target -Zbuild-std=core --target-dir target/debian
+    fi
+}
+
+# The kernels on another architecture (`wide` turns to NEON there), under emulation.
+stage_aarch64() {
+    local target=aarch64-unknown-linux-gnu
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu"
+    local words=(test --locked --lib --no-default-features --target $target)
+    if has_target $target; then
+        cargo "${words[@]}" -- --nocapture kernels
+    else
+        debian_cargo "${words[@]}" -Zbuild-std=std,panic_abort,panic_unwind,test --target-dir target/debian -- --nocapture kernels
+    fi
+}
+
+mkdir -p target
+for stage in "${stages[@]}"; do
+    start=$(date +%s)
+    echo "== $stage"
+    "stage_$stage"
+    echo "== $stage: $(($(date +%s) - start)) s"
+done
+echo "all stages passed"
