@@ -164,7 +164,7 @@ mod curved {
 
     /// Checks that `x` is whole rows of `cols` values.
     fn check_rows(x: &[f64], cols: usize) -> Result<(), ShapeError> {
-        let whole = if cols == 0 { 0 } else { x.len() / cols * cols };
+        let whole = x.len().checked_div(cols).map_or(0, |rows| rows * cols);
         check_length("a matrix of whole rows", whole, x.len())
     }
 
@@ -205,21 +205,12 @@ mod curved {
     /// `logits [n, classes]`, `labels [n]` below `classes`, `losses [n]`.
     /// # Errors
     /// [`ShapeError::Length`] if the lengths do not fit together or a label is no class.
-    pub fn cross_entropy(
-        logits: &mut [f64],
-        labels: &[u8],
-        scale: f64,
-        losses: &mut [f64],
-    ) -> Result<(), ShapeError> {
+    pub fn cross_entropy(logits: &mut [f64], labels: &[u8], scale: f64, losses: &mut [f64]) -> Result<(), ShapeError> {
         check_length("the losses", labels.len(), losses.len())?;
         let classes = if labels.is_empty() { 0 } else { logits.len() / labels.len() };
         check_length("the logits", labels.len() * classes, logits.len())?;
         if let Some(&label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
-            return Err(ShapeError::Length {
-                what: "a row of logits",
-                expected: usize::from(label) + 1,
-                got: classes,
-            });
+            return Err(ShapeError::Length { what: "a row of logits", expected: usize::from(label) + 1, got: classes });
         }
         log_softmax(logits, classes)?;
         for ((row, &label), loss) in logits.chunks_exact_mut(classes.max(1)).zip(labels).zip(losses) {

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Largest relative difference of a loss, and largest difference of a logit.
-const TOLERANCE: f64 = 1e-4;
+const TOLERANCE: f64 = 1e-5;
 
 /// What `golden.json` holds, as far as this test needs it.
 #[derive(Deserialize)]

@@ -7,7 +7,9 @@ use serde_json::json;
 
 /// Print the completion script of a shell.
 #[derive(Args)]
-#[command(after_help = "Example, for bash:\n  inkstone completions bash > ~/.local/share/bash-completion/completions/inkstone")]
+#[command(
+    after_help = "Example, for bash:\n  inkstone completions bash > ~/.local/share/bash-completion/completions/inkstone"
+)]
 pub(crate) struct Completions {
     /// The shell to write for
     shell: Shell,
@@ -21,7 +23,7 @@ impl Completions {
         if !screen.json() {
             screen.say(script.trim_end());
         }
-        screen.answer(&json!({ "command": "completions", "shell": self.shell.to_string(), "script": script }));
+        screen.answer("completions", &json!({ "shell": self.shell.to_string(), "script": script }));
         Ok(End::Done)
     }
 }

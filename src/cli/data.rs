@@ -90,9 +90,11 @@ impl Verify {
                 })
             })
             .collect();
-        screen.answer(&json!({
-            "command": "data verify", "dir": dir.display().to_string(), "ok": good, "files": files,
-        }));
+        screen.answer(
+            "data verify",
+            &json!({ "dir": dir.display().to_string(), "ok": good, "files": files,
+            }),
+        );
         if let Some(wrong) = checks.iter().find(|check| !check.matches()) {
             let (file, expected, found) = (wrong.path.display(), wrong.expected, &wrong.sha256);
             bail!("{file}: the SHA-256 of MNIST's raw file: expected {expected}, found {found}");
@@ -125,10 +127,12 @@ impl Show {
         ));
         screen.say(table(&[line("class", classes), line("samples", samples)]));
         let samples: Vec<_> = chosen.iter().map(|&i| json!({ "index": i, "label": set.label(i) })).collect();
-        screen.answer(&json!({
-            "command": "data show", "set": part, "name": set.name(), "images": set.len(), "rows": set.rows(),
-            "cols": set.cols(), "per_class": counts, "sha256": set.sha256(), "samples": samples,
-        }));
+        screen.answer(
+            "data show",
+            &json!({ "set": part, "name": set.name(), "images": set.len(), "rows": set.rows(),
+                "cols": set.cols(), "per_class": counts, "sha256": set.sha256(), "samples": samples,
+            }),
+        );
         Ok(End::Done)
     }
 

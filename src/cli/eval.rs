@@ -61,7 +61,12 @@ impl Eval {
         }
 
         let classes = &model.meta.classes;
-        screen.say(format_args!("{}: {} test samples in {}", path.display(), grouped(metrics.samples), duration(seconds)));
+        screen.say(format_args!(
+            "{}: {} test samples in {}",
+            path.display(),
+            grouped(metrics.samples),
+            duration(seconds)
+        ));
         screen.say(format_args!(
             "test loss {}   test accuracy {}\n",
             screen.bold(format_args!("{:.4}", metrics.loss)),
@@ -73,21 +78,23 @@ impl Eval {
             let shape = format!("[{}, {}] f32", test.len(), model.graph.classes());
             screen.say(format_args!("\n{}", table(&[row("logits", shape), row("in", file.display().to_string())])));
         }
-        screen.answer(&json!({
-            "command": "eval",
-            "model": path.display().to_string(),
-            "sha256": model.sha256,
-            "samples": metrics.samples,
-            "test_loss": metrics.loss,
-            "test_accuracy": metrics.accuracy,
-            "per_class_accuracy": metrics.per_class_accuracy(),
-            "confusion": metrics.confusion,
-            "hardest": metrics.hardest,
-            "logits": self.logits.as_ref().map(|file| file.display().to_string()),
-            "seconds": seconds,
-            "isa": isa.name(),
-            "threads": threads,
-        }));
+        screen.answer(
+            "eval",
+            &json!({
+                "model": path.display().to_string(),
+                "sha256": model.sha256,
+                "samples": metrics.samples,
+                "test_loss": metrics.loss,
+                "test_accuracy": metrics.accuracy,
+                "per_class_accuracy": metrics.per_class_accuracy(),
+                "confusion": metrics.confusion,
+                "hardest": metrics.hardest,
+                "logits": self.logits.as_ref().map(|file| file.display().to_string()),
+                "seconds": seconds,
+                "isa": isa.name(),
+                "threads": threads,
+            }),
+        );
         Ok(End::Done)
     }
 }

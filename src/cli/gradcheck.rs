@@ -5,7 +5,6 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use inkstone::train::gradcheck::{GradcheckError, NetworkSpec, Options, gradcheck};
 use inkstone::train::{ActivationKind, ModelSpec};
-use serde_json::json;
 
 /// Check every parameter's gradient of small networks of every op; exit code 1 if one is wrong.
 ///
@@ -40,16 +39,7 @@ impl Gradcheck {
             other => other.into(),
         })?;
         screen.say(&report);
-        let mut answer = json!({ "command": "gradcheck" });
-        merge(&mut answer, serde_json::to_value(&report)?);
-        screen.answer(&answer);
+        screen.answer("gradcheck", &report);
         Ok(if report.passed { End::Done } else { End::Refuted })
-    }
-}
-
-/// Adds the keys of one JSON object to another.
-fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
-    if let (Some(into), serde_json::Value::Object(from)) = (into.as_object_mut(), from) {
-        into.extend(from);
     }
 }

@@ -41,7 +41,9 @@ impl Inspect {
         let plans = (Plan::inference(graph, self.batch), Plan::training(graph, self.batch));
         let (inference, training) = match plans {
             (Ok(inference), Ok(training)) => (inference, training),
-            (Err(error), _) | (_, Err(error)) => return Err(Usage::new(format_args!("--batch {}: {error}", self.batch))),
+            (Err(error), _) | (_, Err(error)) => {
+                return Err(Usage::new(format_args!("--batch {}: {error}", self.batch)));
+            }
         };
 
         screen.say(format_args!("{} {}", path.display(), screen.dim(format_args!("sha256 {}", model.sha256))));
@@ -71,23 +73,25 @@ impl Inspect {
                 })
             })
             .collect();
-        screen.answer(&json!({
-            "command": "inspect",
-            "model": path.display().to_string(),
-            "sha256": model.sha256,
-            "input": graph.input_shape().dims(),
-            "normalize": model.meta.normalize,
-            "classes": model.meta.classes,
-            "layers": layers,
-            "parameters": graph.param_count(),
-            "flops": graph.flops(),
-            "weight_bytes": float_bytes(graph.param_count()),
-            "batch": self.batch,
-            "arena_bytes": float_bytes(inference.arena_len()),
-            "arena_training_bytes": float_bytes(training.arena_len()),
-            "largest_live_set_bytes": float_bytes(inference.largest_live_set()),
-            "largest_live_set_training_bytes": float_bytes(training.largest_live_set()),
-        }));
+        screen.answer(
+            "inspect",
+            &json!({
+                "model": path.display().to_string(),
+                "sha256": model.sha256,
+                "input": graph.input_shape().dims(),
+                "normalize": model.meta.normalize,
+                "classes": model.meta.classes,
+                "layers": layers,
+                "parameters": graph.param_count(),
+                "flops": graph.flops(),
+                "weight_bytes": float_bytes(graph.param_count()),
+                "batch": self.batch,
+                "arena_bytes": float_bytes(inference.arena_len()),
+                "arena_training_bytes": float_bytes(training.arena_len()),
+                "largest_live_set_bytes": float_bytes(inference.largest_live_set()),
+                "largest_live_set_training_bytes": float_bytes(training.largest_live_set()),
+            }),
+        );
         Ok(End::Done)
     }
 }

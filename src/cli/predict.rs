@@ -52,7 +52,8 @@ impl Predict {
             if self.show {
                 screen.say(gallery(&[Exhibit { image, caption: String::new() }], picture::SIDE, picture::SIDE));
             }
-            let others: Vec<String> = (1..order.len().min(3)).map(|i| format!("{} {:.1} %", class(i), percent(i))).collect();
+            let others: Vec<String> =
+                (1..order.len().min(3)).map(|i| format!("{} {:.1} %", class(i), percent(i))).collect();
             screen.say(format_args!(
                 "{}: {}  {:.1} %  {}",
                 file.display(),
@@ -63,7 +64,7 @@ impl Predict {
             let digit = class(0).parse::<u64>().map_or_else(|_| json!(class(0)), |digit| json!(digit));
             results.push(json!({ "file": file.display().to_string(), "digit": digit, "probabilities": probabilities }));
         }
-        screen.answer(&json!({ "command": "predict", "results": results }));
+        screen.answer("predict", &json!({ "results": results }));
         Ok(End::Done)
     }
 

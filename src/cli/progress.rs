@@ -5,6 +5,7 @@ use super::screen::{duration, grouped};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use inkstone::train::{EpochReport, Observer, Progress, Start};
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ pub(crate) fn on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
 /// Watches a run for a person.
 pub(crate) struct Watcher<'a> {
     screen: &'a Screen,
+    out: &'a Path,
     stop: Arc<AtomicBool>,
     bar: Option<ProgressBar>,
     train_samples: u64,
@@ -44,11 +46,12 @@ pub(crate) struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    /// Stops the run once `stop` is set.
-    pub(crate) fn new(screen: &'a Screen, stop: Arc<AtomicBool>) -> Self {
+    /// Of the run in `out`, which it stops once `stop` is set.
+    pub(crate) fn new(screen: &'a Screen, out: &'a Path, stop: Arc<AtomicBool>) -> Self {
         let (bar, now) = (None, Instant::now());
         Self {
             screen,
+            out,
             stop,
             bar,
             train_samples: 0,
@@ -91,7 +94,8 @@ impl<'a> Watcher<'a> {
     /// The bar of the whole run, counted in samples.
     fn new_bar(&self, done: u64) -> ProgressBar {
         let total = self.train_samples.saturating_mul(u64::from(self.epochs));
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(20)).with_position(done);
+        let bar =
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(20)).with_position(done);
         let template =
             if self.screen.colour_err() { "{prefix} {bar:20.cyan/dim} {msg}" } else { "{prefix} {bar:20} {msg}" };
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -111,6 +115,7 @@ impl Observer for Watcher<'_> {
             self.screen.remark(format_args!("note: {note}"));
         }
         self.screen.say(introduction(start));
+        self.screen.say(format_args!("run      {}; Ctrl-C saves and stops", self.out.display()));
         self.screen.say(format_args!("\n{}", self.screen.dim(heading(self.with_val))));
         if self.screen.bars() {
             let in_epoch = start.step_in_epoch.saturating_mul(start.config.batch as u64).min(self.train_samples);
@@ -134,9 +139,9 @@ impl Observer for Watcher<'_> {
         let place = format!("epoch {:>2}/{}", progress.epoch, progress.epochs);
         match &self.bar {
             Some(bar) => {
+                bar.set_position(progress.samples_seen);
                 bar.set_prefix(place);
                 bar.set_message(self.standing(progress));
-                bar.set_position(progress.samples_seen);
             }
             None => {
                 let (step, steps) = (progress.step_in_epoch, progress.steps_per_epoch);
@@ -200,7 +205,11 @@ fn introduction(start: &Start<'_>) -> String {
         if config.threads == Some(1) { "" } else { "s" }
     ));
     if start.epoch > 0 || start.step_in_epoch > 0 {
-        text.push_str(&format!("\nresumed  after {} epochs and {} updates", start.epoch, start.step_in_epoch));
+        let (epoch, steps) = (start.epoch, start.steps_per_epoch);
+        text.push_str(&format!(
+            "\nresumed  after epoch {epoch} and {}/{steps} updates of the next",
+            start.step_in_epoch
+        ));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! Where words go: results to stdout, progress and remarks to stderr; colours and bars only on a terminal.
 
+use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -62,10 +63,19 @@ impl Screen {
         let _ = writeln!(io::stderr().lock(), "{lines}");
     }
 
-    /// The results as the last line of stdout, if JSON is asked for.
-    pub(crate) fn answer(&self, object: &serde_json::Value) {
+    /// The results of `command` as the last line of stdout, if JSON is asked for: one object, `"command"` its first key.
+    pub(crate) fn answer(&self, command: &str, results: &impl Serialize) {
+        #[derive(Serialize)]
+        struct Answer<'a, T> {
+            command: &'a str,
+            #[serde(flatten)]
+            results: &'a T,
+        }
         if self.json {
-            self.write_out(object);
+            match serde_json::to_string(&Answer { command, results }) {
+                Ok(line) => self.write_out(line),
+                Err(error) => self.fail(io::Error::other(error)),
+            }
         }
     }
 
@@ -102,8 +112,12 @@ impl Screen {
     fn write_out(&self, lines: impl Display) {
         let mut stdout = io::stdout().lock();
         if let Err(error) = writeln!(stdout, "{lines}").and_then(|()| stdout.flush()) {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.fail(error);
         }
+    }
+
+    fn fail(&self, error: io::Error) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     /// Whether everything for stdout got there. A reader that closed the pipe (`| head`) had all it wanted.

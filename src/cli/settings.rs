@@ -44,7 +44,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", help_heading = "Data")]
     limit: Option<usize>,
     /// Take the samples in the order of the file in every epoch
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Data")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Data")]
     no_shuffle: Option<bool>,
 
     /// How weights follow gradients [default: adam]
@@ -103,7 +103,7 @@ pub(crate) struct Settings {
     patience: Option<u32>,
 
     /// Evaluate the training set after each epoch, instead of the running mean over the epoch's batches
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Run")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Run")]
     exact_train_metrics: Option<bool>,
 }
 

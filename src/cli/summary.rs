@@ -13,10 +13,11 @@ pub(crate) fn mistakes(metrics: &Metrics, data: &Dataset, classes: &[String]) ->
     let exhibits: Vec<Exhibit<'_>> = metrics
         .hardest
         .iter()
+        .take(HARDEST)
         .map(|hard| Exhibit {
             image: data.image(hard.index as usize),
             caption: format!(
-                "#{} is {}, took for {}",
+                "#{} is {}, read as {}",
                 hard.index,
                 name(usize::from(hard.label)),
                 name(hard.predicted as usize)

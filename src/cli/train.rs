@@ -2,12 +2,13 @@
 
 use super::machine::Machine;
 use super::progress::{Watcher, on_ctrl_c};
-use super::screen::{duration, grouped};
+use super::screen::{bytes, duration, grouped};
 use super::settings::{Settings, apply_data};
 use super::{End, Screen, Usage, shell_word, summary};
 use anyhow::Context;
 use clap::Args;
 use inkstone::data::{Source, Splits};
+use inkstone::graph::Plan;
 use inkstone::kernels::Isa;
 use inkstone::train::run::config_of;
 use inkstone::train::{Config, Metrics, Summary, resume, run};
@@ -15,6 +16,35 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// Flags beside which `--resume` makes no sense. (Named one by one: of a group, clap would list every flag in its message.)
+const FIXED_BY_THE_RUN: [&str; 25] = [
+    "model",
+    "activation",
+    "init",
+    "normalize",
+    "split",
+    "limit",
+    "no_shuffle",
+    "optimizer",
+    "lr",
+    "momentum",
+    "schedule",
+    "warmup",
+    "reduction",
+    "epochs",
+    "batch",
+    "seed",
+    "weight_decay",
+    "l1",
+    "l2",
+    "patience",
+    "exact_train_metrics",
+    "out",
+    "force",
+    "config",
+    "isa",
+];
 
 /// Largest file that `--config` reads.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -42,7 +72,7 @@ pub(crate) struct Train {
     /// Go on with the run in DIR where it stopped, to the same bytes as if it had not
     ///
     /// Its settings are those of DIR/config.toml; only --data and --threads may be given anew.
-    #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = ["Settings", "out", "force", "config", "isa"])]
+    #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = FIXED_BY_THE_RUN)]
     resume: Option<PathBuf>,
     /// Settings in TOML, as a run's config.toml; flags go before the file, the file before the defaults
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
@@ -53,15 +83,18 @@ pub(crate) struct Train {
 
 const LONG_HELP: &str = "\
 Penalties, and which flag is which convention:
-  --l1 X            loss + X * sum |w|     gradient + X * sign(w)    weights only
-  --l2 X            loss + X * sum w^2     gradient + 2 * X * w      weights only
-  --weight-decay X                         gradient + X * w          weights and biases, as PyTorch
-  Reported losses are without penalties.
+  --l1 X             loss + X * sum |w|    gradient + X * sign(w)   weights only
+  --l2 X             loss + X * sum w^2    gradient + 2 * X * w     weights only
+  --weight-decay X                         gradient + X * w         biases too
+Reported losses are without penalties.
 
-The run directory holds config.toml (the resolved settings; --config re-runs the same training), metrics.jsonl (a line for
-each epoch), model.safetensors (the best epoch's weights with --patience, else the last's; torch's load_state_dict takes
-them), and last/, previous/ and best/, from which --resume continues. Ctrl-C finishes the step, saves, and says how to go
-on; a second one ends at once.
+The run directory holds
+  config.toml        the resolved settings: --config takes them and re-runs the same training
+  metrics.jsonl      a line for each epoch
+  model.safetensors  the weights, of the best epoch with --patience, else of the last;
+                     torch's load_state_dict takes what safetensors' load_file reads of it
+  last, previous, best   what --resume goes on from
+Ctrl-C finishes the step, saves, and says how to go on; a second one ends at once.
 
 Examples:
   inkstone train
@@ -88,7 +121,8 @@ impl Train {
         if let Some(split) = config.split {
             split.of(data.train.len()).map_err(Usage::new)?;
         }
-        let mut watcher = Watcher::new(screen, stop);
+        check_memory(&config, &data)?;
+        let mut watcher = Watcher::new(screen, &out, stop);
         let summary = match &self.resume {
             Some(dir) => resume(dir, &data, isa, threads, &mut watcher),
             None => run(&config, &data, isa, threads, &out, self.force, &mut watcher),
@@ -96,18 +130,34 @@ impl Train {
         drop(watcher); // the bar goes before the next words come
         let summary = summary?;
         close(screen, &summary, &data, &out);
-        screen.answer(&answer(&summary, &out));
+        screen.answer("train", &answer(&summary, &out));
         Ok(if summary.interrupted { End::Interrupted } else { End::Done })
     }
 
     /// The instruction set: forced by the flag, else by the configuration, else the best.
     fn isa(&self, config: &Config) -> anyhow::Result<Isa> {
         match (self.machine.isa, &config.isa) {
-            (None, Some(name)) => Isa::from_name(name)
-                .map_err(|error| Usage::new(format_args!("the configuration's isa \"{name}\": {error}; --isa forces another"))),
+            (None, Some(name)) => Isa::from_name(name).map_err(|error| {
+                Usage::new(format_args!("the configuration's isa \"{name}\": {error}; --isa forces another"))
+            }),
             _ => Ok(self.machine.isa()),
         }
     }
+}
+
+/// Refuses a network or a batch that this machine cannot hold, before allocating it would end the process.
+fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()> {
+    let graph = config.graph(data.train.rows(), data.train.cols(), data.train.classes())?;
+    let arena = Plan::training(&graph, config.batch.min(data.train.len())).map(|plan| plan.arena_len());
+    let floats = arena.unwrap_or(usize::MAX).saturating_add(graph.param_count().saturating_mul(4)); // weights, gradients, m, v
+    let fits = Vec::<f32>::new().try_reserve_exact(floats).is_ok(); // asks for it, touches none of it
+    if fits {
+        return Ok(());
+    }
+    let (model, batch, needed) = (&config.model, config.batch, bytes((floats as u64).saturating_mul(4)));
+    Err(Usage::new(format_args!(
+        "--model {model} --batch {batch}: network and batch fit in memory: expected smaller ones, found {needed}"
+    )))
 }
 
 /// `runs/mlp-512-s1`
@@ -128,7 +178,6 @@ fn answer(summary: &Summary, out: &Path) -> serde_json::Value {
     let accuracy = |metrics: &Option<Metrics>| metrics.as_ref().map(|metrics| metrics.accuracy);
     let (report, test) = (summary.report.as_ref(), summary.test.as_ref());
     json!({
-        "command": "train",
         "model": (!summary.interrupted).then(|| summary.model.display().to_string()),
         "sha256": summary.sha256,
         "epochs": summary.epochs,
@@ -157,8 +206,11 @@ fn answer(summary: &Summary, out: &Path) -> serde_json::Value {
 /// The last words of a run.
 fn close(screen: &Screen, summary: &Summary, data: &Splits, out: &Path) {
     if summary.interrupted {
-        let place = format!("{} epochs and {} updates", summary.epochs, summary.step_in_epoch);
-        screen.say(format_args!("\nStopped and saved after {place}. To go on:\n  inkstone train --resume {}", shell_word(out)));
+        let (epoch, updates) = (u64::from(summary.epochs) + 1, summary.step_in_epoch);
+        let resume = format_args!("inkstone train --resume {}", shell_word(out));
+        screen.say(format_args!(
+            "\nStopped and saved in epoch {epoch}, after {updates} of its updates. To go on:\n  {resume}"
+        ));
         return;
     }
     let Some(test) = &summary.test else { return };

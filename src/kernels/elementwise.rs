@@ -70,7 +70,7 @@ pub(super) fn activate_simd<S: Simd>(simd: S, activation: Activation, x: &mut [f
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     const LOG2_E: f32 = core::f32::consts::LOG2_E;
-    const LN2_HI: f32 = 0.693_359_375; // ten bits: n · LN2_HI is exact
+    const LN2_HI: f32 = 0.693_359_4; // ten bits: n · LN2_HI is exact
     const LN2_LO: f32 = -2.121_944_4e-4;
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves an integer in the low bits
     let low = simd.splat(-87.336_54);
@@ -114,7 +114,7 @@ fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // Odd Taylor-like polynomial for |x| < 0.625 (Cephes, tanhf): tanh(x) = x + x·z·p(z), z = x².
     let z = simd.mul(x, x);
     let mut p = simd.splat(-5.704_988_7e-3);
-    for c in [2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
+    for c in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1] {
         p = simd.mul_add(p, z, simd.splat(c));
     }
     let near = simd.mul_add(simd.mul(p, z), x, x);
@@ -254,7 +254,7 @@ pub fn column_sums(isa: Isa, x: &[f32], sums: &mut [f32]) -> Result<(), ShapeErr
     if sums.is_empty() {
         return Ok(());
     }
-    if x.len() % sums.len() != 0 {
+    if !x.len().is_multiple_of(sums.len()) {
         let expected = x.len() / sums.len() * sums.len();
         return Err(ShapeError::Length { what: "a matrix of whole rows", expected, got: x.len() });
     }

@@ -41,7 +41,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `a * b + c`, rounded once where the instruction set fuses, twice elsewhere.
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// Square root, correctly rounded.
-    #[cfg(feature = "std")]
+    #[cfg(feature = "train")]
     fn sqrt(self, a: Self::F32) -> Self::F32;
     /// `a < b` per lane: `yes` there, `no` elsewhere (also where either is NaN).
     fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;

@@ -49,10 +49,10 @@ pub enum Update {
     Adam {
         /// Learning rate.
         lr: f32,
-        /// Decay of the first moment.
-        beta1: f32,
+        /// Decay of the first moment; in f64 because `1 − β` of a rounded β would be off by 1e-5.
+        beta1: f64,
         /// Decay of the second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the root, so that nothing is divided by zero.
         eps: f32,
         /// `1 − β₁ᵗ` at step `t`, from 1.
@@ -193,8 +193,8 @@ impl Kernel for Velocity<'_> {
 
 struct Adam<'a> {
     step: f32,
-    beta1: f32,
-    beta2: f32,
+    beta1: f64,
+    beta2: f64,
     eps: f32,
     keep: f32,
     penalty: Penalty,
@@ -210,8 +210,8 @@ impl Kernel for Adam<'_> {
     fn eval<S: Simd>(self, simd: S) {
         let Self { step, beta1, beta2, eps, keep, penalty, w, g, m, v } = self;
         let (g, m, v) = (&g[..w.len()], &mut m[..w.len()], &mut v[..w.len()]);
-        let (new1, new2) = (simd.splat(1.0 - beta1), simd.splat(1.0 - beta2));
-        let (beta1, beta2, eps) = (simd.splat(beta1), simd.splat(beta2), simd.splat(eps));
+        let (new1, new2) = (simd.splat((1.0 - beta1) as f32), simd.splat((1.0 - beta2) as f32));
+        let (beta1, beta2, eps) = (simd.splat(beta1 as f32), simd.splat(beta2 as f32), simd.splat(eps));
         let (step, keep) = (simd.splat(-step), simd.splat(keep));
         for_each_register!(simd, S, w.len(), |at, load, store| {
             let old = load!(w);
@@ -273,7 +273,8 @@ mod tests {
                 (w - f64::from(lr) * (g + f64::from(mu) * v), m, v)
             }
             Update::Adam { lr, beta1, beta2, eps, bias1, bias2, decay } => {
-                let [lr, b1, b2, eps, c1, c2, decay] = [lr, beta1, beta2, eps, bias1, bias2, decay].map(f64::from);
+                let [lr, eps, c1, c2, decay] = [lr, eps, bias1, bias2, decay].map(f64::from);
+                let (b1, b2) = (beta1, beta2);
                 let m = b1 * m + (1.0 - b1) * g;
                 let v = b2 * v + (1.0 - b2) * g * g;
                 (w * (1.0 - lr * decay) - lr * (m / c1) / ((v / c2).sqrt() + eps), m, v)

@@ -345,7 +345,9 @@ impl Config {
             ConfigError::new(place.display(), "a configuration is TOML with known keys", "keys as the flags", found)
         };
         let config: Self = toml::from_str(text).map_err(refuse)?;
-        config.validate().map_err(|error| ConfigError { key: format!("{}: {}", place.display(), error.key), ..error })?;
+        config
+            .validate()
+            .map_err(|error| ConfigError { key: format!("{}: {}", place.display(), error.key), ..error })?;
         Ok(config)
     }
 

@@ -119,7 +119,11 @@ pub fn nll(isa: Isa, logits: &mut [f32], labels: &[u8], losses: &mut [f32]) -> R
 fn classes_of(logits: &[f32], labels: &[u8]) -> Result<usize, ShapeError> {
     let classes = logits.len().checked_div(labels.len()).unwrap_or(0);
     if classes == 0 || classes * labels.len() != logits.len() {
-        return Err(ShapeError::Length { what: "the logits", expected: classes.max(1) * labels.len(), got: logits.len() });
+        return Err(ShapeError::Length {
+            what: "the logits",
+            expected: classes.max(1) * labels.len(),
+            got: logits.len(),
+        });
     }
     Ok(classes)
 }
@@ -182,7 +186,10 @@ mod tests {
                         assert!((f64::from(*got) - want).abs() <= bound, "{isa}: {got} for {want}");
                     }
                     assert!((batch.loss_sum - want.iter().sum::<f64>()).abs() < 1e-4 * samples as f64);
-                    let hits = logits.chunks_exact(classes).zip(&labels).filter(|(row, label)| argmax(row) == usize::from(**label));
+                    let hits = logits
+                        .chunks_exact(classes)
+                        .zip(&labels)
+                        .filter(|(row, label)| argmax(row) == usize::from(**label));
                     assert_eq!(batch.correct as usize, hits.count());
 
                     let mut nll_losses = vec![f32::NAN; samples];

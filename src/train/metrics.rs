@@ -88,7 +88,8 @@ impl Tally {
         self.loss_sum += f64::from(sample.loss);
         self.confusion[usize::from(sample.label)][sample.predicted as usize] += 1;
         let hardness = |sample: &Hard| if sample.loss.is_nan() { f32::INFINITY } else { sample.loss };
-        if self.hardest.len() == self.keep && self.hardest.last().is_none_or(|last| hardness(last) >= hardness(&sample)) {
+        if self.hardest.len() == self.keep && self.hardest.last().is_none_or(|last| hardness(last) >= hardness(&sample))
+        {
             return;
         }
         let at = self.hardest.partition_point(|other| hardness(other) >= hardness(&sample));

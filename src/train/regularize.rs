@@ -37,7 +37,9 @@ pub fn segments(graph: &Graph, [weight, bias]: [Penalty; 2]) -> Vec<Segment> {
             ParamKind::Bias => bias,
         };
         match segments.last_mut() {
-            Some(last) if last.penalty == penalty && last.range.end == param.offset => last.range.end = param.range().end,
+            Some(last) if last.penalty == penalty && last.range.end == param.offset => {
+                last.range.end = param.range().end
+            }
             _ => segments.push(Segment { range: param.range(), penalty }),
         }
     }

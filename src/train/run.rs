@@ -217,7 +217,8 @@ fn resolve(config: &Config, data: &Splits, isa: Isa, threads: usize) -> Result<C
             ("t10k-labels", &expected.test_labels, &found.test_labels),
         ];
         if let Some((file, expected, found)) = fields.into_iter().find(|(_, expected, found)| expected != found) {
-            let (key, rule) = (format!("data {}: {file}", config.data), "the data is that of the configuration, by SHA-256");
+            let (key, rule) =
+                (format!("data {}: {file}", config.data), "the data is that of the configuration, by SHA-256");
             return Err(ConfigError::new(key, rule, expected, found).into());
         }
     }
@@ -333,8 +334,7 @@ impl Run<'_> {
     fn summary(&self, trainer: &Trainer<'_>, interrupted: bool) -> Summary {
         let State { epoch, step_in_epoch, best_epoch, train_seconds, .. } = trainer.state();
         let model_epoch = if trainer.config().patience.is_some() { best_epoch } else { Some(epoch) };
-        let samples_per_second =
-            if train_seconds > 0.0 { trainer.samples_seen() as f64 / train_seconds } else { 0.0 };
+        let samples_per_second = if train_seconds > 0.0 { trainer.samples_seen() as f64 / train_seconds } else { 0.0 };
         Summary {
             interrupted,
             stopped_early: trainer.stopped_early(),

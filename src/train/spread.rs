@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn an_error_of_any_piece_comes_back() {
         let (mut out, source) = ([0u8; 9], [0u8, 0, 0, 0, 0, 0, 0, 1, 0]);
-        let work = |(_, source): (&mut [u8], &[u8])| if source.contains(&1) { Err(ShapeError::Overflow) } else { Ok(()) };
+        let work =
+            |(_, source): (&mut [u8], &[u8])| if source.contains(&1) { Err(ShapeError::Overflow) } else { Ok(()) };
         assert_eq!(spread((&mut out[..], &source[..]), 2, &work), Err(ShapeError::Overflow));
     }
 }

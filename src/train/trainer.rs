@@ -352,7 +352,8 @@ impl<'a> Trainer<'a> {
         }
         let has_val = !self.val.is_empty();
         if state.best_epoch.is_some() && !(has_val && best.is_some()) {
-            let (expected, found) = ("the weights of the best epoch".to_owned(), "none, or no validation set".to_owned());
+            let (expected, found) =
+                ("the weights of the best epoch".to_owned(), "none, or no validation set".to_owned());
             return Err(TrainError::Mismatch { what: "a run that has validated", expected, found });
         }
         self.optimizer.restore(m, v)?;

@@ -54,7 +54,7 @@ def normalized(images: np.ndarray, rule: str | dict) -> np.ndarray:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="model.safetensors of a run")
-    parser.add_argument("--inkstone", type=Path, default=MNIST.parents[1] / "target/release/inkstone", help="the program")
+    parser.add_argument("--inkstone", type=Path, default=MNIST.parents[1] / "target/release/inkstone", help="the binary")
     args = parser.parse_args()
     print(f"torch {torch.__version__}, numpy {np.__version__}")
 

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: on a busy machine its threads wait by spinning, 20 s for 1
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads; its threads spin for 20 s on a busy machine
 
 import numpy as np  # noqa: E402
 

@@ -67,7 +67,7 @@ impl Simd for Baseline {
     fn mul_add(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
         a.mul_add(b, c)
     }
-    #[cfg(feature = "std")]
+    #[cfg(feature = "train")]
     #[inline(always)]
     fn sqrt(self, a: f32x4) -> f32x4 {
         a.sqrt()

@@ -58,7 +58,7 @@ impl Simd for Scalar {
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         a * b + c // `f32::mul_add` would call a slow routine where there is no instruction
     }
-    #[cfg(feature = "std")]
+    #[cfg(feature = "train")]
     #[inline(always)]
     fn sqrt(self, a: f32) -> f32 {
         a.sqrt()

@@ -52,6 +52,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Rows before `row`, and the others.
+    #[cfg(feature = "train")]
     #[inline(always)]
     pub(crate) fn split_rows(self, row: usize) -> (Self, Self) {
         assert!(row <= self.rows);
@@ -61,6 +62,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Columns before `col`, and the others.
+    #[cfg(feature = "train")]
     #[inline(always)]
     pub(crate) fn split_cols(self, col: usize) -> (Self, Self) {
         assert!(col <= self.cols);
@@ -69,7 +71,7 @@ impl<'a> Tile<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     extern crate std;
     use super::*;

@@ -129,7 +129,7 @@ impl Simd for Avx2 {
         // SAFETY: `self` proves FMA; no memory is touched.
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
-    #[cfg(feature = "std")]
+    #[cfg(feature = "train")]
     #[inline(always)]
     fn sqrt(self, a: __m256) -> __m256 {
         // SAFETY: `self` proves AVX2; no memory is touched.

@@ -29,6 +29,7 @@ impl Panels {
     }
 
     /// Panels `from..to` alone.
+    #[cfg(feature = "train")]
     #[inline(always)]
     pub(super) const fn range(&self, from: usize, to: usize) -> Self {
         let count = to - from;

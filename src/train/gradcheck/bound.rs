@@ -200,12 +200,7 @@ fn product(d: f64, ed: f64, dy: f64, edy: f64) -> f64 {
 }
 
 /// Bounds for `dW = dyᵀ·x`, `db = Σ dy` (written into `params`) and `dx = dy·W` (returned).
-fn linear_backward(
-    point: &Point<'_>,
-    node: usize,
-    [x, ex, dy, edy]: [&Vec<f64>; 4],
-    params: &mut [f64],
-) -> Vec<f64> {
+fn linear_backward(point: &Point<'_>, node: usize, [x, ex, dy, edy]: [&Vec<f64>; 4], params: &mut [f64]) -> Vec<f64> {
     let Some(Linear { weight, in_features, out_features, .. }) = point.linear(node) else { return Vec::new() };
     let [d_weight, d_bias] = point.graph.node_params(node) else { return Vec::new() };
     let batch = point.labels.len();
@@ -225,9 +220,8 @@ fn linear_backward(
             add_scaled(&mut inherited, edy[at], &w_most[row.clone()]);
             add_scaled(&mut magnitude, dy_most[at], &w_most[row]);
         }
-        let rounded = |(inherited, magnitude)| {
-            inherited + gamma(out_features + 2) * magnitude + out_features as f64 * UNDERFLOW
-        };
+        let rounded =
+            |(inherited, magnitude)| inherited + gamma(out_features + 2) * magnitude + out_features as f64 * UNDERFLOW;
         dx.extend(inherited.iter().zip(magnitude).map(rounded));
     }
     params[d_weight.range()].iter_mut().for_each(|error| *error += batch as f64 * UNDERFLOW);

@@ -5,8 +5,10 @@
 //! - (b) the f32 backward pass that trains, on every instruction set and for 1 and 2 threads, against the f64 one: the shipping code
 //!   computes these formulas, to within the rounding of its arithmetic (`bound`).
 //!
-//! Differences mean nothing across the kink of a ReLU. So points are drawn until every ReLU's input is further from 0 than ten
-//! steps of the difference and than its own rounding bound; the report says how many draws that took.
+//! Differences mean nothing across the kink of a ReLU, and little where the rounding of the loss drowns them. So points are
+//! drawn until every ReLU's input is further from 0 than ten steps of the difference and than its own rounding bound, and
+//! every tensor's largest gradient stands out of that rounding ([`Point::faintest`]): both are known before any difference
+//! is taken. The report says how many draws that took.
 
 mod bound;
 mod oracle;
@@ -29,7 +31,7 @@ pub const BATCHES: [usize; 2] = [1, 5];
 pub const THREADS: [usize; 2] = [1, 2];
 /// Most parameters of a network: each costs two forward passes in plain loops, so this many take some ten seconds.
 pub const MAX_PARAMETERS: usize = 20_000;
-/// Points drawn before giving up on keeping clear of every kink.
+/// Points drawn before giving up on one where differences mean something.
 pub const MAX_DRAWS: u32 = 200;
 /// Distance from a kink, in steps of the difference.
 const KINK_STEPS: f64 = 10.0;
@@ -99,6 +101,19 @@ pub enum GradcheckError {
         network: String,
         /// Samples in the batch.
         batch: usize,
+    },
+    /// Some tensor's gradients were lost in the rounding of the loss at every point drawn.
+    #[error(
+        "gradcheck: {network}, batch {batch}: expected gradients that differences of step {eps:e} can resolve to \
+         {TOLERANCE:e}, found smaller ones in each of {MAX_DRAWS} points drawn; choose fewer layers or a larger eps"
+    )]
+    Faint {
+        /// The network.
+        network: String,
+        /// Samples in the batch.
+        batch: usize,
+        /// The step of the differences.
+        eps: f64,
     },
     /// A network cannot be built.
     #[error("gradcheck: {0}")]
@@ -252,9 +267,10 @@ struct Clear<'g> {
     row: PointRow,
 }
 
-/// Draws points until one is clear of every kink.
+/// Draws points until one is clear of every kink and no tensor's gradients are too faint for differences.
 fn find_clear(options: &Options, index: usize, batch: usize) -> Result<Clear<'_>, GradcheckError> {
     let NetworkSpec { name, graph } = &options.networks[index];
+    let mut faint = false;
     for draw in 0..MAX_DRAWS {
         let stream = ((index as u64) << 32) | ((batch as u64) << 16) | u64::from(draw);
         let sample = Sample::draw(graph, batch, &mut Random::new(options.seed, "gradcheck", stream));
@@ -267,12 +283,23 @@ fn find_clear(options: &Options, index: usize, batch: usize) -> Result<Clear<'_>
             nearest = nearest.min(x.abs());
             clear &= x.abs() > error.max(KINK_STEPS * options.eps);
         }
-        let Some(differences) = clear.then(|| point.differences(&values, options.eps)).flatten() else { continue };
+        if !clear {
+            continue;
+        }
+        if point.faintest(&values) < point.loss_rounding(&values) / (2.0 * options.eps) / (FLOOR * TOLERANCE) {
+            faint = true;
+            continue;
+        }
+        let Some(differences) = point.differences(&values, options.eps) else { continue };
         let nearest_kink = nearest.is_finite().then_some(nearest);
         let row = PointRow { network: name.clone(), batch, draws: draw + 1, nearest_kink };
         return Ok(Clear { sample, point, values, errors, differences, row });
     }
-    Err(GradcheckError::Kinks { network: name.clone(), batch })
+    let network = name.clone();
+    Err(match faint {
+        true => GradcheckError::Faint { network, batch, eps: options.eps },
+        false => GradcheckError::Kinks { network, batch },
+    })
 }
 
 impl Sample {
@@ -333,7 +360,8 @@ fn compare(
         }
     }
     let mut loss = row(CROSS_ENTROPY, "loss".to_owned(), batch, None);
-    let (loss_sum, loss_bound) = (point.losses(values).iter().sum(), bound::losses(&point, values, errors).iter().sum());
+    let (loss_sum, loss_bound) =
+        (point.losses(values).iter().sum(), bound::losses(&point, values, errors).iter().sum());
     for isa in Isa::available() {
         let mut on_one: Option<Shipped> = None;
         for (&threads, pool) in THREADS.iter().zip(pools) {
@@ -345,7 +373,8 @@ fn compare(
                 let (want, bound) = (&gradients.params[at.clone()], &bounds[at.clone()]);
                 let bits = |x: &Shipped| x.params[at.clone()].iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 let same_bits = bits(&got) == bits(one);
-                row.isas.push(IsaRow { same_bits, ..report::compare_with_bound(isa.name(), threads, &wide, want, bound) });
+                row.isas
+                    .push(IsaRow { same_bits, ..report::compare_with_bound(isa.name(), threads, &wide, want, bound) });
             }
             let same_bits = got.loss_sum.to_bits() == one.loss_sum.to_bits();
             let compared = report::compare_with_bound(isa.name(), threads, &[got.loss_sum], &[loss_sum], &[loss_bound]);

@@ -87,6 +87,25 @@ impl<'g> Point<'g> {
         rows.zip(&self.labels).map(loss).collect()
     }
 
+    /// About how far rounding moves the loss: a unit in the last place of each sample's loss and of what it is made of,
+    /// added as independent errors are, by squares. Measured on nine networks at steps of 1e-6 and 1e-5: the largest error of
+    /// a network's differences is 0.5 to 2.2 times this over twice the step. An estimate to choose points by; no comparison
+    /// rests on it.
+    pub(super) fn loss_rounding(&self, values: &Values) -> f64 {
+        let squares = self.losses(values).into_iter().map(|loss| (f64::EPSILON * (1.0 + loss)).powi(2));
+        squares.sum::<f64>().sqrt() * self.scale
+    }
+
+    /// Of all tensors' largest gradients, the smallest. A tensor whose gradients are exactly 0, behind ReLUs that pass
+    /// nothing, does not count: its differences are exactly 0 too.
+    pub(super) fn faintest(&self, values: &Values) -> f64 {
+        let gradients = self.backward(values);
+        let params = self.graph.params().iter().map(|param| &gradients.params[param.range()]);
+        let tensors = gradients.tensors.iter().map(Vec::as_slice);
+        let largest = params.chain(tensors).map(|gradient| gradient.iter().fold(0.0, |most: f64, x| most.max(x.abs())));
+        largest.filter(|&largest| largest > 0.0).fold(f64::INFINITY, f64::min)
+    }
+
     /// The backward pass: formulas, from the last tensor to the first.
     pub(super) fn backward(&self, values: &Values) -> Gradients {
         let nodes = self.graph.nodes();
@@ -105,7 +124,11 @@ impl<'g> Point<'g> {
                     let Some(Linear { weight, .. }) = self.linear(node) else { continue };
                     let [d_weight, d_bias] = self.graph.node_params(node) else { continue };
                     let (d_weight, d_bias) = (d_weight.range(), d_bias.range());
-                    for ((x, dx), dy) in x.chunks_exact(in_features).zip(dx.chunks_exact_mut(in_features)).zip(dy.chunks_exact(out_features)) {
+                    for ((x, dx), dy) in x
+                        .chunks_exact(in_features)
+                        .zip(dx.chunks_exact_mut(in_features))
+                        .zip(dy.chunks_exact(out_features))
+                    {
                         for o in 0..out_features {
                             let row = o * in_features..(o + 1) * in_features;
                             add_scaled(&mut params[d_weight.clone()][row.clone()], dy[o], x);

@@ -35,7 +35,7 @@ pub struct PointRow {
     pub network: String,
     /// Samples in the batch.
     pub batch: usize,
-    /// Points drawn until no ReLU was near its kink.
+    /// Points drawn until no ReLU was near its kink and no gradient too faint for differences.
     pub draws: u32,
     /// The smallest `|x|` that a ReLU was given, if the network has any.
     pub nearest_kink: Option<f64>,
@@ -143,7 +143,13 @@ pub(super) fn worst_relative(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The comparison of (b): one tensor as f32 arithmetic has it, against f64 and the bounds. `same_bits` is the caller's to say.
-pub(super) fn compare_with_bound(isa: &'static str, threads: usize, got: &[f64], want: &[f64], bound: &[f64]) -> IsaRow {
+pub(super) fn compare_with_bound(
+    isa: &'static str,
+    threads: usize,
+    got: &[f64],
+    want: &[f64],
+    bound: &[f64],
+) -> IsaRow {
     let (mut worst_error, mut bound_there, mut worst_ratio) = (0.0, bound.first().copied().unwrap_or(0.0), 0.0);
     for ((got, want), &bound) in got.iter().zip(want).zip(bound) {
         let error = (got - want).abs();
@@ -206,10 +212,12 @@ impl fmt::Display for Report {
             writeln!(f, " {error:>9.1e} {bound:>9.1e}")?;
         }
         writeln!(f)?;
-        for point in self.points.iter().filter(|point| point.nearest_kink.is_some()) {
-            let (draws, nearest) = (point.draws, point.nearest_kink.unwrap_or(f64::NAN));
-            let PointRow { network, batch, .. } = point;
-            writeln!(f, "{network}, batch {batch}: draw {draws}, nearest kink of a ReLU {nearest:.1e} away")?;
+        for PointRow { network, batch, draws, nearest_kink } in &self.points {
+            write!(f, "{network}, batch {batch}: draw {draws}")?;
+            if let Some(nearest) = nearest_kink {
+                write!(f, ", nearest kink of a ReLU {nearest:.1e} away")?;
+            }
+            writeln!(f)?;
         }
         for row in self.rows.iter().filter(|row| !row.passed()) {
             let Row { network, batch, reduction, op, tensor, .. } = row;
@@ -221,15 +229,23 @@ impl fmt::Display for Report {
                 let IsaRow { isa, threads, worst_ratio, worst_error, bound_there, same_bits, .. } = isa;
                 write!(f, " (b) {isa}, threads {threads}: ")?;
                 if *same_bits {
-                    write!(f, "error {worst_error:.2e} where {bound_there:.2e} is the bound, worst ratio {worst_ratio:.2e};")?;
+                    write!(
+                        f,
+                        "error {worst_error:.2e} where {bound_there:.2e} is the bound, worst ratio {worst_ratio:.2e};"
+                    )?;
                 } else {
                     write!(f, "other bits than with one thread;")?;
                 }
             }
             writeln!(f)?;
         }
+        let widest = worst(self.rows.iter().flat_map(|row| &row.isas).map(|row| row.widest_bound));
+        writeln!(f, "widest bound: {widest:.1e} of the largest gradient of its tensor")?;
         let verdict = if self.passed { "passed" } else { "FAILED" };
-        write!(f, "gradcheck {verdict}: (a) at most {TOLERANCE:e}, (b) at most 1, equal bits with every number of threads")
+        write!(
+            f,
+            "gradcheck {verdict}: (a) at most {TOLERANCE:e}, (b) at most 1, equal bits with every number of threads"
+        )
     }
 }
 

@@ -34,7 +34,6 @@ fn every_gradient_of_every_op_is_right_on_every_isa() {
         assert!(op.compared > 0 && op.worst_ratio.iter().all(|(_, ratio)| ratio.is_some()), "{op:?}");
     }
     // Nothing is left out, no bound would let a wrong gradient pass, and the arithmetic does round.
-    let mut widest = 0.0;
     for NetworkSpec { name, graph } in &options.networks {
         let of_network = report.rows.iter().filter(|row| row.network == *name);
         let with_f32: Vec<&Row> = of_network.filter(|row| !row.isas.is_empty() && row.tensor != "loss").collect();
@@ -43,22 +42,29 @@ fn every_gradient_of_every_op_is_right_on_every_isa() {
         for row in with_f32 {
             assert_eq!(row.isas.len(), THREADS.len() * Isa::available().count(), "{row:?}");
             for isa in &row.isas {
-                assert!(isa.widest_bound < FLOOR, "a thousandth of the largest gradient would pass: {row:?}");
-                widest = report::worse(widest, isa.widest_bound);
+                assert!(isa.widest_bound < 1e-2, "a hundredth of the largest gradient would pass: {row:?}");
             }
         }
     }
-    println!("widest bound: {widest:.1e} of its tensor's largest gradient");
     let ratios = report.rows.iter().flat_map(|row| &row.isas).map(|isa| isa.worst_ratio);
     assert!(report::worst(ratios) > 0.01);
 }
 
 #[test]
 fn other_seeds_pass_too() {
-    for seed in 2..6 {
-        let report = gradcheck(&Options { seed, ..small() }).unwrap();
+    for seed in 2..12 {
+        let report = gradcheck(&Options::standard(seed).unwrap()).unwrap();
         assert!(report.passed, "seed {seed}\n{report}");
     }
+}
+
+/// Sigmoids shrink gradients at least fourfold each: behind six of them nothing is left that a difference could resolve.
+#[test]
+fn gradients_too_faint_for_differences_are_an_error_not_a_verdict() {
+    let deep = NetworkSpec::mlp(&[8; 6], Op::Sigmoid).unwrap();
+    let error = gradcheck(&Options { networks: vec![deep], ..small() }).unwrap_err();
+    assert!(matches!(error, GradcheckError::Faint { batch: 1, .. }), "{error}");
+    assert!(error.to_string().contains("choose fewer layers or a larger eps"), "{error}");
 }
 
 #[test]
@@ -81,7 +87,10 @@ fn one_wrong_gradient_on_one_isa_is_found_and_named() {
             }
             let text = report.to_string();
             assert!(text.contains("gradcheck FAILED"), "{text}");
-            assert!(text.contains(&format!("FAILED small, batch 5, mean, linear {}: (b) baseline", param.name)), "{text}");
+            assert!(
+                text.contains(&format!("FAILED small, batch 5, mean, linear {}: (b) baseline", param.name)),
+                "{text}"
+            );
         }
     }
 }
@@ -169,13 +178,17 @@ fn a_network_by_hand() {
 fn kinks_are_kept_clear_of_or_reported() {
     let report = gradcheck(&Options::standard(1).unwrap()).unwrap();
     for point in &report.points {
-        assert_eq!(point.nearest_kink.is_some(), point.network == "mlp:33 relu" || point.network == "mixed", "{point:?}");
+        assert_eq!(
+            point.nearest_kink.is_some(),
+            point.network == "mlp:33 relu" || point.network == "mixed",
+            "{point:?}"
+        );
         assert!(point.nearest_kink.is_none_or(|nearest| nearest > KINK_STEPS * report.eps), "{point:?}");
     }
     // Steps of 0.01 keep a tenth of all inputs out: 200 ReLUs at once are never clear.
     let relu = NetworkSpec::mlp(&[40], Op::Relu).unwrap();
     let error = gradcheck(&Options { eps: 0.01, networks: vec![relu], ..small() }).unwrap_err();
-    assert!(matches!(&error, GradcheckError::Kinks { batch: 5, .. }) || matches!(&error, GradcheckError::Kinks { batch: 1, .. }));
+    assert!(matches!(error, GradcheckError::Kinks { .. }), "{error}");
     assert!(error.to_string().contains("mlp:40 relu") && error.to_string().contains("expected"), "{error}");
 }
 
