@@ -173,11 +173,14 @@ impl Case {
     }
 }
 
+/// Writes a product to the buffer given.
+type Product<'a> = Box<dyn FnMut(&mut [f32]) + 'a>;
+
 /// One implementation, ready to write its product to a buffer.
 struct Way<'a> {
     name: String,
     threads: usize,
-    run: Box<dyn FnMut(&mut [f32]) + 'a>,
+    run: Product<'a>,
 }
 
 impl<'a> Way<'a> {

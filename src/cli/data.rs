@@ -140,14 +140,14 @@ impl Show {
     fn choose(&self, set: &Dataset) -> anyhow::Result<Vec<usize>> {
         let classes = set.classes();
         if let Some(label) = self.label.filter(|&label| usize::from(label) >= classes) {
-            return Err(Usage::new(format_args!(
+            return Err(Usage::error(format_args!(
                 "--label: a class of the set: expected 0 to {}, found {label}",
                 classes - 1
             )));
         }
         if self.from >= set.len() {
             let last = set.len() - 1;
-            return Err(Usage::new(format_args!(
+            return Err(Usage::error(format_args!(
                 "--from: a sample of the set: expected 0 to {last}, found {}",
                 self.from
             )));

@@ -39,7 +39,7 @@ pub(crate) struct Eval {
 impl Eval {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         if self.limit == Some(0) {
-            return Err(Usage::new("--limit: an evaluation needs a sample: expected 1 or more, found 0"));
+            return Err(Usage::error("--limit: an evaluation needs a sample: expected 1 or more, found 0"));
         }
         let path = model_file(&self.model);
         let model = load_model(&path)?;

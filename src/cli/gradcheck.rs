@@ -35,7 +35,7 @@ impl Gradcheck {
             options.networks = vec![NetworkSpec::mlp(model.hidden(), self.activation.op())?];
         }
         let report = gradcheck(&options).map_err(|error| match error {
-            GradcheckError::Eps(_) | GradcheckError::TooLarge { .. } => Usage::new(error),
+            GradcheckError::Eps(_) | GradcheckError::TooLarge { .. } => Usage::error(error),
             other => other.into(),
         })?;
         screen.say(&report);

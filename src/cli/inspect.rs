@@ -42,7 +42,7 @@ impl Inspect {
         let (inference, training) = match plans {
             (Ok(inference), Ok(training)) => (inference, training),
             (Err(error), _) | (_, Err(error)) => {
-                return Err(Usage::new(format_args!("--batch {}: {error}", self.batch)));
+                return Err(Usage::error(format_args!("--batch {}: {error}", self.batch)));
             }
         };
 

@@ -75,7 +75,7 @@ pub(crate) struct Usage(String);
 
 impl Usage {
     /// With the message to print, which says what was found and what would be right.
-    pub(crate) fn new(message: impl fmt::Display) -> anyhow::Error {
+    pub(crate) fn error(message: impl fmt::Display) -> anyhow::Error {
         Self(message.to_string()).into()
     }
 }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_usage_error_keeps_its_code_under_context() {
-        assert_eq!(failure_code(&Usage::new("lr").context("in a.toml")), 2);
+        assert_eq!(failure_code(&Usage::error("lr").context("in a.toml")), 2);
         assert_eq!(failure_code(&anyhow::anyhow!("no such file")), 1);
     }
 }

@@ -128,7 +128,7 @@ impl Observer for Watcher<'_> {
         // What was seen before this call: this step's samples are its own.
         let before = progress.samples_seen.saturating_sub(u64::from(progress.step.samples));
         self.seen_at_start.get_or_insert(before);
-        if progress.step.samples < 64 && progress.step_in_epoch % LOOK_EVERY != 0 {
+        if progress.step.samples < 64 && !progress.step_in_epoch.is_multiple_of(LOOK_EVERY) {
             return;
         }
         let wait = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };

@@ -111,7 +111,7 @@ impl Train {
         };
         self.settings.clone().apply(&mut config);
         apply_data(self.data.clone(), &mut config);
-        config.validate().map_err(|error| Usage::new(format_args!("--{error}")))?;
+        config.validate().map_err(|error| Usage::error(format_args!("--{error}")))?;
         let threads = self.machine.threads.or(config.threads).unwrap_or_else(|| self.machine.threads());
         let isa = self.isa(&config)?;
         let out = self.resume.clone().or_else(|| self.out.clone()).unwrap_or_else(|| default_out(&config));
@@ -119,7 +119,7 @@ impl Train {
         let stop = on_ctrl_c()?;
         let data = config.data.load()?;
         if let Some(split) = config.split {
-            split.of(data.train.len()).map_err(Usage::new)?;
+            split.of(data.train.len()).map_err(Usage::error)?;
         }
         check_memory(&config, &data)?;
         let mut watcher = Watcher::new(screen, &out, stop);
@@ -138,7 +138,7 @@ impl Train {
     fn isa(&self, config: &Config) -> anyhow::Result<Isa> {
         match (self.machine.isa, &config.isa) {
             (None, Some(name)) => Isa::from_name(name).map_err(|error| {
-                Usage::new(format_args!("the configuration's isa \"{name}\": {error}; --isa forces another"))
+                Usage::error(format_args!("the configuration's isa \"{name}\": {error}; --isa forces another"))
             }),
             _ => Ok(self.machine.isa()),
         }
@@ -155,7 +155,7 @@ fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()> {
         return Ok(());
     }
     let (model, batch, needed) = (&config.model, config.batch, bytes((floats as u64).saturating_mul(4)));
-    Err(Usage::new(format_args!(
+    Err(Usage::error(format_args!(
         "--model {model} --batch {batch}: network and batch fit in memory: expected smaller ones, found {needed}"
     )))
 }
@@ -169,7 +169,7 @@ fn default_out(config: &Config) -> PathBuf {
 fn read_config(file: &Path) -> anyhow::Result<Config> {
     let read = || -> io::Result<String> { io::read_to_string(File::open(file)?.take(MAX_CONFIG)) };
     let text = read().with_context(|| format!("{}: cannot be read", file.display()))?;
-    Config::from_toml(file, &text).map_err(Usage::new)
+    Config::from_toml(file, &text).map_err(Usage::error)
 }
 
 /// The results as JSON: the keys that the design names, then what else the screen shows.

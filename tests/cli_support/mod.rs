@@ -7,19 +7,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// MNIST, as it lies in the repository.
-pub fn mnist() -> PathBuf {
+pub(crate) fn mnist() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist")
 }
 
 /// The binary, with `words` as its arguments, in the directory `dir`.
-pub fn inkstone(dir: &Path, words: &[&str]) -> Command {
+pub(crate) fn inkstone(dir: &Path, words: &[&str]) -> Command {
     let mut command = Command::cargo_bin("inkstone").unwrap();
     command.args(words).current_dir(dir).env("INKSTONE_DATA", mnist()).env_remove("NO_COLOR");
     command
 }
 
 /// Runs it, expects success, and returns the JSON object in the last line of stdout.
-pub fn json(dir: &Path, words: &[&str]) -> serde_json::Value {
+pub(crate) fn json(dir: &Path, words: &[&str]) -> serde_json::Value {
     let output = inkstone(dir, words).arg("--json").output().unwrap();
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(0), "{words:?}\n{stderr}");
@@ -28,7 +28,7 @@ pub fn json(dir: &Path, words: &[&str]) -> serde_json::Value {
 }
 
 /// SHA-256 of a file, in hex.
-pub fn sha256(file: &Path) -> String {
+pub(crate) fn sha256(file: &Path) -> String {
     let bytes = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").unwrap();
@@ -37,7 +37,7 @@ pub fn sha256(file: &Path) -> String {
 }
 
 /// Every file under `dir` with its SHA-256, sorted: equal before and after if nothing was touched.
-pub fn contents(dir: &Path) -> Vec<(PathBuf, String)> {
+pub(crate) fn contents(dir: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -53,6 +53,6 @@ pub fn contents(dir: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// The words of `words` and then those of `more`.
-pub fn with<'a>(words: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(words: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [words, more].concat()
 }
