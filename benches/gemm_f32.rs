@@ -4,14 +4,18 @@
 //! one row times a matrix also the share of the speed of reading the same bytes. Then the same benches through criterion.
 //! `cargo bench --bench gemm_f32 -- --table` prints the table alone; further words choose benches by name.
 
-mod common;
+#[path = "common/operands.rs"]
+mod operands;
+#[path = "common/timing.rs"]
+mod timing;
 
-use common::{interleaved, uniform};
 use criterion::{Criterion, Throughput};
 use inkstone::kernels::{Epilogue, Isa, matmul_scratch_len, matmul_with, parallel, peak};
 use inkstone::reference;
 use inkstone::view::{Mat, MatMut};
+use operands::uniform;
 use std::hint::black_box;
+use timing::interleaved;
 
 /// M x N x K; `t` where an operand is stored transposed.
 #[derive(Clone, Copy)]

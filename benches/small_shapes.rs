@@ -4,14 +4,18 @@
 //! Prints each shape's ratio and the worst, and fails where the naive loop is more than a twentieth and 5 ns faster.
 //! `cargo bench --bench small_shapes -- --all` prints every row, otherwise those under 1.5.
 
-mod common;
+#[path = "common/operands.rs"]
+mod operands;
+#[path = "common/timing.rs"]
+mod timing;
 
-use common::{interleaved, uniform};
 use inkstone::kernels::{Epilogue, matmul, matmul_scratch_len};
 use inkstone::reference;
 use inkstone::view::{Mat, MatMut};
+use operands::uniform;
 use std::hint::black_box;
 use std::process::ExitCode;
+use timing::interleaved;
 
 const SIZES: [usize; 8] = [1, 2, 3, 5, 8, 16, 31, 64];
 /// The naive loop may be this much faster before it counts.

@@ -225,7 +225,7 @@ fn other_networks_and_damaged_checkpoints_are_refused() {
     let before = contents(dir.path());
     let model = "run/model.safetensors";
     // Weights of another network.
-    refused(dir.path(), &["train", "--model", "mlp:20", "--init", model], 1, &[model, "expected", "found", "1.bias"]);
+    refused(dir.path(), &["train", "--model", "mlp:20", "--init", model], 1, &[model, "expected", "found", "1.weight"]);
     refused(dir.path(), &["train", "--model", "linear", "--init", model], 1, &[model, "expected", "found"]);
     refused(dir.path(), &["train", "--init", "no-such-file"], 1, &["no-such-file"]);
     // A network for other images.

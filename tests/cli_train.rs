@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::tempdir;
 
 /// A run of a second: two epochs of 2,000 digits.
-const SMALL: [&str; 7] = ["train", "--model", "mlp:32", "--limit", "2000", "--epochs", "2"];
+const SMALL: [&str; 9] = ["train", "--model", "mlp:32", "--limit", "2000", "--epochs", "2", "--batch", "20"];
 
 #[test]
 fn a_run_leaves_what_it_says() {
