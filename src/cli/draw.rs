@@ -119,10 +119,10 @@ mod tests {
     fn a_confusion_matrix_lines_up() {
         let classes = ["0".to_owned(), "1".to_owned()];
         let text = confusion(&[vec![980, 0], vec![3, 97]], &classes);
-        assert_eq!(text, "       0    1    right\n0    980    ·  100.0 %\n1      3   97   97.0 %");
+        assert_eq!(text, "      0    1    right\n0   980    ·  100.0 %\n1     3   97   97.0 %");
         assert_eq!(
             confusion(&[vec![0]], &classes[..1]),
-            "     0    right\n0    ·",
+            "    0    right\n0   ·",
             "a class without samples has no share"
         );
     }

@@ -20,7 +20,7 @@ pub(crate) struct Gradcheck {
     #[arg(value_parser = PossibleValuesParser::new(["relu", "tanh", "sigmoid"]).try_map(|name| name.parse::<ActivationKind>()))]
     activation: ActivationKind,
     /// Step of the central differences
-    #[arg(long, value_name = "X", default_value_t = 1e-5, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 1e-5, allow_hyphen_values = true)]
     eps: f64,
     /// Seed of weights, inputs and labels
     #[arg(long, value_name = "N", default_value_t = 1)]

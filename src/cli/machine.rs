@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Machine {
     /// Worker threads [default: one per CPU]; any number gives the same bytes
-    #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads, help_heading = "Machine")]
     pub(crate) threads: Option<usize>,
     /// Instruction set: scalar, baseline or avx2 [default: the fastest this machine has]
     ///

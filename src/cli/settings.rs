@@ -38,10 +38,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", value_parser = one_of::<NormalizeKind>(["unit", "image", "mean-std"]), help_heading = "Data")]
     normalize: Option<NormalizeKind>,
     /// Part of the training set kept for validation: a fraction (0.2) or a count (10000), chosen by seed [default: 0]
-    #[arg(long, value_name = "F|N", allow_negative_numbers = true, help_heading = "Data")]
+    #[arg(long, value_name = "F|N", allow_hyphen_values = true, help_heading = "Data")]
     split: Option<ValSize>,
     /// Train on the first N samples only, after the split
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Data")]
     limit: Option<usize>,
     /// Take the samples in the order of the file in every epoch
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Data")]
@@ -55,10 +55,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", value_parser = one_of::<OptimizerKind>(["sgd", "momentum", "ema", "nesterov", "adam", "adamw"]), help_heading = "Optimization")]
     optimizer: Option<OptimizerKind>,
     /// Learning rate [default: 0.001]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Optimization")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Optimization")]
     lr: Option<f64>,
     /// The mu of momentum, ema and nesterov [default: 0.9]
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Optimization")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Optimization")]
     momentum: Option<f64>,
     /// How the learning rate changes: constant, cosine, step:EPOCHS,FACTOR or exp:FACTOR [default: cosine]
     ///
@@ -67,39 +67,39 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SCHEDULE", help_heading = "Optimization")]
     schedule: Option<Schedule>,
     /// Let the learning rate rise linearly over the first N updates [default: 0]
-    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     warmup: Option<u64>,
     /// Gradient of a batch: mean or sum of its samples' [default: mean]
     #[arg(long, value_name = "NAME", value_parser = one_of::<Reduction>(["mean", "sum"]), help_heading = "Optimization")]
     reduction: Option<Reduction>,
     /// Passes over the training samples [default: 15]
-    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     epochs: Option<u32>,
     /// Samples in an update; the last batch of an epoch holds what is left [default: 200]
-    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     batch: Option<usize>,
     /// Decides the first weights, the split and the order of the samples [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Optimization")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     seed: Option<u64>,
 
     /// PyTorch's weight decay: adds X*w to the gradient; adamw instead subtracts lr*X*w from the weight [default: 0]
     ///
     /// On every parameter, biases too, as PyTorch does.
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Regularization")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     weight_decay: Option<f64>,
     /// Penalty X * sum |w|: adds X*sign(w) to the gradient [default: 0]
     ///
     /// On weights, never biases, once per update whatever the batch. Losses are reported without the penalty.
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Regularization")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     l1: Option<f64>,
     /// Penalty X * sum w^2: adds 2*X*w to the gradient [default: 0]
     ///
     /// On weights, never biases, once per update whatever the batch; so --l2 X pulls as --weight-decay 2X does on weights.
     /// Losses are reported without the penalty.
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Regularization")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     l2: Option<f64>,
     /// Stop after E epochs in a row without a lower validation loss and keep the best weights; needs --split
-    #[arg(long, value_name = "E", help_heading = "Regularization")]
+    #[arg(long, value_name = "E", allow_negative_numbers = true, help_heading = "Regularization")]
     patience: Option<u32>,
 
     /// Evaluate the training set after each epoch, instead of the running mean over the epoch's batches

@@ -3,7 +3,7 @@
 //! In come a [`Graph`](crate::graph::Graph), a [`Splits`](crate::data::Splits) and a [`Config`]; out go weights, metrics and
 //! checkpoints. Next rooms: `quant` and `export`, which read the model.
 //!
-//! [`Network`] runs forward and backward, [`Trainer`] makes updates and epochs of it, [`run`] makes a run directory of those.
+//! [`Network`] runs forward and backward, [`Trainer`] makes updates and epochs of it, [`run()`] makes a run directory of those.
 //! Nothing allocates during a step, and equal seeds give equal bits for any number of threads: work is either split where
 //! its shape says, never its thread count, or done by one thread in order.
 

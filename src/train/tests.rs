@@ -95,9 +95,12 @@ fn activations_reductions_penalties_and_normalisations_learn() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let data = wide();
-    for optimizer in [OptimizerKind::Adam, OptimizerKind::Momentum] {
-        let model = ModelSpec::Mlp(vec![96, 32]);
-        let config = Config { model, optimizer, l1: 1e-5, batch: 64, epochs: 3, lr: 0.001, ..Config::default() };
+    // The second is wide enough that the activation's gradient is cut and the bias's is summed beside the weight's product.
+    for (optimizer, hidden, batch) in
+        [(OptimizerKind::Adam, vec![96, 32], 64), (OptimizerKind::Momentum, vec![256], 150)]
+    {
+        let model = ModelSpec::Mlp(hidden);
+        let config = Config { model, optimizer, l1: 1e-5, batch, epochs: 3, lr: 0.001, ..Config::default() };
         let train = |threads| {
             let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();
             let reports = finish(&mut trainer);
@@ -252,6 +255,12 @@ fn a_loss_that_is_no_number_stops_with_advice() {
     let message = error.to_string();
     assert!(matches!(error, TrainError::Diverged { epoch: 1, .. }), "{message}");
     assert!(message.contains("smaller --lr"), "{message}");
+
+    // In an epoch of one update no later batch shows it, so the evaluation must.
+    let config = Config { batch: 203, epochs: 1, lr: 3e38, ..config };
+    let error = run(&config, &data, Isa::best(), 1, &dir.path().join("s"), false, &mut ()).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { epoch: 1, step: 1, .. }), "{error}");
+    assert!(!dir.path().join("s/model.safetensors").exists());
 }
 
 #[test]

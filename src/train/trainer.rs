@@ -213,7 +213,7 @@ impl<'a> Trainer<'a> {
     /// Evaluates, takes note for early stopping, and goes on to the next epoch.
     ///
     /// # Errors
-    /// [`TrainError::Mismatch`] if the epoch has batches left.
+    /// [`TrainError::Mismatch`] if the epoch has batches left, [`TrainError::Diverged`] if the test loss is no longer a number.
     pub fn finish_epoch(&mut self) -> Result<EpochReport, TrainError> {
         self.in_pool(Self::finish_epoch_here)
     }
@@ -236,14 +236,18 @@ impl<'a> Trainer<'a> {
             let exact = self.evaluate_train()?;
             (report.train_loss, report.train_accuracy) = (exact.loss, exact.accuracy);
         }
+        let test = self.evaluate_test(0)?;
+        if !test.loss.is_finite() {
+            // The epoch's last update did it: no batch came after to show it.
+            return Err(TrainError::Diverged { epoch: report.epoch, step: self.step, loss: test.loss, lr: self.lr });
+        }
+        (report.test_loss, report.test_accuracy) = (Some(test.loss), Some(test.accuracy));
         if let Some(val) = self.evaluate_val()? {
             (report.val_loss, report.val_accuracy) = (Some(val.loss), Some(val.accuracy));
             if self.early_stop.observe(report.epoch, val.loss) {
                 self.best_params.copy_from_slice(&self.params);
             }
         }
-        let test = self.evaluate_test(0)?;
-        (report.test_loss, report.test_accuracy) = (Some(test.loss), Some(test.accuracy));
         self.epoch += 1;
         self.step_in_epoch = 0;
         self.sums = RunningSums::default();
