@@ -7,7 +7,7 @@
 //!
 //! Differences mean nothing across the kink of a ReLU, and little where the rounding of the loss drowns them. So points are
 //! drawn until every ReLU's input is further from 0 than ten steps of the difference and than its own rounding bound, and
-//! every tensor's largest gradient stands out of that rounding ([`Point::faintest`]): both are known before any difference
+//! every tensor's largest gradient stands out of that rounding (`Point::faintest`): both are known before any difference
 //! is taken. The report says how many draws that took.
 
 mod bound;
