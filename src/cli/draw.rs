@@ -55,6 +55,13 @@ pub(crate) fn gallery(exhibits: &[Exhibit<'_>], rows: usize, cols: usize) -> Str
     text
 }
 
+/// One whole image in a frame, so that its place in it can be seen.
+pub(crate) fn framed(image: &[u8], rows: usize, cols: usize) -> String {
+    let edge = "─".repeat(cols);
+    let lines: String = ascii::draw(image, rows, cols).lines().map(|line| format!("│{line:<cols$}│\n")).collect();
+    format!("┌{edge}┐\n{lines}└{edge}┘")
+}
+
 /// The confusion matrix: a line for each true class, a column for each answer, and at the end the share answered right.
 ///
 /// Zeros are dots, so that the mistakes stand out.
@@ -113,6 +120,11 @@ mod tests {
         let blank = [0; 64];
         assert_eq!(gallery(&[Exhibit { image: &blank, caption: "none".to_owned() }], 8, 8).trim(), "none");
         assert_eq!(gallery(&[], 8, 8), "");
+    }
+
+    #[test]
+    fn a_frame_holds_the_whole_image() {
+        assert_eq!(framed(&[255, 0, 0, 0, 255, 0], 2, 3), "┌───┐\n│▀▄ │\n└───┘");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `inkstone predict`: which digits pictures show.
 
-use super::draw::{Exhibit, gallery};
+use super::draw::framed;
 use super::eval::check_input;
 use super::machine::Machine;
 use super::{End, Screen, model_file};
@@ -50,7 +50,7 @@ impl Predict {
             let class = |place: usize| model.meta.classes[order[place]].as_str();
             let percent = |place: usize| 100.0 * probabilities[order[place]];
             if self.show {
-                screen.say(gallery(&[Exhibit { image, caption: String::new() }], picture::SIDE, picture::SIDE));
+                screen.say(framed(image, picture::SIDE, picture::SIDE));
             }
             let others: Vec<String> =
                 (1..order.len().min(3)).map(|i| format!("{} {:.1} %", class(i), percent(i))).collect();
