@@ -71,7 +71,7 @@ impl Case {
     }
 
     /// Every way to compute this product.
-    fn ways<'a>(&'a self, pool: &'a rayon::ThreadPool) -> Vec<Way<'a>> {
+    fn ways(&self) -> Vec<Way<'_>> {
         let Shape(m, n, k, layout) = self.shape;
         let [ta, tb] = [0, 1].map(|i| layout.as_bytes()[i] == b't');
         let (a, b) = self.operands();
@@ -88,14 +88,11 @@ impl Case {
                 matmul_with(isa, MatMut::new(c, m, n).unwrap(), a, b, Epilogue::default(), &mut scratch).unwrap();
             }));
         }
-        let threads = pool.current_num_threads();
+        let threads = rayon::current_num_threads();
         let mut scratch = vec![0.0; parallel::matmul_scratch_len(m, n, k)];
         ways.push(Way::new(&format!("inkstone-{}", Isa::best()), threads, move |c| {
-            let scratch = &mut scratch;
-            pool.install(|| {
-                let c = MatMut::new(c, m, n).unwrap();
-                parallel::matmul(Isa::best(), c, a, b, Epilogue::default(), scratch).unwrap();
-            });
+            let c = MatMut::new(c, m, n).unwrap();
+            parallel::matmul(Isa::best(), c, a, b, Epilogue::default(), &mut scratch).unwrap();
         }));
         let (a_rows, a_cols) = if ta { (1, m as isize) } else { (k as isize, 1) };
         let (b_rows, b_cols) = if tb { (1, k as isize) } else { (n as isize, 1) };
@@ -195,11 +192,11 @@ impl<'a> Way<'a> {
 }
 
 /// One bench, all ways in turns, each as a share of the peak between the same turns.
-fn table(case: &Case, pool: &rayon::ThreadPool) {
+fn table(case: &Case) {
     const ROUNDS: usize = 20_000;
     let isa = Isa::best();
     let Shape(m, n, ..) = case.shape;
-    let mut ways = case.ways(pool);
+    let mut ways = case.ways();
     for way in &mut ways {
         let mut c = vec![f32::NAN; m * n];
         (way.run)(&mut c);
@@ -209,7 +206,7 @@ fn table(case: &Case, pool: &rayon::ThreadPool) {
     let mut works: Vec<Box<dyn FnMut()>> = vec![
         Box::new(|| _ = black_box(peak::multiply_adds(isa, black_box(ROUNDS)))),
         Box::new(|| {
-            pool.broadcast(|_| black_box(peak::multiply_adds(isa, black_box(ROUNDS))));
+            rayon::broadcast(|_| black_box(peak::multiply_adds(isa, black_box(ROUNDS))));
         }),
         Box::new(|| _ = black_box(peak::read(isa, black_box(&case.b)))),
     ];
@@ -219,7 +216,7 @@ fn table(case: &Case, pool: &rayon::ThreadPool) {
     }
     let seconds = interleaved(0.01, 15, &mut works);
     let loop_flops = peak::multiply_adds_flops(isa, ROUNDS) as f64 / 1e9;
-    let peaks = [loop_flops / seconds[0], loop_flops * pool.current_num_threads() as f64 / seconds[1]];
+    let peaks = [loop_flops / seconds[0], loop_flops * rayon::current_num_threads() as f64 / seconds[1]];
     let read = seconds[2];
     for ((name, threads), seconds) in names.iter().zip(&seconds[3..]) {
         let gflops = case.flops() as f64 / seconds / 1e9;
@@ -231,19 +228,23 @@ fn table(case: &Case, pool: &rayon::ThreadPool) {
 }
 
 fn main() {
+    // All of it runs on a worker: entering a pool from outside would cost more than a small product.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+}
+
+fn run() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let chosen = |name: &str| {
         let mut filters = words.iter().filter(|word| !word.starts_with("--")).peekable();
         filters.peek().is_none() || filters.any(|word| name.contains(word.as_str()))
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let cases: Vec<Case> = SHAPES.into_iter().map(Case::new).filter(|case| chosen(&case.name)).collect();
     println!(
         "{:<28} {:<26} {:>2} {:>9} {:>7} {:>8} {:>7}",
         "bench", "variant", "th", "GFLOP/s", "% peak", "peak", "% read"
     );
-    cases.iter().for_each(|case| table(case, &pool));
+    cases.iter().for_each(table);
     if words.iter().any(|word| word == "--table") {
         return;
     }
@@ -251,7 +252,7 @@ fn main() {
     for case in &cases {
         let mut group = criterion.benchmark_group(&case.name);
         group.throughput(Throughput::Elements(case.flops() as u64)); // so that elem/s reads as FLOP/s
-        for mut way in case.ways(&pool) {
+        for mut way in case.ways() {
             let mut c = vec![f32::NAN; case.shape.0 * case.shape.1];
             (way.run)(&mut c);
             case.verify(&way.name, &c);
