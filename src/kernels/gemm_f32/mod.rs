@@ -27,9 +27,9 @@ use in_place::InPlace;
 use pack::Panels;
 use tile::{Finish, NV};
 
-/// Rows of A packed at once: 192 x 320 floats are 240 KiB, half of a 512 KiB second cache.
+/// Rows of A packed at once: 192 x 400 floats are 300 KiB of a 512 KiB second cache.
 const MC: usize = 192;
-/// Columns of B packed at once: 1024 x 320 floats are 1.3 MB of the third cache.
+/// Columns of B packed at once: 1024 x 400 floats are 1.6 MB of the third cache.
 const NC: usize = 1024;
 /// Multiply-adds up to which a plain loop is done before another way has begun.
 const TINY: usize = 64;
@@ -38,7 +38,7 @@ const UNPAID: usize = 1024;
 /// Columns of C up to which rows of A are read where they are: packing them would not be repaid.
 const NARROW: usize = 256;
 
-/// Elements of scratch that [`matmul`] needs for an `m x k` by `k x n` product: packed blocks of both operands, at most 1.6 MB.
+/// Elements of scratch that [`matmul`] needs for an `m x k` by `k x n` product: packed blocks of both operands, at most 2 MB.
 #[must_use]
 pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
     let kc = blocks::k_step(k);
@@ -128,7 +128,8 @@ pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'
 /// The way for a shape. Thresholds are those that `benches/gemm_f32.rs` and `benches/small_shapes.rs` measure.
 #[inline(always)]
 fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
-    if m * n * k <= TINY {
+    let work = m.saturating_mul(n).saturating_mul(k); // on a 32-bit machine 2048 cubed does not fit
+    if work <= TINY {
         return Path::Plain;
     }
     // A single row or column is contiguous whichever way it is stored.
@@ -147,7 +148,7 @@ fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
     if b_rows && (m <= 12 || m * k <= 64 * 256 && k <= 256) {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
-    if m * n * k <= UNPAID { Path::Plain } else { Path::Packed }
+    if work <= UNPAID { Path::Plain } else { Path::Packed }
 }
 
 /// Runs one of the ways that need no scratch.

@@ -64,7 +64,7 @@ pub fn matmul(
 /// Halves the output until a part is too small to share.
 fn split_unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
-    if m * n * k < SERIAL {
+    if m.saturating_mul(n).saturating_mul(k) < SERIAL {
         return unpacked(isa, path, c, a, b, epilogue);
     }
     if n >= 4 * NV * MAX_LANES || n >= m {
@@ -200,7 +200,7 @@ struct Part<'p, 'e> {
 fn multiply(isa: Isa, nr: usize, c: Tile<'_>, part: Part<'_, '_>) {
     let (m, n) = (c.rows(), c.cols());
     let strips = n.div_ceil(nr);
-    if m * n * part.kc < PART || (strips < 2 && part.panels.count < 2) {
+    if m.saturating_mul(n).saturating_mul(part.kc) < PART || (strips < 2 && part.panels.count < 2) {
         return isa.run(Multiply { c, part });
     }
     if (n >= m || part.panels.count < 2) && strips >= 2 {
