@@ -3,7 +3,7 @@
 # counts instructions, and runs the core for other machines. Prints the seconds of each stage. `tests/all.sh STAGE..` runs some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export CARGO_TERM_COLOR=never
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test numpy first-run count cortex-m aarch64)
@@ -46,7 +46,8 @@ stage_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps; }
 stage_test() {
     cargo test --locked --lib --bins --tests -- --nocapture 2>&1 | tee target/tests.log | grep -E '^(test result|failures:|error|isa )|FAILED|panicked' || true
     if ! grep -q '^test result' target/tests.log || grep -qE '^test result: FAILED|^error' target/tests.log; then
-        tail -n 200 target/tests.log
+        # What failed says why at the end of its binary's part; an error of the compiler stands at the end of the log.
+        grep -A 15 -E 'panicked at|^failures:|^error' target/tests.log | tail -n 150
         return 1
     fi
     cargo test --locked --doc

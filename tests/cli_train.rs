@@ -74,15 +74,21 @@ fn words_for_a_person() {
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
     let dir = tempdir().unwrap();
-    let words = ["train", "--model", "mlp:64,32", "--limit", "3000", "--epochs", "2", "--batch", "100"];
+    let words = ["train", "--model", "mlp:256,64", "--limit", "2000", "--epochs", "2", "--batch", "200"];
     let mut bytes = Vec::new();
     for threads in ["1", "2", "3", "8"] {
-        let answer = json(dir.path(), &with(&words, &["--threads", threads, "--out", threads]));
-        let workers = answer["workers"].as_u64().unwrap();
-        println!("{threads} threads: {workers} took part, sha256 {}", answer["sha256"]);
-        assert_eq!(answer["threads"].to_string(), threads);
-        assert!(if threads == "1" { workers == 1 } else { workers > 1 }, "{workers} of {threads} threads worked");
-        bytes.push(answer["sha256"].as_str().unwrap().to_owned());
+        // On a busy machine one thread may do all the work before another gets its turn: such a run proves nothing.
+        let workers = (0..20).find_map(|attempt| {
+            let out = format!("{threads}-{attempt}");
+            let answer = json(dir.path(), &with(&words, &["--threads", threads, "--out", &out]));
+            let workers = answer["workers"].as_u64().unwrap();
+            println!("{threads} threads: {workers} took part, sha256 {}", answer["sha256"]);
+            assert_eq!(answer["threads"].to_string(), threads);
+            bytes.push(answer["sha256"].as_str().unwrap().to_owned());
+            (threads == "1" || workers > 1).then_some(workers)
+        });
+        let workers = workers.expect("in twenty runs never more than one thread worked");
+        assert_eq!(threads == "1", workers == 1, "{workers} of {threads} threads worked");
     }
     bytes.dedup();
     assert_eq!(bytes.len(), 1, "{bytes:?}");
