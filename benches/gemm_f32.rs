@@ -1,7 +1,7 @@
 //! f32 matrix products of real layers: every instruction set, the naive reference and two peers, in one run.
 //!
-//! First a table, timed in turns: GFLOP/s, percent of the peak that the multiply-add loop reached between the same turns, and for
-//! one row times a matrix also the share of the speed of reading the same bytes. Then the same benches through criterion.
+//! First a table, timed in turns: GFLOP/s, percent of the peak (what the multiply-add loop reached on one thread between the same
+//! turns, times the threads), and for one row times a matrix also the share of the speed of reading the same bytes. Then the same benches through criterion.
 //! `cargo bench --bench gemm_f32 -- --table` prints the table alone; further words choose benches by name.
 
 #[path = "common/operands.rs"]
@@ -205,9 +205,6 @@ fn table(case: &Case) {
     let names: Vec<(String, usize)> = ways.iter().map(|way| (way.name.clone(), way.threads)).collect();
     let mut works: Vec<Box<dyn FnMut()>> = vec![
         Box::new(|| _ = black_box(peak::multiply_adds(isa, black_box(ROUNDS)))),
-        Box::new(|| {
-            rayon::broadcast(|_| black_box(peak::multiply_adds(isa, black_box(ROUNDS))));
-        }),
         Box::new(|| _ = black_box(peak::read(isa, black_box(&case.b)))),
     ];
     for way in ways {
@@ -216,11 +213,10 @@ fn table(case: &Case) {
     }
     let seconds = interleaved(0.01, 15, &mut works);
     let loop_flops = peak::multiply_adds_flops(isa, ROUNDS) as f64 / 1e9;
-    let peaks = [loop_flops / seconds[0], loop_flops * rayon::current_num_threads() as f64 / seconds[1]];
-    let read = seconds[2];
-    for ((name, threads), seconds) in names.iter().zip(&seconds[3..]) {
+    let (seconds_of_loop, read) = (seconds[0], seconds[1]);
+    for ((name, threads), seconds) in names.iter().zip(&seconds[2..]) {
         let gflops = case.flops() as f64 / seconds / 1e9;
-        let peak = peaks[usize::from(*threads > 1)];
+        let peak = *threads as f64 * loop_flops / seconds_of_loop;
         let percent = 100.0 * gflops / peak;
         print!("{:<28} {name:<26} {threads:>2} {gflops:>9.2} {percent:>7.1} {peak:>8.1}", case.name);
         println!("{}", if m == 1 { format!(" {:>7.1}", 100.0 * read / seconds) } else { String::new() });
