@@ -14,8 +14,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// share one with other code.
     fn outline<K: Kernel>(self, kernel: K) -> K::Output;
 
-    /// Asks for the cache line of the first element, if there is one and the instruction set can ask.
-    fn prefetch(self, src: &[f32]);
+    /// Asks for the cache line of element `at`, inside `src` or not, where the instruction set can ask.
+    fn prefetch(self, src: &[f32], at: usize);
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F32;
@@ -51,9 +51,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sum(self, v: Self::F32) -> f32;
     /// The largest lane, for registers without NaN.
     fn max_lane(self, v: Self::F32) -> f32;
-    /// Transposes `rows <= LANES` rows of `LANES` elements: row `p` of `dst` (`dst_stride` apart) holds element `p` of every row of
-    /// `src` (`src_stride` apart), and zeros or leftovers from `rows` on. Every row of `dst` is written `LANES` wide, in order.
-    fn transpose(self, rows: usize, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize);
+    /// Transposes `R <= LANES` rows of `LANES` elements: row `p` of `dst` (`dst_stride` apart) holds element `p` of every row of `src`
+    /// (`src_stride` apart), and zeros or leftovers from `R` on. Every row of `dst` is written `LANES` wide, in order.
+    fn transpose<const R: usize>(self, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize);
 }
 
 /// Floats in the widest register of any instruction set here.

@@ -16,7 +16,7 @@ impl Simd for Baseline {
         kernel.eval(self)
     }
     #[inline(always)]
-    fn prefetch(self, _src: &[f32]) {}
+    fn prefetch(self, _src: &[f32], _at: usize) {}
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {
         f32x4::splat(x)
@@ -92,11 +92,11 @@ impl Simd for Baseline {
         a.max(c).max(b.max(d))
     }
     #[inline(always)]
-    fn transpose(self, rows: usize, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
-        assert!(rows <= 4);
+    fn transpose<const R: usize>(self, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
+        assert!(R <= 4);
         for p in 0..4 {
             let out = &mut dst[p * dst_stride..][..4];
-            for i in 0..rows {
+            for i in 0..R {
                 out[i] = src[i * src_stride + p];
             }
         }

@@ -15,7 +15,7 @@ impl Simd for Scalar {
         kernel.eval(self)
     }
     #[inline(always)]
-    fn prefetch(self, _src: &[f32]) {}
+    fn prefetch(self, _src: &[f32], _at: usize) {}
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
         x
@@ -80,8 +80,8 @@ impl Simd for Scalar {
         v
     }
     #[inline(always)]
-    fn transpose(self, rows: usize, src: &[f32], _src_stride: usize, dst: &mut [f32], _dst_stride: usize) {
-        assert!(rows == 1);
+    fn transpose<const R: usize>(self, src: &[f32], _src_stride: usize, dst: &mut [f32], _dst_stride: usize) {
+        assert!(R == 1);
         dst[0] = src[0];
     }
 }

@@ -45,6 +45,16 @@ impl<'a> Tile<'a> {
         unsafe { core::slice::from_raw_parts_mut(self.start.add(row * self.row_stride + from), to - from) }
     }
 
+    /// Columns `from..to` of `M` rows from `row`.
+    #[inline(always)]
+    pub(crate) fn rows_mut<const M: usize>(&mut self, row: usize, from: usize, to: usize) -> [&mut [f32]; M] {
+        assert!(row + M <= self.rows && from <= to && to <= self.cols);
+        core::array::from_fn(|i| {
+            // SAFETY: as in `row_mut`, as `row + i` is below `rows`; rows are `row_stride >= cols` apart, so no two of these overlap.
+            unsafe { core::slice::from_raw_parts_mut(self.start.add((row + i) * self.row_stride + from), to - from) }
+        })
+    }
+
     /// The same tile for a shorter time.
     #[inline(always)]
     pub(crate) fn reborrow(&mut self) -> Tile<'_> {

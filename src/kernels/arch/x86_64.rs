@@ -42,9 +42,9 @@ impl Simd for Avx2 {
         self.run(kernel)
     }
     #[inline(always)]
-    fn prefetch(self, src: &[f32]) {
+    fn prefetch(self, src: &[f32], at: usize) {
         // SAFETY: a prefetch reads nothing and faults nowhere; `self` proves AVX2, hence SSE.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().wrapping_add(at).cast()) }
     }
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -167,11 +167,11 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn transpose(self, rows: usize, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
+    fn transpose<const R: usize>(self, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
         let zero = self.splat(0.0);
         let mut r = [zero; 8];
-        assert!(rows <= 8);
-        for i in 0..rows {
+        assert!(R <= 8);
+        for i in 0..R {
             r[i] = self.load(&src[i * src_stride..]);
         }
         // SAFETY: `self` proves AVX2; no memory is touched.

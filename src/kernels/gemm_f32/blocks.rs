@@ -6,20 +6,26 @@ use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::simd::{Kernel, Simd};
 
-/// Longest block of `k`, measured best of 200 to 400: a strip of 400 x 16 floats (25 KiB) stays in a 32 KiB first cache while the
-/// panels of A stream past it.
-const KC: usize = 400;
+/// Longest block of `k`, measured best of 200 to 1000: a strip of 640 x 16 floats (40 KiB) comes in part from the second cache,
+/// which keeps up, while C is read and written less often.
+const KC: usize = 640;
 
-/// Steps of `k` in a block: blocks are as even as possible.
-pub(super) const fn k_step(k: usize) -> usize {
-    let blocks = k.div_ceil(KC);
-    if blocks == 0 { 0 } else { k.div_ceil(blocks) }
+/// `len` cut into as few parts as possible of at most `most`, all but the last of the size returned: a multiple of `unit`, as
+/// `most` is.
+pub(super) const fn even(len: usize, most: usize, unit: usize) -> usize {
+    let parts = len.div_ceil(most);
+    if parts == 0 { 0 } else { len.div_ceil(parts).next_multiple_of(unit) }
 }
 
-/// The blocks of `k`, as `from..to`; one empty block if `k` is 0, so that C is still written.
+/// Steps of `k` in a block.
+pub(super) const fn k_step(k: usize) -> usize {
+    even(k, KC, 1)
+}
+
+/// The blocks of `step` of `k`, as `from..to`; one empty block if `k` is 0, so that C is still written.
 #[inline(always)]
-pub(super) fn k_blocks(k: usize) -> KBlocks {
-    KBlocks { k, step: k_step(k), at: 0, done: false }
+pub(super) fn k_blocks(k: usize, step: usize) -> KBlocks {
+    KBlocks { k, step, at: 0, done: false }
 }
 
 /// Iterator of [`k_blocks`].

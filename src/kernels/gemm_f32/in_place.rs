@@ -1,7 +1,8 @@
 //! Register tiles on unpacked operands, for products that packing would not repay, and rows that stream through a matrix.
 
+use super::blocks::{even, k_blocks};
 use super::pack::Panels;
-use super::tile::{self, Finish, Rows};
+use super::tile::{self, Finish, MR, Rows};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::elementwise;
@@ -12,9 +13,12 @@ use crate::view::Mat;
 /// order instead of strips.
 const STREAM: usize = 128 << 10;
 
+/// Longest block of `k` where several tiles meet the same rows of B: a strip of them stays in the first cache.
+const KC: usize = 256;
+
 /// Columns `col..col + cols` of C: `N` registers, the last one not full with `PARTIAL`.
 macro_rules! heights {
-    ($self:ident, $simd:ident, $n:literal, $partial:literal, $col:ident, $cols:ident, [$($m:literal)*]) => {{
+    ($self:ident, $simd:ident, $n:literal, $partial:literal, $k:ident, $col:ident, $cols:ident, [$($m:literal)*]) => {{
         let panels = Panels::of($self.c.rows());
         for (from, to) in [(0, panels.taller), (panels.taller, panels.count)] {
             if from == to {
@@ -22,7 +26,7 @@ macro_rules! heights {
             }
             let (rows, height) = (panels.start(from)..panels.start(to), panels.height(from));
             match height {
-                $($m => $simd.outline(Column::<$m, $n, $partial> { product: &mut $self, rows, col: $col, cols: $cols }),)*
+                $($m => $simd.outline(Column::<$m, $n, $partial> { product: &mut $self, rows, k: $k, col: $col, cols: $cols }),)*
                 _ => {}
             }
         }
@@ -55,22 +59,25 @@ impl Kernel for InPlace<'_, '_, '_> {
         } else {
             // One row at a time leaves registers for four vectors of columns; taller tiles for two.
             let step = if m <= 2 { 4 * S::LANES } else { 2 * S::LANES };
-            let mut col = 0;
-            while col < n {
-                let cols = step.min(n - col);
-                let vectors = cols.div_ceil(S::LANES);
-                let partial = cols % S::LANES != 0;
-                match (vectors, partial) {
-                    (4, false) => heights!(self, simd, 4, false, col, cols, [1 2]),
-                    (4, true) => heights!(self, simd, 4, true, col, cols, [1 2]),
-                    (3, false) => heights!(self, simd, 3, false, col, cols, [1 2]),
-                    (3, true) => heights!(self, simd, 3, true, col, cols, [1 2]),
-                    (2, false) => heights!(self, simd, 2, false, col, cols, [1 2 3 4 5 6]),
-                    (2, true) => heights!(self, simd, 2, true, col, cols, [1 2 3 4 5 6]),
-                    (_, false) => heights!(self, simd, 1, false, col, cols, [1 2 3 4 5 6]),
-                    (_, true) => heights!(self, simd, 1, true, col, cols, [1 2 3 4 5 6]),
+            let kc = if m <= MR { self.a.cols() } else { even(self.a.cols(), KC, 1) };
+            for range in k_blocks(self.a.cols(), kc) {
+                let mut col = 0;
+                while col < n {
+                    let cols = step.min(n - col);
+                    let vectors = cols.div_ceil(S::LANES);
+                    let partial = cols % S::LANES != 0;
+                    match (vectors, partial) {
+                        (4, false) => heights!(self, simd, 4, false, range, col, cols, [1 2]),
+                        (4, true) => heights!(self, simd, 4, true, range, col, cols, [1 2]),
+                        (3, false) => heights!(self, simd, 3, false, range, col, cols, [1 2]),
+                        (3, true) => heights!(self, simd, 3, true, range, col, cols, [1 2]),
+                        (2, false) => heights!(self, simd, 2, false, range, col, cols, [1 2 3 4 5 6]),
+                        (2, true) => heights!(self, simd, 2, true, range, col, cols, [1 2 3 4 5 6]),
+                        (_, false) => heights!(self, simd, 1, false, range, col, cols, [1 2 3 4 5 6]),
+                        (_, true) => heights!(self, simd, 1, true, range, col, cols, [1 2 3 4 5 6]),
+                    }
+                    col += cols;
                 }
-                col += cols;
             }
             if Finish::is_needed(&self.epilogue) {
                 simd.outline(Finish { c: self.c, rows: (0, m), cols: (0, n), epilogue: self.epilogue });
@@ -83,6 +90,7 @@ impl Kernel for InPlace<'_, '_, '_> {
 struct Column<'p, 'c, 'a, 'e, const M: usize, const N: usize, const PARTIAL: bool> {
     product: &'p mut InPlace<'c, 'a, 'e>,
     rows: core::ops::Range<usize>,
+    k: (usize, usize),
     col: usize,
     cols: usize,
 }
@@ -91,13 +99,13 @@ impl<const M: usize, const N: usize, const PARTIAL: bool> Kernel for Column<'_, 
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        let Self { product, rows, col, cols } = self;
+        let Self { product, rows, k: (from, to), col, cols } = self;
         let InPlace { c, a, b, epilogue: Epilogue { accumulate, .. }, .. } = product;
-        let accumulate = *accumulate;
-        let k = a.cols();
-        let b_data = if k == 0 { &[] } else { &b.data()[col..] };
+        let accumulate = *accumulate || from > 0;
+        let k = to - from;
+        let b_data = if k == 0 { &[] } else { &b.data()[from * b.row_stride() + col..] };
         for row in rows.step_by(M) {
-            let data = &a.data()[if k == 0 { 0 } else { row * a.row_stride() }..];
+            let data = &a.data()[if k == 0 { 0 } else { row * a.row_stride() + from * a.col_stride() }..];
             let place = (row, col, cols);
             if a.col_stride() == 1 {
                 let rows = Rows::Contiguous { data, stride: a.row_stride() };

@@ -12,39 +12,28 @@ mod blocks;
 mod dot;
 mod in_place;
 mod pack;
+mod packed;
 #[cfg(feature = "train")]
 pub(in crate::kernels) mod threads;
 mod tile;
 
 use super::arch::split::Tile;
-use super::simd::{Kernel, MAX_LANES, Simd};
 use super::{Epilogue, Isa};
 use crate::error::ShapeError;
 use crate::view::{Mat, MatMut};
-use blocks::{Blocks, Left, Strip, k_blocks};
 use dot::Dot;
 use in_place::InPlace;
-use pack::Panels;
-use tile::{Finish, NV};
+use packed::{Packed, Side};
+use tile::Finish;
 
-/// Rows of A packed at once: 192 x 400 floats are 300 KiB of a 512 KiB second cache.
-const MC: usize = 192;
-/// Columns of B packed at once: 1024 x 400 floats are 1.6 MB of the third cache.
-const NC: usize = 1024;
-/// Multiply-adds up to which a plain loop is done before another way has begun.
+/// Multiply-adds below which a plain loop is done before another way has begun.
 const TINY: usize = 64;
 /// Multiply-adds up to which packing is not repaid, for operands that fit no other way.
 const UNPAID: usize = 1024;
-/// Columns of C up to which rows of A are read where they are: packing them would not be repaid.
-const NARROW: usize = 256;
-
 /// Elements of scratch that [`matmul`] needs for an `m x k` by `k x n` product: packed blocks of both operands, at most 2 MB.
 #[must_use]
 pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
-    let kc = blocks::k_step(k);
-    let m = if m < MC { m } else { MC };
-    let n = if n < NC { n } else { NC };
-    (m + n.next_multiple_of(NV * MAX_LANES)) * kc
+    packed::scratch_len(m, n, k)
 }
 
 /// `c = activation(a·b + bias)` or `c = activation(c + a·b + bias)` on the fastest instruction set of this machine.
@@ -91,7 +80,9 @@ pub fn matmul_with(
         if scratch.len() < needed {
             return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
         }
-        isa.run(Packed { c, a, b, epilogue, scratch });
+        let (k, n) = (a.cols(), b.cols());
+        let (a, b, step) = (Side::left(a, n), Side::Matrix(b), blocks::k_step(k));
+        isa.run(Packed { c, a, b, k, step, epilogue, scratch: packed::aligned(scratch) });
     } else {
         unpacked(isa, path, c, a, b, epilogue);
     }
@@ -129,7 +120,7 @@ pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'
 #[inline(always)]
 fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
     let work = m.saturating_mul(n).saturating_mul(k); // on a 32-bit machine 2048 cubed does not fit
-    if work <= TINY {
+    if work < TINY {
         return Path::Plain;
     }
     // A single row or column is contiguous whichever way it is stored.
@@ -145,7 +136,7 @@ fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
             return Path::Dot { unrolled: false };
         }
     }
-    if b_rows && (m <= 12 || m * k <= 64 * 256 && k <= 256) {
+    if b_rows && (m <= 12 || m <= 24 && n <= 256 || m * k <= 64 * 256 && k <= 256) {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
     if work <= UNPAID { Path::Plain } else { Path::Packed }
@@ -158,67 +149,6 @@ pub(super) fn unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>
         Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
         Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),
         Path::Plain | Path::Packed => unreachable!("these two are handled where the way is chosen"),
-    }
-}
-
-/// The packed way on one thread.
-struct Packed<'c, 'a, 'e, 's> {
-    c: Tile<'c>,
-    a: Mat<'a>,
-    b: Mat<'a>,
-    epilogue: Epilogue<'e>,
-    scratch: &'s mut [f32],
-}
-
-impl Kernel for Packed<'_, '_, '_, '_> {
-    type Output = ();
-    #[inline(always)]
-    fn eval<S: Simd>(mut self, simd: S) {
-        let (m, n, k) = (self.c.rows(), self.c.cols(), self.a.cols());
-        let nr = NV * S::LANES;
-        let (packed_b, packed_a) = self.scratch.split_at_mut(n.min(NC).next_multiple_of(nr) * blocks::k_step(k));
-        for jc in (0..n).step_by(NC) {
-            let nc = NC.min(n - jc);
-            for range in k_blocks(k) {
-                let kc = range.1 - range.0;
-                for ic in (0..m).step_by(MC) {
-                    let panels = Panels::of(MC.min(m - ic));
-                    let a = if self.a.col_stride() == 1 && n <= NARROW {
-                        let rows = &self.a.data()[ic * self.a.row_stride() + range.0..];
-                        Left::InPlace { rows, stride: self.a.row_stride() }
-                    } else {
-                        pack_panels(simd, self.a, ic, panels, range, packed_a);
-                        Left::Packed(packed_a)
-                    };
-                    let blocks = Blocks { a, kc, panels, accumulate: range.0 > 0 || self.epilogue.accumulate };
-                    for (s, jr) in (0..nc).step_by(nr).enumerate() {
-                        let cols = nr.min(nc - jr);
-                        let packed = &mut packed_b[s * nr * kc..][..nr * kc];
-                        let strip = if ic > 0 {
-                            Strip::Packed(packed)
-                        } else if self.b.col_stride() == 1 && cols == nr {
-                            let rows = &self.b.data()[range.0 * self.b.row_stride() + jc + jr..];
-                            Strip::Fresh { packed, rows, stride: self.b.row_stride() }
-                        } else {
-                            pack::strip_b(simd, self.b, jc + jr, cols, range, packed); // hot for its first use
-                            Strip::Packed(packed)
-                        };
-                        let finish = (range.1 == k).then_some(self.epilogue);
-                        blocks.column(simd, &mut self.c, ic, (jc + jr, cols), strip, finish);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Packs all `panels` of the rows from `row`, one after the other.
-#[inline(always)]
-fn pack_panels<S: Simd>(simd: S, a: Mat<'_>, row: usize, panels: Panels, k: (usize, usize), dst: &mut [f32]) {
-    let kc = k.1 - k.0;
-    for i in 0..panels.count {
-        let (start, height) = (panels.start(i), panels.height(i));
-        pack::panel_a(simd, a, row + start, height, k, &mut dst[start * kc..]);
     }
 }
 

@@ -29,7 +29,6 @@ impl Panels {
     }
 
     /// Panels `from..to` alone.
-    #[cfg(feature = "train")]
     #[inline(always)]
     pub(super) const fn range(&self, from: usize, to: usize) -> Self {
         let count = to - from;
@@ -43,81 +42,113 @@ impl Panels {
     }
 }
 
-/// Packs rows `row..row + height`, columns `k.0..k.1` of A as `[kc][height]`.
+/// Packs rows `row..row + H`, columns `k.0..k.1` of A as `[kc][H]`.
 #[inline(always)]
-pub(super) fn panel_a<S: Simd>(simd: S, a: Mat<'_>, row: usize, height: usize, k: (usize, usize), dst: &mut [f32]) {
+fn panel_a<S: Simd, const H: usize>(simd: S, a: Mat<'_>, row: usize, k: (usize, usize), dst: &mut [f32]) {
     let kc = k.1 - k.0;
-    let dst = &mut dst[..kc * height];
+    let dst = &mut dst[..kc * H];
     // Registers are stored whole, the next row overwriting what is too much of one, as long as they end inside the panel.
-    let whole = |p: usize| S::LANES >= height && (p + S::LANES) * height + (S::LANES - height) <= kc * height;
+    let whole = |p: usize| S::LANES >= H && (p + S::LANES) * H + (S::LANES - H) <= kc * H;
+    let mut p = 0;
     if a.col_stride() == 1 {
         let rows = &a.data()[row * a.row_stride() + k.0..];
-        let mut p = 0;
         while whole(p) {
-            simd.transpose(height, &rows[p..], a.row_stride(), &mut dst[p * height..], height);
+            simd.transpose::<H>(&rows[p..], a.row_stride(), &mut dst[p * H..], H);
             p += S::LANES;
         }
         while p < kc {
-            for i in 0..height {
-                dst[p * height + i] = rows[i * a.row_stride() + p];
+            for i in 0..H {
+                dst[p * H + i] = rows[i * a.row_stride() + p];
             }
             p += 1;
         }
     } else {
-        for p in 0..kc {
+        while p < kc {
             let src = &a.data()[(k.0 + p) * a.col_stride() + row..];
             if whole(p) && src.len() >= S::LANES {
-                simd.store(simd.load(src), &mut dst[p * height..]);
+                simd.store(simd.load(src), &mut dst[p * H..]);
             } else {
-                dst[p * height..][..height].copy_from_slice(&src[..height]);
+                dst[p * H..][..H].copy_from_slice(&src[..H]);
             }
+            p += 1;
         }
     }
 }
 
-/// Packs rows `k.0..k.1`, `cols <= NV · LANES` columns from `col` of B as `[kc][NV · LANES]`, zeros in the columns that are not there.
+/// Packs rows `k.0..k.1`, `cols <= NV · LANES` columns from `col` of B as `[kc][NV · LANES]`. Columns that are not there hold anything.
 #[inline(always)]
 pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: (usize, usize), dst: &mut [f32]) {
     let nr = NV * S::LANES;
     let kc = k.1 - k.0;
     let dst = &mut dst[..kc * nr];
     if b.col_stride() == 1 {
-        for (p, out) in dst.chunks_exact_mut(nr).enumerate() {
-            let src = &b.data()[(k.0 + p) * b.row_stride() + col..][..cols];
-            if cols == nr {
-                for j in 0..NV {
-                    simd.store(simd.load(&src[j * S::LANES..]), &mut out[j * S::LANES..]);
-                }
-            } else {
-                out[..cols].copy_from_slice(src);
-                out[cols..].fill(0.0);
+        if kc == 0 {
+            return;
+        }
+        let mut rows = &b.data()[k.0 * b.row_stride() + col..];
+        let full = cols / S::LANES;
+        for out in dst.chunks_exact_mut(nr) {
+            let src = &rows[..cols];
+            for j in 0..full {
+                simd.store(simd.load(&src[j * S::LANES..]), &mut out[j * S::LANES..]);
             }
+            if full * S::LANES < cols {
+                simd.store(simd.load_partial(&src[full * S::LANES..]), &mut out[full * S::LANES..]);
+            }
+            rows = rows.get(b.row_stride()..).unwrap_or_default();
         }
     } else {
-        let columns = &b.data()[col * b.col_stride() + k.0..];
-        for j in (0..nr).step_by(S::LANES) {
-            let here = cols.saturating_sub(j).min(S::LANES);
-            let mut p = 0;
-            if here == S::LANES {
-                while p + S::LANES <= kc {
-                    simd.transpose(
-                        here,
-                        &columns[j * b.col_stride() + p..],
-                        b.col_stride(),
-                        &mut dst[p * nr + j..],
-                        nr,
-                    );
-                    p += S::LANES;
-                }
+        let mut j = 0;
+        while j < cols {
+            let here = (cols - j).min(S::LANES);
+            let columns = &b.data()[(col + j) * b.col_stride() + k.0..];
+            let dst = &mut dst[j..];
+            match here {
+                8 => columns_b::<S, 8>(simd, columns, b.col_stride(), kc, dst),
+                7 => columns_b::<S, 7>(simd, columns, b.col_stride(), kc, dst),
+                6 => columns_b::<S, 6>(simd, columns, b.col_stride(), kc, dst),
+                5 => columns_b::<S, 5>(simd, columns, b.col_stride(), kc, dst),
+                4 => columns_b::<S, 4>(simd, columns, b.col_stride(), kc, dst),
+                3 => columns_b::<S, 3>(simd, columns, b.col_stride(), kc, dst),
+                2 => columns_b::<S, 2>(simd, columns, b.col_stride(), kc, dst),
+                _ => columns_b::<S, 1>(simd, columns, b.col_stride(), kc, dst),
             }
-            while p < kc {
-                let out = &mut dst[p * nr + j..][..S::LANES];
-                for i in 0..here {
-                    out[i] = columns[(j + i) * b.col_stride() + p];
-                }
-                out[here..].fill(0.0);
-                p += 1;
-            }
+            j += S::LANES;
+        }
+    }
+}
+
+/// Packs `kc` values of `H` columns, each contiguous, `stride` apart, to `H` places of each row of a strip.
+#[inline(always)]
+fn columns_b<S: Simd, const H: usize>(simd: S, columns: &[f32], stride: usize, kc: usize, dst: &mut [f32]) {
+    let nr = NV * S::LANES;
+    let mut p = 0;
+    while H <= S::LANES && p + S::LANES <= kc {
+        simd.transpose::<H>(&columns[p..], stride, &mut dst[p * nr..], nr);
+        p += S::LANES;
+    }
+    while p < kc {
+        for i in 0..H {
+            dst[p * nr + i] = columns[i * stride + p];
+        }
+        p += 1;
+    }
+}
+
+/// Packs all `panels` of the rows from `row`, one after the other.
+#[inline(always)]
+pub(super) fn panels_a<S: Simd>(simd: S, a: Mat<'_>, row: usize, panels: Panels, k: (usize, usize), dst: &mut [f32]) {
+    let kc = k.1 - k.0;
+    for i in 0..panels.count {
+        let (start, height) = (panels.start(i), panels.height(i));
+        let dst = &mut dst[start * kc..];
+        match height {
+            6 => panel_a::<S, 6>(simd, a, row + start, k, dst),
+            5 => panel_a::<S, 5>(simd, a, row + start, k, dst),
+            4 => panel_a::<S, 4>(simd, a, row + start, k, dst),
+            3 => panel_a::<S, 3>(simd, a, row + start, k, dst),
+            2 => panel_a::<S, 2>(simd, a, row + start, k, dst),
+            _ => panel_a::<S, 1>(simd, a, row + start, k, dst),
         }
     }
 }

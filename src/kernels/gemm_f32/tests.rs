@@ -111,10 +111,14 @@ fn products_around_the_blocks_match_the_reference_on_every_isa() {
     for isa in Isa::available() {
         for shape in [
             [191, 33, 40],
-            [192, 16, 399],
+            [192, 16, 400],
             [193, 17, 400],
-            [205, 15, 401],
-            [33, 100, 801],
+            [205, 15, 639],
+            [128, 20, 640],
+            [129, 401, 641], // A packed, in two groups
+            [33, 100, 1281],
+            [24, 256, 257],
+            [25, 256, 257],
             [1, 70, 600],
             [2, 65, 500],
             [3, 1025, 30],
@@ -177,9 +181,17 @@ fn operands_that_do_not_fit_are_refused() {
 fn threads_do_not_change_a_bit() {
     use crate::kernels::parallel;
     for isa in Isa::available() {
-        for [m, n, k] in
-            [[1, 900, 700], [200, 512, 784], [16, 100, 784], [100, 784, 16], [2100, 33, 410], [7, 2100, 410]]
-        {
+        for [m, n, k] in [
+            [1, 900, 700],
+            [200, 512, 784],
+            [16, 100, 784],
+            [100, 784, 16],
+            [2100, 33, 650],
+            [7, 2100, 650],
+            [70, 900, 90],
+            [97, 96, 90],
+            [900, 880, 1300], // k in two groups
+        ] {
             for layout in LAYOUTS {
                 let (a, b) = (Operand::new(m, k, layout[0], 0, 7), Operand::new(k, n, layout[1], 0, 8));
                 let bias = uniform(n, 9);

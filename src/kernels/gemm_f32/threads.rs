@@ -2,32 +2,62 @@
 //!
 //! Every element is summed by one thread in the order in which one thread alone would sum it, so the bits are equal for any number.
 
-use super::blocks::{Blocks, Left, Strip, k_blocks, k_step};
+use super::blocks::{even, k_blocks, k_step};
 use super::pack::{self, Panels};
-use super::tile::NV;
-use super::{Path, check, matmul_with, pack_panels, unpacked};
+use super::packed::{self, LINE, Packed, Side};
+use super::tile::{MR, NV};
+use super::{Path, check, matmul_with, unpacked};
 use crate::error::ShapeError;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
-use crate::kernels::{Epilogue, Isa};
+use crate::kernels::{Activation, Epilogue, Isa};
 use crate::view::{Mat, MatMut};
 
-/// Rows and columns packed at once, for all threads together: 2 x 3.3 MB of the third cache.
-const MC: usize = 2048;
-const NC: usize = 2048;
+/// Rows and columns of C computed at once, by all threads together.
+const BLOCK: usize = 2048;
+/// Floats of the operand that is packed for all threads: 4 MB of the third cache.
+const SHARED: usize = 1 << 20;
 /// Multiply-adds under which one thread is faster: some 8 us of AVX2, against 1 to 2 us for handing over a part.
 const SERIAL: usize = 400_000;
 /// Multiply-adds of the smallest part that is handed over, for the packed way some 30 us.
 const PART: usize = 1_500_000;
+
+/// Parts for each thread: more would balance better, but each begins with operands that are not near.
+const PARTS: usize = 2;
 /// Floats packed by one thread before it shares.
 const PACK_PART: usize = 16_384;
+
+/// How a product is cut into blocks, and what they need.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Rows and columns of a block of C.
+    rows: usize,
+    cols: usize,
+    /// Steps of `k` in a block, as on one thread.
+    step: usize,
+    /// Steps of `k` that are packed at once: whole blocks.
+    group: usize,
+    /// Floats of scratch.
+    scratch: usize,
+}
+
+impl Cut {
+    const fn of(m: usize, n: usize, k: usize) -> Self {
+        let (rows, cols, step) = (even(m, BLOCK, 1), even(n, BLOCK, NV * MAX_LANES), k_step(k));
+        let padded = rows.next_multiple_of(NV * MAX_LANES);
+        let (shorter, longer) = if padded < cols { (padded, cols) } else { (cols, padded) };
+        let blocks = SHARED / if shorter * step == 0 { 1 } else { shorter * step };
+        let group = step * if blocks == 0 { 1 } else { blocks };
+        let group = if group < k { group } else { k };
+        Self { rows, cols, step, group, scratch: (shorter * group).next_multiple_of(LINE) + longer * step + LINE }
+    }
+}
 
 /// Elements of scratch that [`matmul`] needs; at least those of the product on one thread.
 #[must_use]
 pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
-    let m = if m < MC { m } else { MC };
-    let n = if n < NC { n } else { NC };
-    (m + n.next_multiple_of(NV * MAX_LANES)) * k_step(k)
+    let (together, alone) = (Cut::of(m, n, k).scratch, packed::scratch_len(m, n, k));
+    if alone < together { together } else { alone }
 }
 
 /// `c = activation(a·b + bias)` as [`matmul_with`], on all threads of the current rayon pool where that pays.
@@ -55,7 +85,7 @@ pub fn matmul(
     }
     let c = Tile::whole(c);
     match path {
-        Path::Packed => packed(isa, c, a, b, epilogue, scratch),
+        Path::Packed => in_blocks(isa, c, a, b, epilogue, packed::aligned(scratch)),
         path => split_unpacked(isa, path, c, a, b, epilogue),
     }
     Ok(())
@@ -89,157 +119,170 @@ fn split_unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epi
     }
 }
 
-/// For each block: all threads pack, then all threads multiply.
-fn packed(isa: Isa, mut c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>, scratch: &mut [f32]) {
+/// Blocks of C and of `k`, one after the other.
+fn in_blocks(isa: Isa, mut c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>, scratch: &mut [f32]) {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
-    let nr = NV * isa.lanes();
-    let (packed_b, packed_a) = scratch.split_at_mut(n.min(NC).next_multiple_of(nr) * k_step(k));
-    for jc in (0..n).step_by(NC) {
-        let nc = NC.min(n - jc);
-        for range in k_blocks(k) {
-            for ic in (0..m).step_by(MC) {
-                let panels = Panels::of(MC.min(m - ic));
-                let mc = panels.start(panels.count);
-                let kc = range.1 - range.0;
-                let strips = Strips { b, col: jc, cols: nc, k: range };
-                let b_part = &mut packed_b[..nc.next_multiple_of(nr) * kc];
-                if ic == 0 {
-                    let a_part = &mut packed_a[..mc * kc];
-                    rayon::join(|| pack_b(isa, strips, b_part), || pack_a(isa, a, ic, panels, range, a_part));
-                } else {
-                    pack_a(isa, a, ic, panels, range, &mut packed_a[..mc * kc]);
-                }
-                let part = Part {
-                    packed_a: &packed_a[..mc * kc],
-                    packed_b: &packed_b[..nc.next_multiple_of(nr) * kc],
-                    kc,
-                    panels,
-                    accumulate: range.0 > 0 || epilogue.accumulate,
-                    finish: (range.1 == k)
-                        .then(|| Epilogue { bias: epilogue.bias.map(|bias| &bias[jc..jc + nc]), ..epilogue }),
+    let cut = Cut::of(m, n, k);
+    for jc in (0..n).step_by(cut.cols.max(1)) {
+        let cols = (jc, (jc + cut.cols).min(n));
+        for ic in (0..m).step_by(cut.rows.max(1)) {
+            let rows = (ic, (ic + cut.rows).min(m));
+            for from in (0..k.max(1)).step_by(cut.group.max(1)) {
+                let to = (from + cut.group).min(k);
+                let (_, c) = c.reborrow().split_rows(rows.0);
+                let (c, _) = c.split_rows(rows.1 - rows.0);
+                let (_, c) = c.split_cols(cols.0);
+                let (c, _) = c.split_cols(cols.1 - cols.0);
+                let a = a.rows_range(rows.0, rows.1).cols_range(from, to);
+                let b = b.rows_range(from, to).cols_range(cols.0, cols.1);
+                let last = to == k;
+                let epilogue = Epilogue {
+                    accumulate: from > 0 || epilogue.accumulate,
+                    bias: epilogue.bias.filter(|_| last).map(|bias| &bias[cols.0..cols.1]),
+                    activation: if last { epilogue.activation } else { Activation::Identity },
                 };
-                let (_, rows) = c.reborrow().split_rows(ic);
-                let (rows, _) = rows.split_rows(mc);
-                let (_, block) = rows.split_cols(jc);
-                let (block, _) = block.split_cols(nc);
-                multiply(isa, nr, block, part);
+                together(isa, c, a, b, cut.step, epilogue, scratch);
             }
         }
     }
 }
 
-/// Columns `col..col + cols` of B, to be packed in strips.
-#[derive(Clone, Copy)]
-struct Strips<'a> {
-    b: Mat<'a>,
-    col: usize,
-    cols: usize,
-    k: (usize, usize),
-}
-
-/// Packs strips, all threads together.
-fn pack_b(isa: Isa, strips: Strips<'_>, dst: &mut [f32]) {
-    struct Pack<'a, 'd>(Strips<'a>, &'d mut [f32]);
-    impl Kernel for Pack<'_, '_> {
-        type Output = ();
-        #[inline(always)]
-        fn eval<S: Simd>(self, simd: S) {
-            let Self(Strips { b, col, cols, k }, dst) = self;
-            let nr = NV * S::LANES;
-            for (from, dst) in (0..cols).step_by(nr).zip(dst.chunks_exact_mut(nr * (k.1 - k.0).max(1))) {
-                pack::strip_b(simd, b, col + from, nr.min(cols - from), k, dst);
-            }
-        }
-    }
-    let nr = NV * isa.lanes();
-    let count = strips.cols.div_ceil(nr);
-    if dst.len() <= PACK_PART || count < 2 {
-        return isa.run(Pack(strips, dst));
-    }
-    let at = count / 2 * nr;
-    let (left, right) = dst.split_at_mut(at * (strips.k.1 - strips.k.0));
-    rayon::join(
-        || pack_b(isa, Strips { cols: at, ..strips }, left),
-        || pack_b(isa, Strips { col: strips.col + at, cols: strips.cols - at, ..strips }, right),
-    );
-}
-
-/// Packs panels, all threads together.
-fn pack_a(isa: Isa, a: Mat<'_>, row: usize, panels: Panels, k: (usize, usize), dst: &mut [f32]) {
-    struct Pack<'a, 'd>(Mat<'a>, usize, Panels, (usize, usize), &'d mut [f32]);
-    impl Kernel for Pack<'_, '_> {
-        type Output = ();
-        #[inline(always)]
-        fn eval<S: Simd>(self, simd: S) {
-            pack_panels(simd, self.0, self.1, self.2, self.3, self.4);
-        }
-    }
-    if dst.len() <= PACK_PART || panels.count < 2 {
-        return isa.run(Pack(a, row, panels, k, dst));
-    }
-    let at = panels.count / 2;
-    let (top, bottom) = dst.split_at_mut(panels.start(at) * (k.1 - k.0));
-    rayon::join(
-        || pack_a(isa, a, row, panels.range(0, at), k, top),
-        || pack_a(isa, a, row + panels.start(at), panels.range(at, panels.count), k, bottom),
-    );
-}
-
-/// A part of a packed block: its panels and strips, all of `kc`.
-#[derive(Clone, Copy)]
-struct Part<'p, 'e> {
-    packed_a: &'p [f32],
-    packed_b: &'p [f32],
-    kc: usize,
-    panels: Panels,
-    accumulate: bool,
-    finish: Option<Epilogue<'e>>,
-}
-
-/// Halves a part along its longer side until it is too small to share.
-fn multiply(isa: Isa, nr: usize, c: Tile<'_>, part: Part<'_, '_>) {
-    let (m, n) = (c.rows(), c.cols());
-    let strips = n.div_ceil(nr);
-    if m.saturating_mul(n).saturating_mul(part.kc) < PART || (strips < 2 && part.panels.count < 2) {
-        return isa.run(Multiply { c, part });
-    }
-    if (n >= m || part.panels.count < 2) && strips >= 2 {
-        let at = strips / 2 * nr;
-        let (left, right) = c.split_cols(at);
-        let (b_left, b_right) = part.packed_b.split_at(at * part.kc);
-        let half = |from: usize, to: usize| {
-            part.finish.map(|finish| Epilogue { bias: finish.bias.map(|bias| &bias[from..to]), ..finish })
-        };
-        let left_part = Part { packed_b: b_left, finish: half(0, at), ..part };
-        let right_part = Part { packed_b: b_right, finish: half(at, n), ..part };
-        rayon::join(|| multiply(isa, nr, left, left_part), || multiply(isa, nr, right, right_part));
+/// All threads pack the smaller operand, unless it is read in place, then share the product by parts of the larger, which each part
+/// packs on its own.
+fn together(isa: Isa, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, step: usize, epilogue: Epilogue<'_>, scratch: &mut [f32]) {
+    let (m, n, k) = (a.rows(), b.cols(), a.cols());
+    let (nr, threads) = (NV * isa.lanes(), rayon::current_num_threads());
+    let (mut left, mut right) = (Side::left(a, n / threads), Side::Matrix(b));
+    let shared = if m > n {
+        Some(Shared::Strips { b, col: 0, cols: n, nr })
+    } else if let Side::Matrix(_) = left {
+        Some(Shared::Panels { a, row: 0, panels: Panels::of(m) })
     } else {
-        let at = part.panels.count / 2;
-        let row = part.panels.start(at);
-        let (top, bottom) = c.split_rows(row);
-        let (a_top, a_bottom) = part.packed_a.split_at(row * part.kc);
-        let top_part = Part { packed_a: a_top, panels: part.panels.range(0, at), ..part };
-        let bottom_part = Part { packed_a: a_bottom, panels: part.panels.range(at, part.panels.count), ..part };
-        rayon::join(|| multiply(isa, nr, top, top_part), || multiply(isa, nr, bottom, bottom_part));
+        None
+    };
+    let len = shared.map_or(0, |shared| shared.width() * k);
+    let (packed, scratch) = scratch.split_at_mut(len.next_multiple_of(LINE));
+    let packed = &mut packed[..len];
+    if let Some(shared) = shared {
+        shared.pack(isa, (0, k), step, packed);
+        match shared {
+            Shared::Panels { .. } => left = Side::Packed(packed),
+            Shared::Strips { .. } => right = Side::Packed(packed),
+        }
+    }
+    share(isa, Packed { c, a: left, b: right, k, step, epilogue, scratch }, PARTS * threads);
+}
+
+/// Halves a product along the operand that each part packs, until a part is too small to hand over.
+fn share(isa: Isa, product: Packed<'_, '_, '_, '_>, parts: usize) {
+    let Packed { c, a, b, k, step, epilogue, scratch } = product;
+    let (m, n) = (c.rows(), c.cols());
+    let by_columns = !matches!(b, Side::Packed(_));
+    let at = if by_columns { (n / 2).next_multiple_of(NV * isa.lanes()) } else { (m / 2).next_multiple_of(MR) };
+    let work = m.saturating_mul(n).saturating_mul(k);
+    if parts < 2 || work < 2 * PART || at >= if by_columns { n } else { m } {
+        return isa.run(Packed { c, a, b, k, step, epilogue, scratch });
+    }
+    let (mine, other) = scratch.split_at_mut(at * step);
+    let (first, second) = if by_columns {
+        let (left, right) = c.split_cols(at);
+        let [(b_left, left_end), (b_right, right_end)] = [(0, at), (at, n)].map(|(from, to)| {
+            let bias = epilogue.bias.map(|bias| &bias[from..to]);
+            (b.map(|b| b.cols_range(from, to)), Epilogue { bias, ..epilogue })
+        });
+        (
+            Packed { c: left, a, b: b_left, k, step, epilogue: left_end, scratch: mine },
+            Packed { c: right, a, b: b_right, k, step, epilogue: right_end, scratch: other },
+        )
+    } else {
+        let (top, bottom) = c.split_rows(at);
+        let [above, below] = [(0, at), (at, m)].map(|(from, to)| a.map(|a| a.rows_range(from, to)));
+        (
+            Packed { c: top, a: above, b, k, step, epilogue, scratch: mine },
+            Packed { c: bottom, a: below, b, k, step, epilogue, scratch: other },
+        )
+    };
+    rayon::join(|| share(isa, first, parts / 2), || share(isa, second, parts / 2));
+}
+
+/// The operand that is packed for all threads.
+#[derive(Clone, Copy)]
+enum Shared<'a> {
+    Panels { a: Mat<'a>, row: usize, panels: Panels },
+    Strips { b: Mat<'a>, col: usize, cols: usize, nr: usize },
+}
+
+impl Shared<'_> {
+    /// Floats packed for each step of `k`.
+    fn width(&self) -> usize {
+        match *self {
+            Self::Panels { panels, .. } => panels.start(panels.count),
+            Self::Strips { cols, nr, .. } => cols.next_multiple_of(nr),
+        }
+    }
+
+    /// Two halves, and the width of the first; none of a single panel or strip.
+    fn halves(&self) -> Option<(Self, Self, usize)> {
+        match *self {
+            Self::Panels { a, row, panels } => {
+                let at = panels.count / 2;
+                let width = panels.start(at);
+                let top = Self::Panels { a, row, panels: panels.range(0, at) };
+                let bottom = Self::Panels { a, row: row + width, panels: panels.range(at, panels.count) };
+                (at > 0).then_some((top, bottom, width))
+            }
+            Self::Strips { b, col, cols, nr } => {
+                let width = (cols / 2).next_multiple_of(nr);
+                let left = Self::Strips { b, col, cols: width.min(cols), nr };
+                let right = Self::Strips { b, col: col + width, cols: cols.saturating_sub(width), nr };
+                (width < cols).then_some((left, right, width))
+            }
+        }
+    }
+
+    /// Packs blocks of `step` of `k.0..k.1`, all threads together.
+    fn pack(self, isa: Isa, k: (usize, usize), step: usize, dst: &mut [f32]) {
+        let blocks = (k.1 - k.0).div_ceil(step.max(1));
+        if dst.len() > PACK_PART && blocks > 1 {
+            let at = k.0 + blocks / 2 * step;
+            let (first, second) = dst.split_at_mut((at - k.0) * self.width());
+            rayon::join(|| self.pack(isa, (k.0, at), step, first), || self.pack(isa, (at, k.1), step, second));
+        } else if dst.len() > PACK_PART
+            && let Some((left, right, width)) = self.halves()
+        {
+            let (first, second) = dst.split_at_mut((k.1 - k.0) * width);
+            rayon::join(|| left.pack(isa, k, step, first), || right.pack(isa, k, step, second));
+        } else {
+            isa.run(Pack { shared: self, k, step, dst });
+        }
     }
 }
 
-/// One part on one thread.
-struct Multiply<'c, 'p, 'e> {
-    c: Tile<'c>,
-    part: Part<'p, 'e>,
+/// A part of the packing, on one thread.
+struct Pack<'a, 'd> {
+    shared: Shared<'a>,
+    k: (usize, usize),
+    step: usize,
+    dst: &'d mut [f32],
 }
 
-impl Kernel for Multiply<'_, '_, '_> {
+impl Kernel for Pack<'_, '_> {
     type Output = ();
     #[inline(always)]
-    fn eval<S: Simd>(mut self, simd: S) {
-        let Part { packed_a, packed_b, kc, panels, accumulate, finish } = self.part;
-        let (nr, n) = (NV * S::LANES, self.c.cols());
-        for (s, col) in (0..n).step_by(nr).enumerate() {
-            let strip = &packed_b[s * nr * kc..][..nr * kc];
-            let blocks = Blocks { a: Left::Packed(packed_a), kc, panels, accumulate };
-            blocks.column(simd, &mut self.c, 0, (col, nr.min(n - col)), Strip::Packed(strip), finish);
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { shared, k, step, mut dst } = self;
+        for (from, to) in k_blocks(k.1 - k.0, step) {
+            let (block, rest) = dst.split_at_mut((to - from) * shared.width());
+            dst = rest;
+            let range = (k.0 + from, k.0 + to);
+            match shared {
+                Shared::Panels { a, row, panels } => pack::panels_a(simd, a, row, panels, range, block),
+                Shared::Strips { b, col, cols, nr } => {
+                    for (at, strip) in (0..cols).step_by(nr).zip(block.chunks_exact_mut((nr * (to - from)).max(1))) {
+                        pack::strip_b(simd, b, col + at, nr.min(cols - at), range, strip);
+                    }
+                }
+            }
         }
     }
 }

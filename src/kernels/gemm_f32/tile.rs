@@ -62,7 +62,7 @@ pub(super) fn half_packed<S: Simd, const M: usize, const N: usize>(
     acc
 }
 
-/// The same sums from rows of B in place, which are packed on the way for the tiles to come.
+/// The same sums from rows of B in place, `b_stride` apart, which are packed on the way for the tiles to come.
 #[inline(always)]
 pub(super) fn packing<S: Simd, const M: usize>(
     simd: S,
@@ -74,20 +74,20 @@ pub(super) fn packing<S: Simd, const M: usize>(
 ) -> Sums<S, M, NV> {
     /// Rows ahead: some hundred cycles, a line from the third cache.
     const AHEAD: usize = 40;
+    let ahead = AHEAD * b_stride;
     let mut acc = [[simd.splat(0.0); NV]; M];
     let packed = &mut packed[..kc * NV * S::LANES];
+    let mut b = b;
     match a {
         Rows::Contiguous { data, stride } => {
             let mut rows: [&[f32]; M] = [&[]; M];
             for i in 0..M {
                 rows[i] = &data[i * stride..][..kc];
             }
-            for (p, out) in packed.chunks_exact_mut(NV * S::LANES).enumerate() {
-                simd.prefetch(b.get((p + AHEAD) * b_stride..).unwrap_or_default());
-                let row = load_row::<S, NV, false>(simd, &b[p * b_stride..], 0);
-                for j in 0..NV {
-                    simd.store(row[j], &mut out[j * S::LANES..]);
-                }
+            for p in 0..kc {
+                let out = &mut packed[p * NV * S::LANES..][..NV * S::LANES];
+                let row = copy_row(simd, b, ahead, out);
+                b = b.get(b_stride..).unwrap_or_default();
                 for i in 0..M {
                     let a = simd.splat(rows[i][p]);
                     for j in 0..NV {
@@ -96,14 +96,10 @@ pub(super) fn packing<S: Simd, const M: usize>(
                 }
             }
         }
-        Rows::Transposed { data, stride } => {
-            for (p, out) in packed.chunks_exact_mut(NV * S::LANES).enumerate() {
-                simd.prefetch(b.get((p + AHEAD) * b_stride..).unwrap_or_default());
-                let row = load_row::<S, NV, false>(simd, &b[p * b_stride..], 0);
-                for j in 0..NV {
-                    simd.store(row[j], &mut out[j * S::LANES..]);
-                }
-                let a = &data[p * stride..][..M];
+        Rows::Transposed { data, .. } => {
+            for (a, out) in data[..kc * M].chunks_exact(M).zip(packed.chunks_exact_mut(NV * S::LANES)) {
+                let row = copy_row(simd, b, ahead, out);
+                b = b.get(b_stride..).unwrap_or_default();
                 for i in 0..M {
                     let a = simd.splat(a[i]);
                     for j in 0..NV {
@@ -114,6 +110,19 @@ pub(super) fn packing<S: Simd, const M: usize>(
         }
     }
     acc
+}
+
+/// Copies a row of a strip and returns it; asks for the one that begins `ahead`.
+#[inline(always)]
+fn copy_row<S: Simd>(simd: S, b: &[f32], ahead: usize, out: &mut [f32]) -> [S::F32; NV] {
+    let b_row = &b[..NV * S::LANES];
+    simd.prefetch(b, ahead + NV * S::LANES - 1);
+    let mut row = [simd.splat(0.0); NV];
+    for j in 0..NV {
+        row[j] = simd.load(&b_row[j * S::LANES..]);
+        simd.store(row[j], &mut out[j * S::LANES..]);
+    }
+    row
 }
 
 /// Where a tile that is not packed finds its `M` values of A for each `p`.
@@ -187,9 +196,9 @@ fn load_row<S: Simd, const N: usize, const PARTIAL: bool>(simd: S, b: &[f32], co
 /// Asks for the rows of C that a tile will write, so that they arrive while it sums.
 #[inline(always)]
 pub(super) fn prefetch<S: Simd, const M: usize>(simd: S, c: &mut Tile<'_>, row: usize, col: usize) {
-    for i in 0..M {
-        let cols = c.cols();
-        simd.prefetch(c.row_mut(row + i, col, cols));
+    let cols = c.cols();
+    for row in c.rows_mut::<M>(row, col, cols) {
+        simd.prefetch(row, 0);
     }
 }
 
@@ -202,26 +211,18 @@ pub(super) fn store<S: Simd, const M: usize, const N: usize>(
     (row, col, cols): (usize, usize, usize),
     accumulate: bool,
 ) {
+    let rows = c.rows_mut::<M>(row, col, col + cols);
     if cols == N * S::LANES {
-        if accumulate {
-            for i in 0..M {
-                let out = &mut c.row_mut(row + i, col, col + cols)[..N * S::LANES];
-                for j in 0..N {
-                    let out = &mut out[j * S::LANES..(j + 1) * S::LANES];
-                    simd.store(simd.add(simd.load(out), acc[i][j]), out);
-                }
-            }
-        } else {
-            for i in 0..M {
-                let out = &mut c.row_mut(row + i, col, col + cols)[..N * S::LANES];
-                for j in 0..N {
-                    simd.store(acc[i][j], &mut out[j * S::LANES..(j + 1) * S::LANES]);
-                }
+        for i in 0..M {
+            let out = &mut rows[i][..N * S::LANES];
+            for j in 0..N {
+                let out = &mut out[j * S::LANES..(j + 1) * S::LANES];
+                simd.store(if accumulate { simd.add(simd.load(out), acc[i][j]) } else { acc[i][j] }, out);
             }
         }
     } else {
         for i in 0..M {
-            let out = c.row_mut(row + i, col, col + cols);
+            let out = &mut *rows[i];
             for j in 0..N - 1 {
                 let out = &mut out[j * S::LANES..(j + 1) * S::LANES];
                 let old = if accumulate { simd.load(out) } else { simd.splat(0.0) };
