@@ -138,11 +138,12 @@ impl InPlace<'_, '_, '_> {
                 scale[r] = self.a.data()[(p + r) * self.a.col_stride()];
                 b[r] = &self.b.data()[(p + r) * self.b.row_stride()..][..n];
             }
+            let ahead = ROWS * self.b.row_stride();
             match rows {
-                4 => axpy::<S, 4>(simd, [scale[0], scale[1], scale[2], scale[3]], [b[0], b[1], b[2], b[3]], out),
-                3 => axpy::<S, 3>(simd, [scale[0], scale[1], scale[2]], [b[0], b[1], b[2]], out),
-                2 => axpy::<S, 2>(simd, [scale[0], scale[1]], [b[0], b[1]], out),
-                _ => axpy::<S, 1>(simd, [scale[0]], [b[0]], out),
+                4 => axpy(simd, scale, b, ahead, out),
+                3 => axpy(simd, [scale[0], scale[1], scale[2]], [b[0], b[1], b[2]], ahead, out),
+                2 => axpy(simd, [scale[0], scale[1]], [b[0], b[1]], ahead, out),
+                _ => axpy(simd, [scale[0]], [b[0]], ahead, out),
             }
             p += rows;
         }
@@ -174,28 +175,45 @@ pub(super) fn plain(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) 
     }
 }
 
-/// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element.
+/// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element. Asks for what lies `ahead` of each row.
 #[inline(always)]
-fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], out: &mut [f32]) {
+fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], ahead: usize, out: &mut [f32]) {
     let mut factors = [simd.splat(0.0); R];
     for r in 0..R {
         factors[r] = simd.splat(scale[r]);
     }
     let n = out.len();
     let mut j = 0;
-    while j + S::LANES <= n {
-        let mut sum = simd.load(&out[j..]);
+    while j + 2 * S::LANES <= n {
+        let mut sums = [simd.load(&out[j..]), simd.load(&out[j + S::LANES..])];
         for r in 0..R {
-            sum = simd.mul_add(factors[r], simd.load(&rows[r][j..n]), sum);
+            simd.prefetch(rows[r], j + ahead);
+            let row = &rows[r][j..n];
+            for v in 0..2 {
+                sums[v] = simd.mul_add(factors[r], simd.load(&row[v * S::LANES..]), sums[v]);
+            }
         }
-        simd.store(sum, &mut out[j..]);
-        j += S::LANES;
+        for v in 0..2 {
+            simd.store(sums[v], &mut out[j + v * S::LANES..]);
+        }
+        j += 2 * S::LANES;
     }
-    if j < n {
-        let mut sum = simd.load_partial(&out[j..]);
+    while j < n {
+        let end = (j + S::LANES).min(n);
+        let full = end - j == S::LANES;
+        let old = &out[j..end];
+        let mut sum = if full { simd.load(old) } else { simd.load_partial(old) };
         for r in 0..R {
-            sum = simd.mul_add(factors[r], simd.load_partial(&rows[r][j..n]), sum);
+            let row = &rows[r][j..end];
+            let row = if full { simd.load(row) } else { simd.load_partial(row) };
+            sum = simd.mul_add(factors[r], row, sum);
         }
-        simd.store_partial(sum, &mut out[j..]);
+        let out = &mut out[j..end];
+        if full {
+            simd.store(sum, out)
+        } else {
+            simd.store_partial(sum, out)
+        }
+        j = end;
     }
 }
