@@ -121,31 +121,25 @@ impl<const M: usize, const N: usize, const PARTIAL: bool> Kernel for Column<'_, 
 }
 
 impl InPlace<'_, '_, '_> {
-    /// One row times a large matrix: four rows of B at a time pass over the sums in C.
+    /// One row times a large matrix: two rows of B at a time pass over the sums in C.
     #[inline(always)]
     fn stream<S: Simd>(&mut self, simd: S) {
-        const ROWS: usize = 4;
+        const ROWS: usize = 2; // more are more streams than the prefetchers follow
         let (n, k) = (self.c.cols(), self.a.cols());
         let out = self.c.row_mut(0, 0, n);
         if !self.epilogue.accumulate {
             out.fill(0.0);
         }
+        let ahead = ROWS * self.b.row_stride();
+        let scale = |p: usize| self.a.data()[p * self.a.col_stride()];
+        let row = |p: usize| &self.b.data()[p * self.b.row_stride()..][..n];
         let mut p = 0;
-        while p < k {
-            let rows = ROWS.min(k - p);
-            let (mut scale, mut b): ([f32; ROWS], [&[f32]; ROWS]) = ([0.0; ROWS], [&[]; ROWS]);
-            for r in 0..rows {
-                scale[r] = self.a.data()[(p + r) * self.a.col_stride()];
-                b[r] = &self.b.data()[(p + r) * self.b.row_stride()..][..n];
-            }
-            let ahead = ROWS * self.b.row_stride();
-            match rows {
-                4 => axpy(simd, scale, b, ahead, out),
-                3 => axpy(simd, [scale[0], scale[1], scale[2]], [b[0], b[1], b[2]], ahead, out),
-                2 => axpy(simd, [scale[0], scale[1]], [b[0], b[1]], ahead, out),
-                _ => axpy(simd, [scale[0]], [b[0]], ahead, out),
-            }
-            p += rows;
+        while p + ROWS <= k {
+            axpy(simd, [scale(p), scale(p + 1)], [row(p), row(p + 1)], ahead, out);
+            p += ROWS;
+        }
+        if p < k {
+            axpy(simd, [scale(p)], [row(p)], ahead, out);
         }
         if let Some(bias) = self.epilogue.bias {
             for (x, bias) in out.iter_mut().zip(bias) {
