@@ -200,7 +200,8 @@ fn bad_flags_are_usage_errors() {
 fn bad_configuration_files_are_refused() {
     let dir = tempdir().unwrap();
     let cases = [
-        ("lr = -1.0", 2, "expected"),
+        ("lr = -1.0", 2, "bad.toml: lr: "),
+        ("patience = 3", 2, "bad.toml: patience: "),
         ("learning_rate = 0.1", 2, "learning_rate"),
         ("lr = ", 2, "bad.toml"),
         ("optimizer = \"adamm\"", 2, "adamm"),

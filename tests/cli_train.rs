@@ -8,6 +8,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 /// A run of a second: two epochs of 2,000 digits.
@@ -150,6 +152,45 @@ fn a_run_resumes_to_the_same_bytes() {
     // A run that is over is evaluated again and left as it is.
     let again = json(dir.path(), &["train", "--resume", "killed"]);
     assert_eq!((&again["sha256"], &again["test_loss"]), (&whole["sha256"], &whole["test_loss"]));
+}
+
+/// Sends Ctrl-C again and again until the process ends.
+#[test]
+fn a_second_ctrl_c_ends_at_once_and_loses_only_what_was_not_saved() {
+    let dir = tempdir().unwrap();
+    // One update takes seconds: the first Ctrl-C waits for it, the second does not.
+    let words = ["train", "--model", "mlp:2048,2048", "--batch", "20000", "--epochs", "2", "--out", "run"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_inkstone"))
+        .args(words)
+        .current_dir(dir.path())
+        .env("INKSTONE_DATA", cli_support::mnist())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("epoch  train loss") {
+        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "ended before it began:\n{said}");
+    }
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(started.elapsed() < Duration::from_secs(60), "goes on after two Ctrl-C");
+        let kill = format!("kill -INT {}", child.id());
+        Command::new("sh").args(["-c", &kill]).status().unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    stdout.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("--resume"), "nothing was saved: {said}");
+    assert!(!dir.path().join("run/model.safetensors").exists());
+}
+
+#[test]
+fn flags_go_before_the_file_that_they_mend() {
+    let dir = tempdir().unwrap();
+    fs::write(dir.path().join("c.toml"), "model = \"mlp:8\"\nlimit = 300\nepochs = 1\npatience = 3\n").unwrap();
+    let answer = json(dir.path(), &["train", "--config", "c.toml", "--split", "100", "--out", "run"]);
+    assert_eq!(answer["epochs"], 1);
 }
 
 #[test]

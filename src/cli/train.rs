@@ -109,9 +109,13 @@ impl Train {
             (None, Some(file)) => read_config(file)?,
             (None, None) => Config::default(),
         };
+        let alone = config.validate();
         self.settings.clone().apply(&mut config);
         apply_data(self.data.clone(), &mut config);
-        config.validate().map_err(|error| Usage::error(format_args!("--{error}")))?;
+        config.validate().map_err(|error| match &self.config {
+            Some(file) if alone.as_ref() == Err(&error) => Usage::error(error.at(file)), // no flag has to do with it
+            _ => Usage::error(format_args!("--{error}")),
+        })?;
         let threads = self.machine.threads.or(config.threads).unwrap_or_else(|| self.machine.threads());
         let isa = self.isa(&config)?;
         let out = self.resume.clone().or_else(|| self.out.clone()).unwrap_or_else(|| default_out(&config));
@@ -169,7 +173,7 @@ fn default_out(config: &Config) -> PathBuf {
 fn read_config(file: &Path) -> anyhow::Result<Config> {
     let read = || -> io::Result<String> { io::read_to_string(File::open(file)?.take(MAX_CONFIG)) };
     let text = read().with_context(|| format!("{}: cannot be read", file.display()))?;
-    Config::from_toml(file, &text).map_err(Usage::error)
+    Config::parse_toml(file, &text).map_err(Usage::error)
 }
 
 /// The results as JSON: the keys that the design names, then what else the screen shows.

@@ -39,6 +39,12 @@ impl ConfigError {
         Self { key: key.to_string(), rule, expected: expected.to_string(), found: found.to_string() }
     }
 
+    /// The same, found in the file `place`.
+    #[must_use]
+    pub fn at(self, place: &Path) -> Self {
+        Self { key: format!("{}: {}", place.display(), self.key), ..self }
+    }
+
     /// `text` is none of the names of `key`.
     pub(super) fn unknown(key: &'static str, expected: &str, text: &str) -> Self {
         Self::new(key, "a known name", expected, format!("{text:?}"))
@@ -340,15 +346,20 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for anything but TOML with known keys and valid values.
     pub fn from_toml(place: &Path, text: &str) -> Result<Self, ConfigError> {
-        let refuse = |error: toml::de::Error| {
+        let config = Self::parse_toml(place, text)?;
+        config.validate().map_err(|error| error.at(place))?;
+        Ok(config)
+    }
+
+    /// As [`from_toml`](Self::from_toml), for values that others may still replace: they are not [validated](Self::validate) yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for anything but TOML with known keys and values of their types.
+    pub fn parse_toml(place: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
             let found = error.to_string().trim_end().to_owned();
             ConfigError::new(place.display(), "a configuration is TOML with known keys", "keys as the flags", found)
-        };
-        let config: Self = toml::from_str(text).map_err(refuse)?;
-        config
-            .validate()
-            .map_err(|error| ConfigError { key: format!("{}: {}", place.display(), error.key), ..error })?;
-        Ok(config)
+        })
     }
 
     /// As TOML, which [`from_toml`](Self::from_toml) reads back as the same configuration.
