@@ -5,6 +5,7 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub(crate) mod band;
 pub(crate) mod split;
 
 pub(crate) use baseline::Baseline;

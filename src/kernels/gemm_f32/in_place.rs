@@ -169,6 +169,43 @@ pub(super) fn plain(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) 
     }
 }
 
+/// The plain loop with sums side by side, which do not wait for each other: for small products of unfavourable order.
+#[inline(never)]
+pub(super) fn side_by_side(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+    let n = c.cols();
+    for i in 0..c.rows() {
+        let out = c.row_mut(i, 0, n);
+        let row = a.data().get(i * a.row_stride()..).unwrap_or_default();
+        let mut j = 0;
+        while j + 4 <= n {
+            plain_sums::<4>(&mut out[j..], row, a, b, j, accumulate);
+            j += 4;
+        }
+        if j + 2 <= n {
+            plain_sums::<2>(&mut out[j..], row, a, b, j, accumulate);
+            j += 2;
+        }
+        if j < n {
+            plain_sums::<1>(&mut out[j..], row, a, b, j, accumulate);
+        }
+    }
+}
+
+/// `N` elements of a row of C, from column `j`.
+#[inline(always)]
+fn plain_sums<const N: usize>(out: &mut [f32], row: &[f32], a: Mat<'_>, b: Mat<'_>, j: usize, accumulate: bool) {
+    let mut sums = [0.0; N];
+    for p in 0..a.cols() {
+        let factor = row[p * a.col_stride()];
+        for (s, sum) in sums.iter_mut().enumerate() {
+            *sum += factor * b.data()[p * b.row_stride() + (j + s) * b.col_stride()];
+        }
+    }
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = if accumulate { *out + sum } else { sum };
+    }
+}
+
 /// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element. Asks for what lies `ahead` of each row.
 #[inline(always)]
 fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], ahead: usize, out: &mut [f32]) {

@@ -51,7 +51,7 @@ pub fn matmul(
     epilogue: Epilogue<'_>,
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
-    matmul_with(Isa::best(), c, a, b, epilogue, scratch)
+    product(Isa::best, c, a, b, epilogue, scratch)
 }
 
 /// [`matmul`] on a chosen instruction set.
@@ -67,24 +67,43 @@ pub fn matmul_with(
     epilogue: Epilogue<'_>,
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
+    product(|| isa, c, a, b, epilogue, scratch)
+}
+
+/// The product, on an instruction set that is asked for only where one is needed: a few multiply-adds take no longer than asking.
+#[inline(always)]
+fn product(
+    isa: impl FnOnce() -> Isa,
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
     let path = check(&c, a, b, epilogue)?;
     let mut c = Tile::whole(c);
-    if path == Path::Plain {
-        in_place::plain(&mut c, a, b, epilogue.accumulate);
-        if Finish::is_needed(&epilogue) {
-            let (rows, cols) = ((0, c.rows()), (0, c.cols()));
-            isa.run(Finish { c, rows, cols, epilogue });
+    match path {
+        Path::Plain { tiny } => {
+            if tiny {
+                in_place::plain(&mut c, a, b, epilogue.accumulate);
+            } else {
+                in_place::side_by_side(&mut c, a, b, epilogue.accumulate);
+            }
+            if Finish::is_needed(&epilogue) {
+                let (rows, cols) = ((0, c.rows()), (0, c.cols()));
+                isa().run(Finish { c, rows, cols, epilogue });
+            }
         }
-    } else if path == Path::Packed {
-        let needed = matmul_scratch_len(a.rows(), b.cols(), a.cols());
-        if scratch.len() < needed {
-            return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
+        Path::Packed => {
+            let needed = matmul_scratch_len(a.rows(), b.cols(), a.cols());
+            if scratch.len() < needed {
+                return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
+            }
+            let (k, n) = (a.cols(), b.cols());
+            let (a, b, step) = (Side::left(a, n), Side::Matrix(b), blocks::k_step(k));
+            isa().run(Packed { c, a, b, k, step, epilogue, scratch: packed::aligned(scratch) });
         }
-        let (k, n) = (a.cols(), b.cols());
-        let (a, b, step) = (Side::left(a, n), Side::Matrix(b), blocks::k_step(k));
-        isa.run(Packed { c, a, b, k, step, epilogue, scratch: packed::aligned(scratch) });
-    } else {
-        unpacked(isa, path, c, a, b, epilogue);
+        path => unpacked(isa(), path, c, a, b, epilogue),
     }
     Ok(())
 }
@@ -92,7 +111,7 @@ pub fn matmul_with(
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Path {
-    Plain,
+    Plain { tiny: bool },
     InPlace { stream: bool },
     Dot { unrolled: bool },
     Packed,
@@ -121,7 +140,7 @@ pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'
 fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
     let work = m.saturating_mul(n).saturating_mul(k); // on a 32-bit machine 2048 cubed does not fit
     if work < TINY {
-        return Path::Plain;
+        return Path::Plain { tiny: true };
     }
     // A single row or column is contiguous whichever way it is stored.
     let b_rows = b.col_stride() == 1 || n == 1;
@@ -139,7 +158,7 @@ fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
     if b_rows && (m <= 12 || m <= 24 && n <= 256 || m * k <= 64 * 256 && k <= 256) {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
-    if work <= UNPAID { Path::Plain } else { Path::Packed }
+    if work <= UNPAID { Path::Plain { tiny: false } } else { Path::Packed }
 }
 
 /// Runs one of the ways that need no scratch.
@@ -148,7 +167,7 @@ pub(super) fn unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>
     match path {
         Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
         Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),
-        Path::Plain | Path::Packed => unreachable!("these two are handled where the way is chosen"),
+        Path::Plain { .. } | Path::Packed => unreachable!("these two are handled where the way is chosen"),
     }
 }
 

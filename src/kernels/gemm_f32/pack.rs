@@ -1,6 +1,7 @@
 //! Packing: panels of A and strips of B copied to the order in which the tiles read them.
 
 use super::tile::{MR, NV};
+use crate::kernels::arch::band::Band;
 use crate::kernels::simd::Simd;
 use crate::view::Mat;
 
@@ -82,20 +83,17 @@ pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: 
     let kc = k.1 - k.0;
     let dst = &mut dst[..kc * nr];
     if b.col_stride() == 1 {
-        if kc == 0 {
-            return;
-        }
-        let mut rows = &b.data()[k.0 * b.row_stride() + col..];
+        let rows = b.data().get(k.0 * b.row_stride() + col..).unwrap_or_default();
+        let rows = Band::new(rows, kc, cols, b.row_stride());
         let full = cols / S::LANES;
-        for out in dst.chunks_exact_mut(nr) {
-            let src = &rows[..cols];
+        for (p, out) in dst.chunks_exact_mut(nr).enumerate() {
+            let src = rows.row(p);
             for j in 0..full {
                 simd.store(simd.load(&src[j * S::LANES..]), &mut out[j * S::LANES..]);
             }
             if full * S::LANES < cols {
                 simd.store(simd.load_partial(&src[full * S::LANES..]), &mut out[full * S::LANES..]);
             }
-            rows = rows.get(b.row_stride()..).unwrap_or_default();
         }
     } else {
         let mut j = 0;

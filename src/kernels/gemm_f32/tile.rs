@@ -1,5 +1,6 @@
 //! Register tiles: `MR` rows by `NV` registers of sums, from packed panels or straight from the operands.
 
+use crate::kernels::arch::band::Band;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::simd::{Kernel, Simd};
 use crate::kernels::{Activation, Epilogue, elementwise};
@@ -45,9 +46,9 @@ pub(super) fn half_packed<S: Simd, const M: usize, const N: usize>(
     for i in 0..M {
         rows[i] = &a[i * stride..][..kc];
     }
-    let b = &b[..kc * NV * S::LANES];
+    let b = Band::new(b, kc, NV * S::LANES, NV * S::LANES);
     for p in 0..kc {
-        let b = &b[p * NV * S::LANES..];
+        let b = b.row(p);
         let mut row = [simd.splat(0.0); N];
         for j in 0..N {
             row[j] = simd.load(&b[j * S::LANES..]);
@@ -77,7 +78,7 @@ pub(super) fn packing<S: Simd, const M: usize>(
     let ahead = AHEAD * b_stride;
     let mut acc = [[simd.splat(0.0); NV]; M];
     let packed = &mut packed[..kc * NV * S::LANES];
-    let mut b = b;
+    let b = Band::new(b, kc, NV * S::LANES, b_stride);
     match a {
         Rows::Contiguous { data, stride } => {
             let mut rows: [&[f32]; M] = [&[]; M];
@@ -86,8 +87,7 @@ pub(super) fn packing<S: Simd, const M: usize>(
             }
             for p in 0..kc {
                 let out = &mut packed[p * NV * S::LANES..][..NV * S::LANES];
-                let row = copy_row(simd, b, ahead, out);
-                b = b.get(b_stride..).unwrap_or_default();
+                let row = copy_row(simd, b.row(p), ahead, out);
                 for i in 0..M {
                     let a = simd.splat(rows[i][p]);
                     for j in 0..NV {
@@ -97,9 +97,11 @@ pub(super) fn packing<S: Simd, const M: usize>(
             }
         }
         Rows::Transposed { data, .. } => {
-            for (a, out) in data[..kc * M].chunks_exact(M).zip(packed.chunks_exact_mut(NV * S::LANES)) {
-                let row = copy_row(simd, b, ahead, out);
-                b = b.get(b_stride..).unwrap_or_default();
+            let a = Band::new(data, kc, M, M);
+            for p in 0..kc {
+                let a = a.row(p);
+                let out = &mut packed[p * NV * S::LANES..][..NV * S::LANES];
+                let row = copy_row(simd, b.row(p), ahead, out);
                 for i in 0..M {
                     let a = simd.splat(a[i]);
                     for j in 0..NV {
@@ -115,11 +117,10 @@ pub(super) fn packing<S: Simd, const M: usize>(
 /// Copies a row of a strip and returns it; asks for the one that begins `ahead`.
 #[inline(always)]
 fn copy_row<S: Simd>(simd: S, b: &[f32], ahead: usize, out: &mut [f32]) -> [S::F32; NV] {
-    let b_row = &b[..NV * S::LANES];
     simd.prefetch(b, ahead + NV * S::LANES - 1);
     let mut row = [simd.splat(0.0); NV];
     for j in 0..NV {
-        row[j] = simd.load(&b_row[j * S::LANES..]);
+        row[j] = simd.load(&b[j * S::LANES..]);
         simd.store(row[j], &mut out[j * S::LANES..]);
     }
     row
@@ -146,6 +147,7 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
     k: usize,
 ) -> Sums<S, M, N> {
     let mut acc = [[simd.splat(0.0); N]; M];
+    let b = Band::new(b, k, if PARTIAL { cols } else { N * S::LANES }, b_stride);
     match a {
         Rows::Contiguous { data, stride } => {
             let mut rows: [&[f32]; M] = [&[]; M];
@@ -153,7 +155,7 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
                 rows[i] = &data[i * stride..][..k];
             }
             for p in 0..k {
-                let row = load_row::<S, N, PARTIAL>(simd, &b[p * b_stride..], cols);
+                let row = load_row::<S, N, PARTIAL>(simd, b.row(p));
                 for i in 0..M {
                     let a = simd.splat(rows[i][p]);
                     for j in 0..N {
@@ -163,9 +165,10 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
             }
         }
         Rows::Transposed { data, stride } => {
+            let a = Band::new(data, k, M, stride);
             for p in 0..k {
-                let row = load_row::<S, N, PARTIAL>(simd, &b[p * b_stride..], cols);
-                let a = &data[p * stride..][..M];
+                let row = load_row::<S, N, PARTIAL>(simd, b.row(p));
+                let a = a.row(p);
                 for i in 0..M {
                     let a = simd.splat(a[i]);
                     for j in 0..N {
@@ -180,11 +183,9 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
 
 /// `N` registers of one row of B, the last one partly with `PARTIAL`.
 #[inline(always)]
-fn load_row<S: Simd, const N: usize, const PARTIAL: bool>(simd: S, b: &[f32], cols: usize) -> [S::F32; N] {
+fn load_row<S: Simd, const N: usize, const PARTIAL: bool>(simd: S, b: &[f32]) -> [S::F32; N] {
     let mut row = [simd.splat(0.0); N];
-    let full = if PARTIAL { N - 1 } else { N };
-    let b = if PARTIAL { &b[..cols] } else { &b[..N * S::LANES] };
-    for j in 0..full {
+    for j in 0..if PARTIAL { N - 1 } else { N } {
         row[j] = simd.load(&b[j * S::LANES..]);
     }
     if PARTIAL {
