@@ -4,8 +4,8 @@ use crate::error::ShapeError;
 
 /// A read-only matrix: `rows` by `cols` elements of a slice, in either order.
 #[derive(Clone, Copy, Debug)]
-pub struct Mat<'a> {
-    data: &'a [f32],
+pub struct Mat<'a, T = f32> {
+    data: &'a [T],
     rows: usize,
     cols: usize,
     row_stride: usize,
@@ -29,13 +29,13 @@ const fn span(rows: usize, cols: usize, row_stride: usize) -> Result<usize, Shap
     }
 }
 
-impl<'a> Mat<'a> {
+impl<'a, T> Mat<'a, T> {
     /// Rows that follow each other without a gap.
     ///
     /// # Errors
     /// [`ShapeError::TooShort`] if `data` holds fewer than `rows * cols` elements, [`ShapeError::Overflow`] if that product overflows.
     #[inline]
-    pub const fn new(data: &'a [f32], rows: usize, cols: usize) -> Result<Self, ShapeError> {
+    pub const fn new(data: &'a [T], rows: usize, cols: usize) -> Result<Self, ShapeError> {
         Self::with_row_stride(data, rows, cols, cols)
     }
 
@@ -45,7 +45,7 @@ impl<'a> Mat<'a> {
     /// [`ShapeError::Stride`] if rows would overlap, [`ShapeError::TooShort`] if `data` ends before the last row does.
     #[inline]
     pub const fn with_row_stride(
-        data: &'a [f32],
+        data: &'a [T],
         rows: usize,
         cols: usize,
         row_stride: usize,
@@ -104,7 +104,7 @@ impl<'a> Mat<'a> {
     }
 
     #[inline(always)]
-    pub(crate) const fn data(&self) -> &'a [f32] {
+    pub(crate) const fn data(&self) -> &'a [T] {
         self.data
     }
 

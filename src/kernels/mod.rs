@@ -4,8 +4,11 @@
 //! Scratch memory is the caller's: a `const fn ..._len` says how much.
 
 mod arch;
+pub mod convert;
+mod element;
 pub mod elementwise;
 mod epilogue;
+pub mod gemm_f16;
 pub mod gemm_f32;
 mod isa;
 #[cfg(feature = "train")]
@@ -18,4 +21,5 @@ pub mod update;
 
 pub use epilogue::{Activation, Epilogue};
 pub use gemm_f32::{matmul, matmul_scratch_len, matmul_with};
+pub use half::f16;
 pub use isa::{ISA_NAMES, Isa, IsaError};

@@ -1,5 +1,7 @@
 //! The two traits between an algorithm and an instruction set: [`Simd`] is the set, [`Kernel`] the work compiled for it.
 
+use half::f16;
+
 /// One instruction set: a register of `LANES` floats and what it can do with them.
 ///
 /// A value of an implementing type is the proof that the CPU has the instructions. Every method is `#[inline(always)]`,
@@ -15,7 +17,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn outline<K: Kernel>(self, kernel: K) -> K::Output;
 
     /// Asks for the cache line of element `at`, inside `src` or not, where the instruction set can ask.
-    fn prefetch(self, src: &[f32], at: usize);
+    fn prefetch<T>(self, src: &[T], at: usize);
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F32;
@@ -51,9 +53,16 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sum(self, v: Self::F32) -> f32;
     /// The largest lane, for registers without NaN.
     fn max_lane(self, v: Self::F32) -> f32;
-    /// Transposes `R <= LANES` rows of `LANES` elements: row `p` of `dst` (`dst_stride` apart) holds element `p` of every row of `src`
-    /// (`src_stride` apart), and zeros or leftovers from `R` on. Every row of `dst` is written `LANES` wide, in order.
-    fn transpose<const R: usize>(self, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize);
+    /// Transposes `R <= LANES` rows: row `p` of `dst` (`dst_stride` apart) holds lane `p` of every one of them, and zeros or leftovers
+    /// from `R` on. Every row of `dst` is written `LANES` wide, in order.
+    fn transpose<const R: usize>(self, rows: [Self::F32; R], dst: &mut [f32], dst_stride: usize);
+
+    /// The first `LANES` half floats, exactly. Panics if there are fewer.
+    fn load_f16(self, src: &[f16]) -> Self::F32;
+    /// `src` (shorter than a register) in the low lanes, zero in the others.
+    fn load_f16_partial(self, src: &[f16]) -> Self::F32;
+    /// Writes the first `LANES` elements, rounded to nearest, ties to even. Panics if there are fewer.
+    fn store_f16(self, v: Self::F32, dst: &mut [f16]);
 }
 
 /// Floats in the widest register of any instruction set here.

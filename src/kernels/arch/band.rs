@@ -2,20 +2,20 @@
 
 use core::marker::PhantomData;
 
-/// `count` rows of `width` floats, `stride` apart.
+/// `count` rows of `width` elements, `stride` apart.
 #[derive(Clone, Copy)]
-pub(crate) struct Band<'a> {
-    start: *const f32,
+pub(crate) struct Band<'a, T> {
+    start: *const T,
     count: usize,
     width: usize,
     stride: usize,
-    borrow: PhantomData<&'a [f32]>,
+    borrow: PhantomData<&'a [T]>,
 }
 
-impl<'a> Band<'a> {
+impl<'a, T> Band<'a, T> {
     /// The first rows of `data`. Panics if it is too short for them.
     #[inline(always)]
-    pub(crate) fn new(data: &'a [f32], count: usize, width: usize, stride: usize) -> Self {
+    pub(crate) fn new(data: &'a [T], count: usize, width: usize, stride: usize) -> Self {
         let span = match count.checked_sub(1) {
             Some(before) => before.checked_mul(stride).and_then(|before| before.checked_add(width)),
             None => Some(0),
@@ -26,7 +26,7 @@ impl<'a> Band<'a> {
 
     /// Row `i`. Panics unless it is below `count`: in a loop up to `count` the compiler sees that it is.
     #[inline(always)]
-    pub(crate) fn row(&self, i: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, i: usize) -> &'a [T] {
         assert!(i < self.count);
         // SAFETY: `new` checked that row `count - 1`, the last to begin, ends inside the slice that `'a` borrows.
         unsafe { core::slice::from_raw_parts(self.start.add(i * self.stride), self.width) }
@@ -48,7 +48,7 @@ mod tests {
         for (count, width, stride) in [(3, 3, 4), (4, 2, 4), (1, 11, 0), (usize::MAX, 1, 2), (2, usize::MAX, 1)] {
             assert!(catch_unwind(|| Band::new(&[0.0; 10], count, width, stride)).is_err(), "{count} {width} {stride}");
         }
-        let none = Band::new(&[], 0, 5, 7);
+        let none = Band::<f32>::new(&[], 0, 5, 7);
         assert!(catch_unwind(|| none.row(0)).is_err());
     }
 }

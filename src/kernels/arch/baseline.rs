@@ -1,6 +1,8 @@
 //! What the compilation target guarantees, through `wide`: SSE2 on x86-64, NEON on aarch64, simd128 on wasm.
 
+use super::scalar::half_to_single;
 use crate::kernels::simd::{Kernel, Simd};
+use half::f16;
 use wide::{f32x4, i32x4};
 
 /// Four floats in whatever registers the target always has.
@@ -16,7 +18,7 @@ impl Simd for Baseline {
         kernel.eval(self)
     }
     #[inline(always)]
-    fn prefetch(self, _src: &[f32], _at: usize) {}
+    fn prefetch<T>(self, _src: &[T], _at: usize) {}
     #[inline(always)]
     fn splat(self, x: f32) -> f32x4 {
         f32x4::splat(x)
@@ -92,13 +94,30 @@ impl Simd for Baseline {
         a.max(c).max(b.max(d))
     }
     #[inline(always)]
-    fn transpose<const R: usize>(self, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
+    fn transpose<const R: usize>(self, rows: [f32x4; R], dst: &mut [f32], dst_stride: usize) {
         assert!(R <= 4);
-        for p in 0..4 {
-            let out = &mut dst[p * dst_stride..][..4];
-            for i in 0..R {
-                out[i] = src[i * src_stride + p];
-            }
+        let mut square = [f32x4::ZERO; 4];
+        square[..R].copy_from_slice(&rows);
+        for (p, column) in f32x4::transpose(square).into_iter().enumerate() {
+            self.store(column, &mut dst[p * dst_stride..]);
+        }
+    }
+    #[inline(always)]
+    fn load_f16(self, src: &[f16]) -> f32x4 {
+        f32x4::new([src[0], src[1], src[2], src[3]].map(half_to_single))
+    }
+    #[inline(always)]
+    fn load_f16_partial(self, src: &[f16]) -> f32x4 {
+        let mut lanes = [0.0; 4];
+        for (lane, x) in lanes.iter_mut().zip(src) {
+            *lane = half_to_single(*x);
+        }
+        f32x4::new(lanes)
+    }
+    #[inline(always)]
+    fn store_f16(self, v: f32x4, dst: &mut [f16]) {
+        for (x, lane) in dst[..4].iter_mut().zip(v.to_array()) {
+            *x = f16::from_f32_const(lane);
         }
     }
 }

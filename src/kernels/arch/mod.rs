@@ -9,6 +9,6 @@ pub(crate) mod band;
 pub(crate) mod split;
 
 pub(crate) use baseline::Baseline;
-pub(crate) use scalar::Scalar;
+pub(crate) use scalar::{Scalar, half_to_single};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::Avx2;

@@ -1,6 +1,7 @@
 //! One element at a time: what every machine can do, and what the other sets are compared with.
 
 use crate::kernels::simd::{Kernel, Simd};
+use half::f16;
 
 /// Plain scalar arithmetic.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,7 +16,7 @@ impl Simd for Scalar {
         kernel.eval(self)
     }
     #[inline(always)]
-    fn prefetch(self, _src: &[f32], _at: usize) {}
+    fn prefetch<T>(self, _src: &[T], _at: usize) {}
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
         x
@@ -80,8 +81,33 @@ impl Simd for Scalar {
         v
     }
     #[inline(always)]
-    fn transpose<const R: usize>(self, src: &[f32], _src_stride: usize, dst: &mut [f32], _dst_stride: usize) {
-        assert!(R == 1);
-        dst[0] = src[0];
+    fn transpose<const R: usize>(self, rows: [f32; R], dst: &mut [f32], _dst_stride: usize) {
+        dst[0] = rows[0];
     }
+    #[inline(always)]
+    fn load_f16(self, src: &[f16]) -> f32 {
+        half_to_single(src[0])
+    }
+    #[inline(always)]
+    fn load_f16_partial(self, _src: &[f16]) -> f32 {
+        0.0 // a register of one lane is full or empty
+    }
+    #[inline(always)]
+    fn store_f16(self, v: f32, dst: &mut [f16]) {
+        dst[0] = f16::from_f32_const(v);
+    }
+}
+
+/// The same number in single precision, without a branch, so that loops over it vectorize.
+#[inline(always)]
+pub(crate) fn half_to_single(x: f16) -> f32 {
+    const SHIFT: u32 = 13; // 23 - 10 bits of fraction
+    const REBIAS: f32 = f32::from_bits((127 + 112) << 23); // 2^112: exponents are biased by 15 there, by 127 here
+    let bits = u32::from(x.to_bits());
+    let (sign, magnitude) = ((bits & 0x8000) << 16, (bits & 0x7fff) << SHIFT);
+    // As a float the magnitude is 2^112 too small, subnormals included; where the exponent is full, it must stay so.
+    let finite = (f32::from_bits(magnitude) * REBIAS).to_bits();
+    let quiet = if magnitude > 0x7c00 << SHIFT { 0x0040_0000 } else { 0 };
+    let special = magnitude | 0x7f80_0000 | quiet;
+    f32::from_bits(sign | if magnitude >= 0x7c00 << SHIFT { special } else { finite })
 }

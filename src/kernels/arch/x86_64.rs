@@ -1,9 +1,10 @@
-//! AVX2 with FMA: eight floats in a register, two fused multiply-adds a cycle.
+//! AVX2 with FMA and F16C: eight floats in a register, two fused multiply-adds a cycle.
 
 use crate::kernels::simd::{Kernel, Simd};
 use core::arch::x86_64::*;
+use half::f16;
 
-/// Proof that this CPU has AVX2 and FMA: the field is private, so `detect` is the only source.
+/// Proof that this CPU has AVX2, FMA and F16C: the field is private, so `detect` is the only source.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx2(());
 
@@ -11,21 +12,23 @@ impl Avx2 {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         #[cfg(feature = "std")]
-        let found = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+        let found = std::is_x86_feature_detected!("avx2")
+            && std::is_x86_feature_detected!("fma")
+            && std::is_x86_feature_detected!("f16c");
         #[cfg(not(feature = "std"))]
-        let found = cfg!(all(target_feature = "avx2", target_feature = "fma"));
+        let found = cfg!(all(target_feature = "avx2", target_feature = "fma", target_feature = "f16c"));
         found.then_some(Self(()))
     }
 
-    /// Compiles `kernel` with AVX2 and FMA and runs it, in a function of its own.
+    /// Compiles `kernel` with AVX2, FMA and F16C and runs it, in a function of its own.
     #[inline(always)]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")] // exactly what `detect` looks for
+        #[target_feature(enable = "avx2,fma,f16c")] // exactly what `detect` looks for
         #[inline(never)]
         fn enabled<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
             kernel.eval(simd)
         }
-        // SAFETY: `self` exists, so `detect` found both features on this CPU.
+        // SAFETY: `self` exists, so `detect` found these features on this CPU.
         unsafe { enabled(self, kernel) }
     }
 }
@@ -42,7 +45,7 @@ impl Simd for Avx2 {
         self.run(kernel)
     }
     #[inline(always)]
-    fn prefetch(self, src: &[f32], at: usize) {
+    fn prefetch<T>(self, src: &[T], at: usize) {
         // SAFETY: a prefetch reads nothing and faults nowhere; `self` proves AVX2, hence SSE.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().wrapping_add(at).cast()) }
     }
@@ -167,13 +170,10 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn transpose<const R: usize>(self, src: &[f32], src_stride: usize, dst: &mut [f32], dst_stride: usize) {
-        let zero = self.splat(0.0);
-        let mut r = [zero; 8];
+    fn transpose<const R: usize>(self, rows: [__m256; R], dst: &mut [f32], dst_stride: usize) {
         assert!(R <= 8);
-        for i in 0..R {
-            r[i] = self.load(&src[i * src_stride..]);
-        }
+        let mut r = [self.splat(0.0); 8];
+        r[..R].copy_from_slice(&rows);
         // SAFETY: `self` proves AVX2; no memory is touched.
         let columns = unsafe {
             // Pairs of rows interleave to pairs of columns, pairs of pairs to quarters, and the halves change places.
@@ -207,5 +207,23 @@ impl Simd for Avx2 {
         for p in 0..8 {
             self.store(columns[p], &mut dst[p * dst_stride..]);
         }
+    }
+    #[inline(always)]
+    fn load_f16(self, src: &[f16]) -> __m256 {
+        assert!(src.len() >= 8);
+        // SAFETY: the assert gives eight readable half floats, 16 bytes; `loadu` needs no alignment; `self` proves F16C.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(src.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn load_f16_partial(self, src: &[f16]) -> __m256 {
+        let mut eight = [f16::ZERO; 8];
+        eight[..src.len()].copy_from_slice(src);
+        self.load_f16(&eight)
+    }
+    #[inline(always)]
+    fn store_f16(self, v: __m256, dst: &mut [f16]) {
+        assert!(dst.len() >= 8);
+        // SAFETY: the assert gives eight writable half floats, 16 bytes; `storeu` needs no alignment; `self` proves F16C.
+        unsafe { _mm_storeu_si128(dst.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)) }
     }
 }

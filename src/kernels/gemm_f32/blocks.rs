@@ -4,6 +4,7 @@ use super::pack::Panels;
 use super::tile::{self, Finish, NV, Rows};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Longest block of `k`, measured best of 200 to 1000: a strip of 640 x 16 floats (40 KiB) comes in part from the second cache,
@@ -67,21 +68,21 @@ pub(super) enum Left<'p> {
 }
 
 /// A strip of B: packed already, or to be packed from its rows, `stride` apart, while the first panel meets it.
-pub(super) enum Strip<'p> {
+pub(super) enum Strip<'p, T> {
     Packed(&'p [f32]),
-    Fresh { packed: &'p mut [f32], rows: &'p [f32], stride: usize },
+    Fresh { packed: &'p mut [f32], rows: &'p [T], stride: usize },
 }
 
 impl<'p> Blocks<'p> {
     /// Computes `cols` columns of C from `col`, in the rows from `row` that the panels cover.
     #[inline(always)]
-    pub(super) fn column<S: Simd>(
+    pub(super) fn column<S: Simd, T: Element>(
         &self,
         simd: S,
         c: &mut Tile<'_>,
         row: usize,
         (col, cols): (usize, usize),
-        strip: Strip<'p>,
+        strip: Strip<'p, T>,
         finish: Option<Epilogue<'_>>,
     ) {
         let (strip, first) = match strip {
@@ -91,12 +92,12 @@ impl<'p> Blocks<'p> {
                     let c = c.reborrow();
                     let (blocks, b) = (*self, &mut *packed);
                     match self.panels.height(0) {
-                        6 => simd.outline(First::<6> { blocks, c, row, col, packed: b, rows, stride }),
-                        5 => simd.outline(First::<5> { blocks, c, row, col, packed: b, rows, stride }),
-                        4 => simd.outline(First::<4> { blocks, c, row, col, packed: b, rows, stride }),
-                        3 => simd.outline(First::<3> { blocks, c, row, col, packed: b, rows, stride }),
-                        2 => simd.outline(First::<2> { blocks, c, row, col, packed: b, rows, stride }),
-                        _ => simd.outline(First::<1> { blocks, c, row, col, packed: b, rows, stride }),
+                        6 => simd.outline(First::<T, 6> { blocks, c, row, col, packed: b, rows, stride }),
+                        5 => simd.outline(First::<T, 5> { blocks, c, row, col, packed: b, rows, stride }),
+                        4 => simd.outline(First::<T, 4> { blocks, c, row, col, packed: b, rows, stride }),
+                        3 => simd.outline(First::<T, 3> { blocks, c, row, col, packed: b, rows, stride }),
+                        2 => simd.outline(First::<T, 2> { blocks, c, row, col, packed: b, rows, stride }),
+                        _ => simd.outline(First::<T, 1> { blocks, c, row, col, packed: b, rows, stride }),
                     }
                 }
                 (&*packed, 1)
@@ -176,23 +177,23 @@ impl<const M: usize, const N: usize> Kernel for Column<'_, '_, M, N> {
 }
 
 /// The first panel, `M` high, times a full strip that is packed on the way: its loads are needed anyway.
-struct First<'p, 'c, 's, const M: usize> {
+struct First<'p, 'c, 's, T, const M: usize> {
     blocks: Blocks<'p>,
     c: Tile<'c>,
     row: usize,
     col: usize,
     packed: &'s mut [f32],
-    rows: &'s [f32],
+    rows: &'s [T],
     stride: usize,
 }
 
-impl<const M: usize> Kernel for First<'_, '_, '_, M> {
+impl<T: Element, const M: usize> Kernel for First<'_, '_, '_, T, M> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let Blocks { a, kc, accumulate, .. } = self.blocks;
         let acc = match a {
-            Left::Packed(packed) => tile::packing::<S, M>(
+            Left::Packed(packed) => tile::packing::<S, T, M>(
                 simd,
                 Rows::Transposed { data: packed, stride: M },
                 self.rows,
@@ -200,7 +201,7 @@ impl<const M: usize> Kernel for First<'_, '_, '_, M> {
                 self.packed,
                 kc,
             ),
-            Left::InPlace { rows, stride } => tile::packing::<S, M>(
+            Left::InPlace { rows, stride } => tile::packing::<S, T, M>(
                 simd,
                 Rows::Contiguous { data: rows, stride },
                 self.rows,

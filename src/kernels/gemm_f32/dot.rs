@@ -4,6 +4,7 @@
 use super::tile::Finish;
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, Simd};
 use crate::view::Mat;
 
@@ -15,17 +16,17 @@ const DN: usize = 3;
 const BLOCK: usize = 48;
 
 /// `c = epilogue(a · bt ᵀ)`, `a` and `bt` row-major.
-pub(super) struct Dot<'c, 'a, 'e> {
+pub(super) struct Dot<'c, 'a, 'e, T> {
     pub(super) c: Tile<'c>,
     pub(super) a: Mat<'a>,
     /// B, transposed: one row for each column of C.
-    pub(super) bt: Mat<'a>,
+    pub(super) bt: Mat<'a, T>,
     pub(super) epilogue: Epilogue<'e>,
     /// Two sums for each element: one row alone has too few independent ones to keep the multipliers busy.
     pub(super) unrolled: bool,
 }
 
-impl Kernel for Dot<'_, '_, '_> {
+impl<T: Element> Kernel for Dot<'_, '_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
@@ -37,7 +38,7 @@ impl Kernel for Dot<'_, '_, '_> {
     }
 }
 
-impl Dot<'_, '_, '_> {
+impl<T: Element> Dot<'_, '_, '_, T> {
     #[inline(always)]
     fn products<S: Simd>(&mut self, simd: S) {
         let (m, n) = (self.c.rows(), self.c.cols());
@@ -88,7 +89,7 @@ impl Dot<'_, '_, '_> {
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const N: usize, const U: usize>(&mut self, simd: S, i: usize, j: usize) {
         let k = self.a.cols();
-        let (mut a, mut b): ([&[f32]; M], [&[f32]; N]) = ([&[]; M], [&[]; N]);
+        let (mut a, mut b): ([&[f32]; M], [&[T]; N]) = ([&[]; M], [&[]; N]);
         for r in 0..M {
             a[r] = &self.a.data()[(i + r) * self.a.row_stride()..][..k];
         }
@@ -102,7 +103,7 @@ impl Dot<'_, '_, '_> {
                 let at = p + u * S::LANES..p + (u + 1) * S::LANES;
                 let mut column = [simd.splat(0.0); N];
                 for c in 0..N {
-                    column[c] = simd.load(&b[c][at.clone()]);
+                    column[c] = T::load(simd, &b[c][at.clone()]);
                 }
                 for r in 0..M {
                     let row = simd.load(&a[r][at.clone()]);
@@ -118,9 +119,9 @@ impl Dot<'_, '_, '_> {
             for r in 0..M {
                 for c in 0..N {
                     let (row, column) = if end - p == S::LANES {
-                        (simd.load(&a[r][p..end]), simd.load(&b[c][p..end]))
+                        (simd.load(&a[r][p..end]), T::load(simd, &b[c][p..end]))
                     } else {
-                        (simd.load_partial(&a[r][p..end]), simd.load_partial(&b[c][p..end]))
+                        (simd.load_partial(&a[r][p..end]), T::load_partial(simd, &b[c][p..end]))
                     };
                     acc[r][c][0] = simd.mul_add(row, column, acc[r][c][0]);
                 }

@@ -5,6 +5,7 @@ use super::pack::Panels;
 use super::tile::{self, Finish, MR, Rows};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::element::Element;
 use crate::kernels::elementwise;
 use crate::kernels::simd::{Kernel, Simd};
 use crate::view::Mat;
@@ -26,7 +27,7 @@ macro_rules! heights {
             }
             let (rows, height) = (panels.start(from)..panels.start(to), panels.height(from));
             match height {
-                $($m => $simd.outline(Column::<$m, $n, $partial> { product: &mut $self, rows, k: $k, col: $col, cols: $cols }),)*
+                $($m => $simd.outline(Column::<T, $m, $n, $partial> { product: &mut $self, rows, k: $k, col: $col, cols: $cols }),)*
                 _ => {}
             }
         }
@@ -40,16 +41,16 @@ pub(super) const fn streams(m: usize, n: usize, k: usize) -> bool {
 }
 
 /// `c = epilogue(a · b)`, nothing packed.
-pub(super) struct InPlace<'c, 'a, 'e> {
+pub(super) struct InPlace<'c, 'a, 'e, T> {
     pub(super) c: Tile<'c>,
     pub(super) a: Mat<'a>,
-    pub(super) b: Mat<'a>,
+    pub(super) b: Mat<'a, T>,
     pub(super) epilogue: Epilogue<'e>,
     /// By [`streams`] of the whole product: a part of it must sum in the same order.
     pub(super) stream: bool,
 }
 
-impl Kernel for InPlace<'_, '_, '_> {
+impl<T: Element> Kernel for InPlace<'_, '_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
@@ -87,15 +88,17 @@ impl Kernel for InPlace<'_, '_, '_> {
 }
 
 /// Rows `rows`, in tiles of `M`, by the columns of one strip.
-struct Column<'p, 'c, 'a, 'e, const M: usize, const N: usize, const PARTIAL: bool> {
-    product: &'p mut InPlace<'c, 'a, 'e>,
+struct Column<'p, 'c, 'a, 'e, T, const M: usize, const N: usize, const PARTIAL: bool> {
+    product: &'p mut InPlace<'c, 'a, 'e, T>,
     rows: core::ops::Range<usize>,
     k: (usize, usize),
     col: usize,
     cols: usize,
 }
 
-impl<const M: usize, const N: usize, const PARTIAL: bool> Kernel for Column<'_, '_, '_, '_, M, N, PARTIAL> {
+impl<T: Element, const M: usize, const N: usize, const PARTIAL: bool> Kernel
+    for Column<'_, '_, '_, '_, T, M, N, PARTIAL>
+{
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
@@ -109,18 +112,18 @@ impl<const M: usize, const N: usize, const PARTIAL: bool> Kernel for Column<'_, 
             let place = (row, col, cols);
             if a.col_stride() == 1 {
                 let rows = Rows::Contiguous { data, stride: a.row_stride() };
-                let acc = tile::in_place::<S, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
+                let acc = tile::in_place::<S, T, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
                 tile::store(simd, acc, c, place, accumulate);
             } else {
                 let rows = Rows::Transposed { data, stride: a.col_stride() };
-                let acc = tile::in_place::<S, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
+                let acc = tile::in_place::<S, T, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
                 tile::store(simd, acc, c, place, accumulate);
             }
         }
     }
 }
 
-impl InPlace<'_, '_, '_> {
+impl<T: Element> InPlace<'_, '_, '_, T> {
     /// One row times a large matrix: two rows of B at a time pass over the sums in C.
     #[inline(always)]
     fn stream<S: Simd>(&mut self, simd: S) {
@@ -152,7 +155,7 @@ impl InPlace<'_, '_, '_> {
 
 /// The plain loop, for products too small for anything else to pay: a function call would cost more than they do.
 #[inline(always)]
-pub(super) fn plain(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+pub(super) fn plain<T: Element>(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, accumulate: bool) {
     let (n, k) = (c.cols(), a.cols());
     for i in 0..c.rows() {
         let out = c.row_mut(i, 0, n);
@@ -160,7 +163,7 @@ pub(super) fn plain(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) 
             let mut sum = 0.0;
             let (mut at_a, mut at_b) = (i * a.row_stride(), j * b.col_stride());
             for _ in 0..k {
-                sum += a.data()[at_a] * b.data()[at_b];
+                sum += a.data()[at_a] * b.data()[at_b].single();
                 at_a += a.col_stride();
                 at_b += b.row_stride();
             }
@@ -171,34 +174,41 @@ pub(super) fn plain(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) 
 
 /// The plain loop with sums side by side, which do not wait for each other: for small products of unfavourable order.
 #[inline(never)]
-pub(super) fn side_by_side(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+pub(super) fn side_by_side<T: Element>(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, accumulate: bool) {
     let n = c.cols();
     for i in 0..c.rows() {
         let out = c.row_mut(i, 0, n);
         let row = a.data().get(i * a.row_stride()..).unwrap_or_default();
         let mut j = 0;
         while j + 4 <= n {
-            plain_sums::<4>(&mut out[j..], row, a, b, j, accumulate);
+            plain_sums::<T, 4>(&mut out[j..], row, a, b, j, accumulate);
             j += 4;
         }
         if j + 2 <= n {
-            plain_sums::<2>(&mut out[j..], row, a, b, j, accumulate);
+            plain_sums::<T, 2>(&mut out[j..], row, a, b, j, accumulate);
             j += 2;
         }
         if j < n {
-            plain_sums::<1>(&mut out[j..], row, a, b, j, accumulate);
+            plain_sums::<T, 1>(&mut out[j..], row, a, b, j, accumulate);
         }
     }
 }
 
 /// `N` elements of a row of C, from column `j`.
 #[inline(always)]
-fn plain_sums<const N: usize>(out: &mut [f32], row: &[f32], a: Mat<'_>, b: Mat<'_>, j: usize, accumulate: bool) {
+fn plain_sums<T: Element, const N: usize>(
+    out: &mut [f32],
+    row: &[f32],
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    j: usize,
+    accumulate: bool,
+) {
     let mut sums = [0.0; N];
     for p in 0..a.cols() {
         let factor = row[p * a.col_stride()];
         for (s, sum) in sums.iter_mut().enumerate() {
-            *sum += factor * b.data()[p * b.row_stride() + (j + s) * b.col_stride()];
+            *sum += factor * b.data()[p * b.row_stride() + (j + s) * b.col_stride()].single();
         }
     }
     for (out, sum) in out.iter_mut().zip(sums) {
@@ -208,7 +218,7 @@ fn plain_sums<const N: usize>(out: &mut [f32], row: &[f32], a: Mat<'_>, b: Mat<'
 
 /// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element. Asks for what lies `ahead` of each row.
 #[inline(always)]
-fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], ahead: usize, out: &mut [f32]) {
+fn axpy<S: Simd, T: Element, const R: usize>(simd: S, scale: [f32; R], rows: [&[T]; R], ahead: usize, out: &mut [f32]) {
     let mut factors = [simd.splat(0.0); R];
     for r in 0..R {
         factors[r] = simd.splat(scale[r]);
@@ -221,7 +231,7 @@ fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], ah
             simd.prefetch(rows[r], j + ahead);
             let row = &rows[r][j..n];
             for v in 0..2 {
-                sums[v] = simd.mul_add(factors[r], simd.load(&row[v * S::LANES..]), sums[v]);
+                sums[v] = simd.mul_add(factors[r], T::load(simd, &row[v * S::LANES..]), sums[v]);
             }
         }
         for v in 0..2 {
@@ -236,7 +246,7 @@ fn axpy<S: Simd, const R: usize>(simd: S, scale: [f32; R], rows: [&[f32]; R], ah
         let mut sum = if full { simd.load(old) } else { simd.load_partial(old) };
         for r in 0..R {
             let row = &rows[r][j..end];
-            let row = if full { simd.load(row) } else { simd.load_partial(row) };
+            let row = if full { T::load(simd, row) } else { T::load_partial(simd, row) };
             sum = simd.mul_add(factors[r], row, sum);
         }
         let out = &mut out[j..end];

@@ -18,6 +18,7 @@ pub(in crate::kernels) mod threads;
 mod tile;
 
 use super::arch::split::Tile;
+use super::element::Element;
 use super::{Epilogue, Isa};
 use crate::error::ShapeError;
 use crate::view::{Mat, MatMut};
@@ -72,11 +73,11 @@ pub fn matmul_with(
 
 /// The product, on an instruction set that is asked for only where one is needed: a few multiply-adds take no longer than asking.
 #[inline(always)]
-fn product(
+pub(in crate::kernels) fn product<T: Element>(
     isa: impl FnOnce() -> Isa,
     c: MatMut<'_>,
     a: Mat<'_>,
-    b: Mat<'_>,
+    b: Mat<'_, T>,
     epilogue: Epilogue<'_>,
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
@@ -119,7 +120,7 @@ pub(super) enum Path {
 
 /// Checks that the shapes fit together and chooses the way.
 #[inline(always)]
-pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>) -> Result<Path, ShapeError> {
+pub(super) fn check<T>(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_, T>, epilogue: Epilogue<'_>) -> Result<Path, ShapeError> {
     let (m, k, n) = (a.rows(), a.cols(), b.cols());
     if b.rows() != k {
         return Err(ShapeError::InnerDim { a_cols: k, b_rows: b.rows() });
@@ -137,7 +138,7 @@ pub(super) fn check(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'
 
 /// The way for a shape. Thresholds are those that `benches/gemm_f32.rs` and `benches/small_shapes.rs` measure.
 #[inline(always)]
-fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
+fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
     let work = m.saturating_mul(n).saturating_mul(k); // on a 32-bit machine 2048 cubed does not fit
     if work < TINY {
         return Path::Plain { tiny: true };
@@ -163,7 +164,14 @@ fn choose(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_>) -> Path {
 
 /// Runs one of the ways that need no scratch.
 #[inline(always)]
-pub(super) fn unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>) {
+pub(super) fn unpacked<T: Element>(
+    isa: Isa,
+    path: Path,
+    c: Tile<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    epilogue: Epilogue<'_>,
+) {
     match path {
         Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
         Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),

@@ -2,6 +2,7 @@
 
 use super::tile::{MR, NV};
 use crate::kernels::arch::band::Band;
+use crate::kernels::element::Element;
 use crate::kernels::simd::Simd;
 use crate::view::Mat;
 
@@ -54,7 +55,11 @@ fn panel_a<S: Simd, const H: usize>(simd: S, a: Mat<'_>, row: usize, k: (usize, 
     if a.col_stride() == 1 {
         let rows = &a.data()[row * a.row_stride() + k.0..];
         while whole(p) {
-            simd.transpose::<H>(&rows[p..], a.row_stride(), &mut dst[p * H..], H);
+            let mut registers = [simd.splat(0.0); H];
+            for i in 0..H {
+                registers[i] = simd.load(&rows[i * a.row_stride() + p..]);
+            }
+            simd.transpose(registers, &mut dst[p * H..], H);
             p += S::LANES;
         }
         while p < kc {
@@ -78,7 +83,14 @@ fn panel_a<S: Simd, const H: usize>(simd: S, a: Mat<'_>, row: usize, k: (usize, 
 
 /// Packs rows `k.0..k.1`, `cols <= NV · LANES` columns from `col` of B as `[kc][NV · LANES]`. Columns that are not there hold anything.
 #[inline(always)]
-pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: (usize, usize), dst: &mut [f32]) {
+pub(super) fn strip_b<S: Simd, T: Element>(
+    simd: S,
+    b: Mat<'_, T>,
+    col: usize,
+    cols: usize,
+    k: (usize, usize),
+    dst: &mut [f32],
+) {
     let nr = NV * S::LANES;
     let kc = k.1 - k.0;
     let dst = &mut dst[..kc * nr];
@@ -89,10 +101,10 @@ pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: 
         for (p, out) in dst.chunks_exact_mut(nr).enumerate() {
             let src = rows.row(p);
             for j in 0..full {
-                simd.store(simd.load(&src[j * S::LANES..]), &mut out[j * S::LANES..]);
+                simd.store(T::load(simd, &src[j * S::LANES..]), &mut out[j * S::LANES..]);
             }
             if full * S::LANES < cols {
-                simd.store(simd.load_partial(&src[full * S::LANES..]), &mut out[full * S::LANES..]);
+                simd.store(T::load_partial(simd, &src[full * S::LANES..]), &mut out[full * S::LANES..]);
             }
         }
     } else {
@@ -102,14 +114,14 @@ pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: 
             let columns = &b.data()[(col + j) * b.col_stride() + k.0..];
             let dst = &mut dst[j..];
             match here {
-                8 => columns_b::<S, 8>(simd, columns, b.col_stride(), kc, dst),
-                7 => columns_b::<S, 7>(simd, columns, b.col_stride(), kc, dst),
-                6 => columns_b::<S, 6>(simd, columns, b.col_stride(), kc, dst),
-                5 => columns_b::<S, 5>(simd, columns, b.col_stride(), kc, dst),
-                4 => columns_b::<S, 4>(simd, columns, b.col_stride(), kc, dst),
-                3 => columns_b::<S, 3>(simd, columns, b.col_stride(), kc, dst),
-                2 => columns_b::<S, 2>(simd, columns, b.col_stride(), kc, dst),
-                _ => columns_b::<S, 1>(simd, columns, b.col_stride(), kc, dst),
+                8 => columns_b::<S, T, 8>(simd, columns, b.col_stride(), kc, dst),
+                7 => columns_b::<S, T, 7>(simd, columns, b.col_stride(), kc, dst),
+                6 => columns_b::<S, T, 6>(simd, columns, b.col_stride(), kc, dst),
+                5 => columns_b::<S, T, 5>(simd, columns, b.col_stride(), kc, dst),
+                4 => columns_b::<S, T, 4>(simd, columns, b.col_stride(), kc, dst),
+                3 => columns_b::<S, T, 3>(simd, columns, b.col_stride(), kc, dst),
+                2 => columns_b::<S, T, 2>(simd, columns, b.col_stride(), kc, dst),
+                _ => columns_b::<S, T, 1>(simd, columns, b.col_stride(), kc, dst),
             }
             j += S::LANES;
         }
@@ -118,16 +130,20 @@ pub(super) fn strip_b<S: Simd>(simd: S, b: Mat<'_>, col: usize, cols: usize, k: 
 
 /// Packs `kc` values of `H` columns, each contiguous, `stride` apart, to `H` places of each row of a strip.
 #[inline(always)]
-fn columns_b<S: Simd, const H: usize>(simd: S, columns: &[f32], stride: usize, kc: usize, dst: &mut [f32]) {
+fn columns_b<S: Simd, T: Element, const H: usize>(simd: S, columns: &[T], stride: usize, kc: usize, dst: &mut [f32]) {
     let nr = NV * S::LANES;
     let mut p = 0;
     while H <= S::LANES && p + S::LANES <= kc {
-        simd.transpose::<H>(&columns[p..], stride, &mut dst[p * nr..], nr);
+        let mut registers = [simd.splat(0.0); H];
+        for i in 0..H {
+            registers[i] = T::load(simd, &columns[i * stride + p..]);
+        }
+        simd.transpose(registers, &mut dst[p * nr..], nr);
         p += S::LANES;
     }
     while p < kc {
         for i in 0..H {
-            dst[p * nr + i] = columns[i * stride + p];
+            dst[p * nr + i] = columns[i * stride + p].single();
         }
         p += 1;
     }

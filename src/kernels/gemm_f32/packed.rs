@@ -5,6 +5,7 @@ use super::pack::{self, Panels};
 use super::tile::{MR, NV};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
 
@@ -41,26 +42,29 @@ pub(super) const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
 
 /// An operand.
 #[derive(Clone, Copy)]
-pub(super) enum Side<'a> {
+pub(super) enum Side<'a, T = f32> {
     /// Packed on the way.
-    Matrix(Mat<'a>),
+    Matrix(Mat<'a, T>),
     /// A alone, row-major: read where it is.
-    InPlace(Mat<'a>),
+    InPlace(Mat<'a, T>),
     /// Packed before, for several threads: all blocks of `k`, each with all panels of A or strips of B.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "one thread packs on the way"))]
     Packed(&'a [f32]),
 }
 
-impl<'a> Side<'a> {
+impl<'a, T> Side<'a, T> {
     /// The same of a part of the matrix; what is packed is shared whole.
     #[cfg(feature = "train")]
-    pub(super) fn map(self, part: impl Fn(Mat<'a>) -> Mat<'a>) -> Self {
+    pub(super) fn map(self, part: impl Fn(Mat<'a, T>) -> Mat<'a, T>) -> Self {
         match self {
             Self::Matrix(matrix) => Self::Matrix(part(matrix)),
             Self::InPlace(matrix) => Self::InPlace(part(matrix)),
             Self::Packed(packed) => Self::Packed(packed),
         }
     }
+}
 
+impl<'a> Side<'a> {
     /// A, for a product of which one thread computes `n` columns.
     #[inline(always)]
     pub(super) fn left(a: Mat<'a>, n: usize) -> Self {
@@ -69,17 +73,17 @@ impl<'a> Side<'a> {
 }
 
 /// `c = epilogue(a · b)`, `k` in blocks of `step`.
-pub(super) struct Packed<'c, 'a, 'e, 's> {
+pub(super) struct Packed<'c, 'a, 'e, 's, T> {
     pub(super) c: Tile<'c>,
     pub(super) a: Side<'a>,
-    pub(super) b: Side<'a>,
+    pub(super) b: Side<'a, T>,
     pub(super) k: usize,
     pub(super) step: usize,
     pub(super) epilogue: Epilogue<'e>,
     pub(super) scratch: &'s mut [f32],
 }
 
-impl Kernel for Packed<'_, '_, '_, '_> {
+impl<T: Element> Kernel for Packed<'_, '_, '_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {

@@ -6,9 +6,10 @@ use super::blocks::{even, k_blocks, k_step};
 use super::pack::{self, Panels};
 use super::packed::{self, LINE, Packed, Side};
 use super::tile::{MR, NV};
-use super::{Path, check, matmul_with, unpacked};
+use super::{Path, check, unpacked};
 use crate::error::ShapeError;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa};
 use crate::view::{Mat, MatMut};
@@ -74,6 +75,18 @@ pub fn matmul(
     epilogue: Epilogue<'_>,
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
+    product(isa, c, a, b, epilogue, scratch)
+}
+
+/// The same for any stored `b`.
+pub(in crate::kernels) fn product<T: Element>(
+    isa: Isa,
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
     let path = check(&c, a, b, epilogue)?;
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
     let needed = matmul_scratch_len(m, n, k);
@@ -81,7 +94,7 @@ pub fn matmul(
         return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
     }
     if rayon::current_num_threads() == 1 || m.saturating_mul(n).saturating_mul(k) < SERIAL {
-        return matmul_with(isa, c, a, b, epilogue, scratch);
+        return super::product(|| isa, c, a, b, epilogue, scratch);
     }
     let c = Tile::whole(c);
     match path {
@@ -92,7 +105,7 @@ pub fn matmul(
 }
 
 /// Halves the output until a part is too small to share.
-fn split_unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>) {
+fn split_unpacked<T: Element>(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, epilogue: Epilogue<'_>) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
     if m.saturating_mul(n).saturating_mul(k) < SERIAL {
         return unpacked(isa, path, c, a, b, epilogue);
@@ -120,7 +133,14 @@ fn split_unpacked(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epi
 }
 
 /// Blocks of C and of `k`, one after the other.
-fn in_blocks(isa: Isa, mut c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>, scratch: &mut [f32]) {
+fn in_blocks<T: Element>(
+    isa: Isa,
+    mut c: Tile<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
     let cut = Cut::of(m, n, k);
     for jc in (0..n).step_by(cut.cols.max(1)) {
@@ -149,7 +169,15 @@ fn in_blocks(isa: Isa, mut c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilog
 
 /// All threads pack the smaller operand, unless it is read in place, then share the product by parts of the larger, which each part
 /// packs on its own.
-fn together(isa: Isa, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, step: usize, epilogue: Epilogue<'_>, scratch: &mut [f32]) {
+fn together<T: Element>(
+    isa: Isa,
+    c: Tile<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    step: usize,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
     let (nr, threads) = (NV * isa.lanes(), rayon::current_num_threads());
     let (mut left, mut right) = (Side::left(a, n / threads), Side::Matrix(b));
@@ -174,7 +202,7 @@ fn together(isa: Isa, c: Tile<'_>, a: Mat<'_>, b: Mat<'_>, step: usize, epilogue
 }
 
 /// Halves a product along the operand that each part packs, until a part is too small to hand over.
-fn share(isa: Isa, product: Packed<'_, '_, '_, '_>, parts: usize) {
+fn share<T: Element>(isa: Isa, product: Packed<'_, '_, '_, '_, T>, parts: usize) {
     let Packed { c, a, b, k, step, epilogue, scratch } = product;
     let (m, n) = (c.rows(), c.cols());
     let by_columns = !matches!(b, Side::Packed(_));
@@ -207,12 +235,12 @@ fn share(isa: Isa, product: Packed<'_, '_, '_, '_>, parts: usize) {
 
 /// The operand that is packed for all threads.
 #[derive(Clone, Copy)]
-enum Shared<'a> {
+enum Shared<'a, T> {
     Panels { a: Mat<'a>, row: usize, panels: Panels },
-    Strips { b: Mat<'a>, col: usize, cols: usize, nr: usize },
+    Strips { b: Mat<'a, T>, col: usize, cols: usize, nr: usize },
 }
 
-impl Shared<'_> {
+impl<T: Element> Shared<'_, T> {
     /// Floats packed for each step of `k`.
     fn width(&self) -> usize {
         match *self {
@@ -259,14 +287,14 @@ impl Shared<'_> {
 }
 
 /// A part of the packing, on one thread.
-struct Pack<'a, 'd> {
-    shared: Shared<'a>,
+struct Pack<'a, 'd, T> {
+    shared: Shared<'a, T>,
     k: (usize, usize),
     step: usize,
     dst: &'d mut [f32],
 }
 
-impl Kernel for Pack<'_, '_> {
+impl<T: Element> Kernel for Pack<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {

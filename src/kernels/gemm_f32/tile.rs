@@ -2,6 +2,7 @@
 
 use crate::kernels::arch::band::Band;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, Simd};
 use crate::kernels::{Activation, Epilogue, elementwise};
 
@@ -65,10 +66,10 @@ pub(super) fn half_packed<S: Simd, const M: usize, const N: usize>(
 
 /// The same sums from rows of B in place, `b_stride` apart, which are packed on the way for the tiles to come.
 #[inline(always)]
-pub(super) fn packing<S: Simd, const M: usize>(
+pub(super) fn packing<S: Simd, T: Element, const M: usize>(
     simd: S,
     a: Rows<'_>,
-    b: &[f32],
+    b: &[T],
     b_stride: usize,
     packed: &mut [f32],
     kc: usize,
@@ -116,11 +117,11 @@ pub(super) fn packing<S: Simd, const M: usize>(
 
 /// Copies a row of a strip and returns it; asks for the one that begins `ahead`.
 #[inline(always)]
-fn copy_row<S: Simd>(simd: S, b: &[f32], ahead: usize, out: &mut [f32]) -> [S::F32; NV] {
+fn copy_row<S: Simd, T: Element>(simd: S, b: &[T], ahead: usize, out: &mut [f32]) -> [S::F32; NV] {
     simd.prefetch(b, ahead + NV * S::LANES - 1);
     let mut row = [simd.splat(0.0); NV];
     for j in 0..NV {
-        row[j] = simd.load(&b[j * S::LANES..]);
+        row[j] = T::load(simd, &b[j * S::LANES..]);
         simd.store(row[j], &mut out[j * S::LANES..]);
     }
     row
@@ -138,10 +139,10 @@ pub(super) enum Rows<'a> {
 /// The same sums from operands in place: `b` starts at the tile's first column, its rows are `b_stride` apart, `cols` columns count.
 /// With `PARTIAL` the last register is not full.
 #[inline(always)]
-pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: bool>(
+pub(super) fn in_place<S: Simd, T: Element, const M: usize, const N: usize, const PARTIAL: bool>(
     simd: S,
     a: Rows<'_>,
-    b: &[f32],
+    b: &[T],
     b_stride: usize,
     cols: usize,
     k: usize,
@@ -155,7 +156,7 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
                 rows[i] = &data[i * stride..][..k];
             }
             for p in 0..k {
-                let row = load_row::<S, N, PARTIAL>(simd, b.row(p));
+                let row = load_row::<S, T, N, PARTIAL>(simd, b.row(p));
                 for i in 0..M {
                     let a = simd.splat(rows[i][p]);
                     for j in 0..N {
@@ -167,7 +168,7 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
         Rows::Transposed { data, stride } => {
             let a = Band::new(data, k, M, stride);
             for p in 0..k {
-                let row = load_row::<S, N, PARTIAL>(simd, b.row(p));
+                let row = load_row::<S, T, N, PARTIAL>(simd, b.row(p));
                 let a = a.row(p);
                 for i in 0..M {
                     let a = simd.splat(a[i]);
@@ -183,13 +184,13 @@ pub(super) fn in_place<S: Simd, const M: usize, const N: usize, const PARTIAL: b
 
 /// `N` registers of one row of B, the last one partly with `PARTIAL`.
 #[inline(always)]
-fn load_row<S: Simd, const N: usize, const PARTIAL: bool>(simd: S, b: &[f32]) -> [S::F32; N] {
+fn load_row<S: Simd, T: Element, const N: usize, const PARTIAL: bool>(simd: S, b: &[T]) -> [S::F32; N] {
     let mut row = [simd.splat(0.0); N];
     for j in 0..if PARTIAL { N - 1 } else { N } {
-        row[j] = simd.load(&b[j * S::LANES..]);
+        row[j] = T::load(simd, &b[j * S::LANES..]);
     }
     if PARTIAL {
-        row[N - 1] = simd.load_partial(&b[(N - 1) * S::LANES..]);
+        row[N - 1] = T::load_partial(simd, &b[(N - 1) * S::LANES..]);
     }
     row
 }
