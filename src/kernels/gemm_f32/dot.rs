@@ -45,9 +45,13 @@ impl<T: Element> Dot<'_, '_, '_, T> {
         if self.unrolled {
             for i in 0..m {
                 let mut j = 0;
-                while j + 4 <= n {
-                    self.tile::<S, 1, 4, 2>(simd, i, j);
-                    j += 4;
+                while j + 6 <= n {
+                    self.tile::<S, 1, 6, 2>(simd, i, j); // of 3, 4, 5, 6 and 8 columns the fastest, in f16 by far
+                    j += 6;
+                }
+                while j + 2 <= n {
+                    self.tile::<S, 1, 2, 2>(simd, i, j);
+                    j += 2;
                 }
                 while j < n {
                     self.tile::<S, 1, 1, 2>(simd, i, j);

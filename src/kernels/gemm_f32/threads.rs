@@ -99,35 +99,40 @@ pub(in crate::kernels) fn product<T: Element>(
     let c = Tile::whole(c);
     match path {
         Path::Packed => in_blocks(isa, c, a, b, epilogue, packed::aligned(scratch)),
-        path => split_unpacked(isa, path, c, a, b, epilogue),
+        path => split_unpacked(isa, path, c, a, b, epilogue, PARTS * rayon::current_num_threads()),
     }
     Ok(())
 }
 
-/// Halves the output until a part is too small to share.
-fn split_unpacked<T: Element>(isa: Isa, path: Path, c: Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, epilogue: Epilogue<'_>) {
+/// Halves the output until there are `parts`, or a part is too small to share.
+fn split_unpacked<T: Element>(
+    isa: Isa,
+    path: Path,
+    c: Tile<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    epilogue: Epilogue<'_>,
+    parts: usize,
+) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
-    if m.saturating_mul(n).saturating_mul(k) < SERIAL {
+    let by_columns = n >= 4 * NV * MAX_LANES || n >= m;
+    let at = if by_columns { (n / 2).next_multiple_of(NV * MAX_LANES) } else { m / 2 };
+    if parts < 2 || m.saturating_mul(n).saturating_mul(k) < SERIAL || at >= if by_columns { n } else { m } {
         return unpacked(isa, path, c, a, b, epilogue);
     }
-    if n >= 4 * NV * MAX_LANES || n >= m {
-        let at = (n / 2).next_multiple_of(NV * MAX_LANES).min(n);
-        if at == n {
-            return unpacked(isa, path, c, a, b, epilogue);
-        }
+    if by_columns {
         let (left, right) = c.split_cols(at);
         let half = |from, to| Epilogue { bias: epilogue.bias.map(|bias| &bias[from..to]), ..epilogue };
         let (first, second) = (half(0, at), half(at, n));
         rayon::join(
-            || split_unpacked(isa, path, left, a, b.cols_range(0, at), first),
-            || split_unpacked(isa, path, right, a, b.cols_range(at, n), second),
+            || split_unpacked(isa, path, left, a, b.cols_range(0, at), first, parts / 2),
+            || split_unpacked(isa, path, right, a, b.cols_range(at, n), second, parts / 2),
         );
     } else {
-        let at = m / 2;
         let (top, bottom) = c.split_rows(at);
         rayon::join(
-            || split_unpacked(isa, path, top, a.rows_range(0, at), b, epilogue),
-            || split_unpacked(isa, path, bottom, a.rows_range(at, m), b, epilogue),
+            || split_unpacked(isa, path, top, a.rows_range(0, at), b, epilogue, parts / 2),
+            || split_unpacked(isa, path, bottom, a.rows_range(at, m), b, epilogue, parts / 2),
         );
     }
 }
