@@ -45,6 +45,17 @@ pub enum ShapeError {
         /// Columns of the matrix.
         cols: usize,
     },
+    /// A number is outside the range that the operation is defined on.
+    Range {
+        /// What the number is.
+        what: &'static str,
+        /// Smallest allowed.
+        min: i64,
+        /// Largest allowed.
+        max: i64,
+        /// The number given.
+        got: i64,
+    },
     /// A product of sizes does not fit in `usize`.
     Overflow,
 }
@@ -67,6 +78,7 @@ impl fmt::Display for ShapeError {
             Self::Stride { row_stride, cols } => {
                 write!(f, "rows of {cols} columns overlap at a row stride of {row_stride}")
             }
+            Self::Range { what, min, max, got } => write!(f, "{what}: expected {min} to {max}, found {got}"),
             Self::Overflow => write!(f, "the product of the sizes does not fit in a machine word"),
         }
     }

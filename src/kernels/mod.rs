@@ -14,6 +14,7 @@ mod isa;
 #[cfg(feature = "train")]
 pub mod parallel;
 pub mod peak;
+pub mod requantize;
 mod simd;
 pub mod softmax;
 #[cfg(feature = "train")]

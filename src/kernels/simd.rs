@@ -9,6 +9,8 @@ use half::f16;
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// A register of floats.
     type F32: Copy;
+    /// A register of as many 32-bit integers.
+    type I32: Copy;
     /// Floats in a register.
     const LANES: usize;
 
@@ -63,6 +65,21 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load_f16_partial(self, src: &[f16]) -> Self::F32;
     /// Writes the first `LANES` elements, rounded to nearest, ties to even. Panics if there are fewer.
     fn store_f16(self, v: Self::F32, dst: &mut [f16]);
+
+    /// All lanes `x`.
+    fn splat_i32(self, x: i32) -> Self::I32;
+    /// The first `LANES` elements. Panics if there are fewer.
+    fn load_i32(self, src: &[i32]) -> Self::I32;
+    /// Writes the low byte of every lane. Panics if `dst` holds fewer.
+    fn store_i8(self, v: Self::I32, dst: &mut [i8]);
+    /// `a + b`, wrapping.
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// The smaller of the two.
+    fn min_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// The larger of the two.
+    fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// `⌊x · multiplier / 2^(31 + shift) + 1/2⌋` by a product of 64 bits; multipliers are not negative, shifts 0 to 31.
+    fn scale_i32(self, x: Self::I32, multiplier: Self::I32, shift: Self::I32) -> Self::I32;
 }
 
 /// Floats in the widest register of any instruction set here.

@@ -1,6 +1,6 @@
 //! What the compilation target guarantees, through `wide`: SSE2 on x86-64, NEON on aarch64, simd128 on wasm.
 
-use super::scalar::half_to_single;
+use super::scalar::{half_to_single, scale};
 use crate::kernels::simd::{Kernel, Simd};
 use half::f16;
 use wide::{f32x4, i32x4};
@@ -11,6 +11,7 @@ pub(crate) struct Baseline;
 
 impl Simd for Baseline {
     type F32 = f32x4;
+    type I32 = i32x4;
     const LANES: usize = 4;
 
     #[inline(never)]
@@ -119,5 +120,34 @@ impl Simd for Baseline {
         for (x, lane) in dst[..4].iter_mut().zip(v.to_array()) {
             *x = f16::from_f32_const(lane);
         }
+    }
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> i32x4 {
+        i32x4::splat(x)
+    }
+    #[inline(always)]
+    fn load_i32(self, src: &[i32]) -> i32x4 {
+        i32x4::new([src[0], src[1], src[2], src[3]])
+    }
+    #[inline(always)]
+    fn store_i8(self, v: i32x4, dst: &mut [i8]) {
+        dst[..4].copy_from_slice(&v.to_array().map(|x| x as i8));
+    }
+    #[inline(always)]
+    fn add_i32(self, a: i32x4, b: i32x4) -> i32x4 {
+        a + b
+    }
+    #[inline(always)]
+    fn min_i32(self, a: i32x4, b: i32x4) -> i32x4 {
+        a.min(b)
+    }
+    #[inline(always)]
+    fn max_i32(self, a: i32x4, b: i32x4) -> i32x4 {
+        a.max(b)
+    }
+    #[inline(always)]
+    fn scale_i32(self, x: i32x4, multiplier: i32x4, shift: i32x4) -> i32x4 {
+        let (x, multiplier, shift) = (x.to_array(), multiplier.to_array(), shift.to_array());
+        i32x4::new(core::array::from_fn(|i| scale(x[i], multiplier[i], shift[i])))
     }
 }

@@ -9,6 +9,7 @@ pub(crate) struct Scalar;
 
 impl Simd for Scalar {
     type F32 = f32;
+    type I32 = i32;
     const LANES: usize = 1;
 
     #[inline(never)]
@@ -96,6 +97,41 @@ impl Simd for Scalar {
     fn store_f16(self, v: f32, dst: &mut [f16]) {
         dst[0] = f16::from_f32_const(v);
     }
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> i32 {
+        x
+    }
+    #[inline(always)]
+    fn load_i32(self, src: &[i32]) -> i32 {
+        src[0]
+    }
+    #[inline(always)]
+    fn store_i8(self, v: i32, dst: &mut [i8]) {
+        dst[0] = v as i8;
+    }
+    #[inline(always)]
+    fn add_i32(self, a: i32, b: i32) -> i32 {
+        a.wrapping_add(b)
+    }
+    #[inline(always)]
+    fn min_i32(self, a: i32, b: i32) -> i32 {
+        a.min(b)
+    }
+    #[inline(always)]
+    fn max_i32(self, a: i32, b: i32) -> i32 {
+        a.max(b)
+    }
+    #[inline(always)]
+    fn scale_i32(self, x: i32, multiplier: i32, shift: i32) -> i32 {
+        scale(x, multiplier, shift)
+    }
+}
+
+/// One lane of `scale_i32`.
+#[inline(always)]
+pub(super) fn scale(x: i32, multiplier: i32, shift: i32) -> i32 {
+    let shift = 31 + (shift & 31);
+    ((i64::from(x) * i64::from(multiplier) + (1 << (shift - 1))) >> shift) as i32
 }
 
 /// The same number in single precision, without a branch, so that loops over it vectorize.

@@ -38,6 +38,7 @@ static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
 
 impl Simd for Avx2 {
     type F32 = __m256;
+    type I32 = __m256i;
     const LANES: usize = 8;
 
     #[inline(always)]
@@ -225,5 +226,66 @@ impl Simd for Avx2 {
         assert!(dst.len() >= 8);
         // SAFETY: the assert gives eight writable half floats, 16 bytes; `storeu` needs no alignment; `self` proves F16C.
         unsafe { _mm_storeu_si128(dst.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v)) }
+    }
+    #[inline(always)]
+    fn splat_i32(self, x: i32) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_set1_epi32(x) }
+    }
+    #[inline(always)]
+    fn load_i32(self, src: &[i32]) -> __m256i {
+        assert!(src.len() >= 8);
+        // SAFETY: the assert gives eight readable integers; `loadu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_loadu_si256(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn store_i8(self, v: __m256i, dst: &mut [i8]) {
+        assert!(dst.len() >= 8);
+        // SAFETY: the assert gives eight writable bytes; `storel` needs no alignment; `self` proves AVX2.
+        unsafe {
+            // The low bytes of each half to its first four, then the two fours side by side.
+            let low = _mm256_set1_epi32(0x0c08_0400);
+            let fours = _mm256_shuffle_epi8(v, low);
+            let eight = _mm256_permutevar8x32_epi32(fours, _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
+            _mm_storel_epi64(dst.as_mut_ptr().cast(), _mm256_castsi256_si128(eight));
+        }
+    }
+    #[inline(always)]
+    fn add_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn min_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_min_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn max_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_max_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn scale_i32(self, x: __m256i, multiplier: __m256i, shift: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            // AVX2 multiplies the even lanes, and shifts 64 bits only without sign: 2^62 is added before and taken off after.
+            let offset = _mm256_set1_epi64x(1 << 62);
+            let half = _mm256_set1_epi64x(1 << 30);
+            let low = _mm256_set1_epi64x(31);
+            let mut halves = [_mm256_setzero_si256(); 2];
+            let odd = [x, multiplier, shift];
+            let odd =
+                [_mm256_srli_epi64::<32>(odd[0]), _mm256_srli_epi64::<32>(odd[1]), _mm256_srli_epi64::<32>(odd[2])];
+            for (half_of, [x, multiplier, shift]) in halves.iter_mut().zip([[x, multiplier, shift], odd]) {
+                let shift = _mm256_and_si256(shift, low); // the even lanes' 64 bits hold the odd lanes above
+                let product = _mm256_mul_epi32(x, multiplier);
+                let rounded = _mm256_add_epi64(product, _mm256_sllv_epi64(half, shift));
+                let shift = _mm256_add_epi64(shift, low);
+                let shifted = _mm256_srlv_epi64(_mm256_add_epi64(rounded, offset), shift);
+                *half_of = _mm256_sub_epi64(shifted, _mm256_srlv_epi64(offset, shift));
+            }
+            _mm256_blend_epi32::<0b1010_1010>(halves[0], _mm256_slli_epi64::<32>(halves[1]))
+        }
     }
 }

@@ -1,0 +1,172 @@
+//! From the 32-bit sums of an int8 layer to its int8 output: the one rounding rule that host, device and generated C share.
+
+use super::Isa;
+use super::simd::{Kernel, MAX_LANES, Simd};
+use crate::error::ShapeError;
+
+/// Largest shift: 31 more bits come from the multiplier's own point.
+pub const MAX_SHIFT: u8 = 31;
+
+/// A factor between 0 and 1 as an integer and a shift: `multiplier · 2^−(31 + shift)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multiplier {
+    /// In units of `2⁻³¹`, at least `2³⁰` unless the factor is smaller than any that has so many digits.
+    pub multiplier: i32,
+    /// 0 to [`MAX_SHIFT`].
+    pub shift: u8,
+}
+
+impl Multiplier {
+    /// The nearest to `factor`, ties away from zero.
+    ///
+    /// # Accuracy
+    /// Relative error at most `2⁻³¹` for factors from `2⁻³²` on; below, absolute error at most `2⁻⁶³`.
+    /// `None` unless `0 < factor < 1`.
+    #[must_use]
+    pub const fn of(factor: f64) -> Option<Self> {
+        const FRACTION: u32 = 52;
+        if !(factor > 0.0 && factor < 1.0) {
+            return None;
+        }
+        let bits = factor.to_bits();
+        let exponent = (bits >> FRACTION) as i64; // factor = digits · 2^(exponent − 1075), subnormals below 2^−1022 aside
+        let digits = (bits & ((1 << FRACTION) - 1)) | if exponent > 0 { 1 << FRACTION } else { 0 };
+        // Digits to bring from 53 to 31, more if the shift would pass its end.
+        let shift = 1022 - exponent;
+        let (shift, more) =
+            if shift > MAX_SHIFT as i64 { (MAX_SHIFT as i64, shift - MAX_SHIFT as i64) } else { (shift, 0) };
+        let drop = 22 + more;
+        if drop > 62 {
+            return Some(Self { multiplier: 0, shift: MAX_SHIFT });
+        }
+        let rounded = (digits + (1 << (drop - 1))) >> drop;
+        if rounded == 1 << 31 {
+            // 0.99.. rounded up to 1: of the next lower shift; the largest factor there is, where there is none.
+            return if shift == 0 {
+                Some(Self { multiplier: i32::MAX, shift: 0 })
+            } else {
+                Some(Self { multiplier: 1 << 30, shift: shift as u8 - 1 })
+            };
+        }
+        Some(Self { multiplier: rounded as i32, shift: shift as u8 })
+    }
+}
+
+/// How the sums of a layer become its output. Channel by channel:
+/// `out = clamp(zero_point + ⌊(sum + bias) · multiplier / 2^(31 + shift) + 1/2⌋)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Requantize<'a> {
+    bias: &'a [i32],
+    multiplier: &'a [i32],
+    shift: &'a [i32],
+    zero_point: i32,
+    clamp: (i32, i32),
+}
+
+impl<'a> Requantize<'a> {
+    /// For as many channels as `bias` has. `clamp` holds the smallest and the largest output: a fused ReLU's smallest is `zero_point`.
+    ///
+    /// # Errors
+    /// [`ShapeError::Length`] if the slices differ in length, [`ShapeError::Range`] for a negative multiplier, a shift above
+    /// [`MAX_SHIFT`], or a `clamp` whose ends are in the wrong order.
+    pub fn new(
+        bias: &'a [i32],
+        multiplier: &'a [i32],
+        shift: &'a [i32],
+        zero_point: i8,
+        clamp: (i8, i8),
+    ) -> Result<Self, ShapeError> {
+        for (what, got) in [("the multipliers", multiplier.len()), ("the shifts", shift.len())] {
+            if got != bias.len() {
+                return Err(ShapeError::Length { what, expected: bias.len(), got });
+            }
+        }
+        let range = |what, max: i32, values: &[i32]| match values.iter().find(|x| !(0..=max).contains(*x)) {
+            Some(&got) => Err(ShapeError::Range { what, min: 0, max: max.into(), got: got.into() }),
+            None => Ok(()),
+        };
+        range("a multiplier of requantization", i32::MAX, multiplier)?;
+        range("a shift of requantization", MAX_SHIFT.into(), shift)?;
+        if clamp.0 > clamp.1 {
+            let (min, got) = (clamp.0.into(), clamp.1.into());
+            return Err(ShapeError::Range { what: "the largest output", min, max: i8::MAX.into(), got });
+        }
+        let clamp = (clamp.0.into(), clamp.1.into());
+        Ok(Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp })
+    }
+
+    /// Rows of `channels` sums become rows of as many outputs, on any instruction set the same.
+    ///
+    /// # Shapes
+    /// `sums` and `out [rows, channels]`.
+    /// # Errors
+    /// [`ShapeError::Length`] unless `out` is as long as `sums` and both are whole rows.
+    pub fn rows(&self, isa: Isa, sums: &[i32], out: &mut [i8]) -> Result<(), ShapeError> {
+        let channels = self.bias.len();
+        if sums.len() != out.len() {
+            return Err(ShapeError::Length { what: "the requantized output", expected: sums.len(), got: out.len() });
+        }
+        if channels == 0 || !sums.len().is_multiple_of(channels) {
+            if sums.is_empty() {
+                return Ok(());
+            }
+            let expected = sums.len().next_multiple_of(channels.max(1));
+            return Err(ShapeError::Length { what: "the sums, in whole rows,", expected, got: sums.len() });
+        }
+        isa.run(Rows { by: *self, sums, out });
+        Ok(())
+    }
+}
+
+struct Rows<'a, 'o> {
+    by: Requantize<'a>,
+    sums: &'a [i32],
+    out: &'o mut [i8],
+}
+
+impl Kernel for Rows<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { by, sums, out } = self;
+        let channels = by.bias.len();
+        for (sums, out) in sums.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+            let mut c = 0;
+            while c + S::LANES <= channels {
+                let end = c + S::LANES;
+                let v = one(simd, &by, &sums[c..end], &by.bias[c..end], &by.multiplier[c..end], &by.shift[c..end]);
+                simd.store_i8(v, &mut out[c..end]);
+                c = end;
+            }
+            if c < channels {
+                let whole = [&sums[c..], &by.bias[c..], &by.multiplier[c..], &by.shift[c..]].map(widen);
+                let v = one(simd, &by, &whole[0], &whole[1], &whole[2], &whole[3]);
+                let mut bytes = [0; MAX_LANES];
+                simd.store_i8(v, &mut bytes);
+                out[c..].copy_from_slice(&bytes[..channels - c]);
+            }
+        }
+    }
+}
+
+/// Less than a register's worth, with zeros behind.
+#[inline(always)]
+fn widen(part: &[i32]) -> [i32; MAX_LANES] {
+    let mut whole = [0; MAX_LANES];
+    whole[..part.len()].copy_from_slice(part);
+    whole
+}
+
+/// One register of outputs.
+#[inline(always)]
+fn one<S: Simd>(simd: S, by: &Requantize<'_>, sums: &[i32], bias: &[i32], multiplier: &[i32], shift: &[i32]) -> S::I32 {
+    let sum = simd.add_i32(simd.load_i32(sums), simd.load_i32(bias));
+    let scaled = simd.scale_i32(sum, simd.load_i32(multiplier), simd.load_i32(shift));
+    // Clamped before the zero point is added: the sum of both may need more than 32 bits.
+    let (min, max) = (simd.splat_i32(by.clamp.0 - by.zero_point), simd.splat_i32(by.clamp.1 - by.zero_point));
+    let clamped = simd.min_i32(simd.max_i32(scaled, min), max);
+    simd.add_i32(clamped, simd.splat_i32(by.zero_point))
+}
+
+#[cfg(test)]
+mod tests;
