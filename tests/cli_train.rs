@@ -7,7 +7,7 @@ use serde_json::{Value, json as value};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
@@ -96,8 +96,8 @@ fn any_number_of_threads_gives_the_same_bytes() {
     assert_eq!(bytes.len(), 1, "{bytes:?}");
 }
 
-/// Starts a training that takes seconds, sends `signal` after its first epoch, and returns the exit code and what it said.
-fn interrupted(dir: &Path, words: &[&str], signal: &str) -> (Option<i32>, String) {
+/// Starts a training and waits until it has said `word`; returns the process, its output, and what it said so far.
+fn started(dir: &Path, words: &[&str], word: &str) -> (Child, BufReader<ChildStdout>, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_inkstone"))
         .args(words)
         .current_dir(dir)
@@ -107,11 +107,22 @@ fn interrupted(dir: &Path, words: &[&str], signal: &str) -> (Option<i32>, String
         .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut said = String::new();
-    while !said.contains(" 1/") {
-        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "ended before its first epoch did:\n{said}");
+    while !said.contains(word) {
+        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "ended before it said {word:?}:\n{said}");
     }
-    let kill = format!("kill {signal} {}", child.id()); // the shell's own: a bare machine has no other
-    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    (child, stdout, said)
+}
+
+/// Sends a signal; the shell's own `kill`: a bare machine has no other. False if the process is gone.
+fn send(child: &Child, signal: &str) -> bool {
+    let kill = format!("kill {signal} {}", child.id());
+    Command::new("sh").args(["-c", &kill]).status().unwrap().success()
+}
+
+/// Starts a training that takes seconds, sends `signal` after its first epoch, and returns the exit code and what it said.
+fn interrupted(dir: &Path, words: &[&str], signal: &str) -> (Option<i32>, String) {
+    let (mut child, mut stdout, mut said) = started(dir, words, " 1/");
+    assert!(send(&child, signal));
     stdout.read_to_string(&mut said).unwrap();
     (child.wait().unwrap().code(), said)
 }
@@ -160,23 +171,11 @@ fn a_second_ctrl_c_ends_at_once_and_loses_only_what_was_not_saved() {
     let dir = tempdir().unwrap();
     // One update takes seconds: the first Ctrl-C waits for it, the second does not.
     let words = ["train", "--model", "mlp:2048,2048", "--batch", "20000", "--epochs", "2", "--out", "run"];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_inkstone"))
-        .args(words)
-        .current_dir(dir.path())
-        .env("INKSTONE_DATA", cli_support::mnist())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("epoch  train loss") {
-        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "ended before it began:\n{said}");
-    }
-    let started = Instant::now();
+    let (mut child, mut stdout, mut said) = started(dir.path(), &words, "epoch  train loss");
+    let begin = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        assert!(started.elapsed() < Duration::from_secs(60), "goes on after two Ctrl-C");
-        let kill = format!("kill -INT {}", child.id());
-        Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(60), "goes on after two Ctrl-C");
+        send(&child, "-INT");
         thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(child.wait().unwrap().code(), Some(130));

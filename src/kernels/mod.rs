@@ -17,6 +17,8 @@ pub mod peak;
 pub mod requantize;
 mod simd;
 pub mod softmax;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "train")]
 pub mod update;
 

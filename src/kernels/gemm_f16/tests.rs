@@ -2,19 +2,10 @@
 
 extern crate std;
 use super::*;
+use crate::kernels::testing::uniform;
 use crate::kernels::{Activation, matmul_with as matmul_f32};
 use crate::reference;
 use std::{println, vec, vec::Vec};
-
-/// Uniform in [-0.5, 0.5), the same on every machine.
-fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
-    (0..len)
-        .map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((seed >> 40) as f32) / 16_777_216.0 - 0.5
-        })
-        .collect()
-}
 
 fn halves(numbers: &[f32]) -> Vec<f16> {
     numbers.iter().map(|x| f16::from_f32_const(*x)).collect()

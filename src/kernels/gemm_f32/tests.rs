@@ -3,18 +3,9 @@
 extern crate std;
 use super::*;
 use crate::kernels::Activation;
+use crate::kernels::testing::uniform;
 use crate::reference;
 use std::{println, vec, vec::Vec};
-
-/// Uniform in [-0.5, 0.5), the same on every machine.
-fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
-    (0..len)
-        .map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((seed >> 40) as f32) / 16_777_216.0 - 0.5
-        })
-        .collect()
-}
 
 /// An operand stored one way or the other, in rows that may be further apart than they are long.
 struct Operand {

@@ -1,0 +1,14 @@
+//! What the tests of several kernels share.
+
+extern crate std;
+use std::vec::Vec;
+
+/// Uniform in [-0.5, 0.5), the same on every machine.
+pub(super) fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
+    (0..len)
+        .map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((seed >> 40) as f32) / 16_777_216.0 - 0.5
+        })
+        .collect()
+}
