@@ -116,11 +116,12 @@ impl Isa {
     }
 
     /// Runs `kernel` compiled for this instruction set.
+    /// The sets without a function of their own get one too, or every caller would hold a copy of the kernel.
     #[inline(always)] // a match and a call: small products would feel one more
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Token::Scalar(scalar) => kernel.eval(scalar),
-            Token::Baseline(baseline) => kernel.eval(baseline),
+            Token::Scalar(scalar) => scalar.outline(kernel),
+            Token::Baseline(baseline) => baseline.outline(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(avx2) => avx2.run(kernel),
         }
