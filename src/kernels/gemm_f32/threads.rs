@@ -61,12 +61,12 @@ pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
     if alone < together { together } else { alone }
 }
 
-/// `c = activation(a·b + bias)` as [`matmul_with`], on all threads of the current rayon pool where that pays.
+/// `c = activation(a·b + bias)` as [`matmul_with`](crate::kernels::matmul_with), on all threads of the current rayon pool where that pays.
 ///
 /// # Shapes
-/// As [`matmul_with`]; `scratch` needs [`matmul_scratch_len`] of this module.
+/// As [`matmul_with`](crate::kernels::matmul_with); `scratch` needs [`matmul_scratch_len`] of this module.
 /// # Errors
-/// As [`matmul_with`].
+/// As [`matmul_with`](crate::kernels::matmul_with).
 pub fn matmul(
     isa: Isa,
     c: MatMut<'_>,
