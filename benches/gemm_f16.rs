@@ -13,6 +13,7 @@ mod verify;
 
 use criterion::{Criterion, Throughput};
 use inkstone::kernels::{Epilogue, Isa, f16, gemm_f16, matmul_with, parallel, peak};
+use inkstone::reference;
 use inkstone::view::{Mat, MatMut};
 use operands::uniform;
 use std::hint::black_box;
@@ -84,6 +85,15 @@ impl Case {
                 parallel::matmul(Isa::best(), c, a, single, Epilogue::default(), &mut s).unwrap();
             }),
         ));
+        if m * n * k <= 1 << 24 {
+            ways.push((
+                "reference-f32".into(),
+                Box::new(move |c| {
+                    let c = MatMut::new(c, m, n).unwrap();
+                    reference::matmul_f32(c, a, single, Epilogue::default()).unwrap();
+                }),
+            ));
+        }
         for isa in Isa::available().filter(|isa| *isa == Isa::best() || m * n * k <= 1 << 27) {
             let mut s = scratch();
             ways.push((

@@ -115,8 +115,7 @@ impl Isa {
         }
     }
 
-    /// Runs `kernel` compiled for this instruction set.
-    /// The sets without a function of their own get one too, or every caller would hold a copy of the kernel.
+    /// Runs `kernel` compiled for this instruction set, in a function of its own: inlined, every caller would hold a copy.
     #[inline(always)] // a match and a call: small products would feel one more
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {

@@ -1,4 +1,5 @@
-//! Single-precision matrix multiply, `C = A·B` or `C += A·B`, on one thread.
+//! Single-precision matrix multiply, `C = A·B` or `C += A·B`, on one thread. B may be stored as any `Element`: f32, or f16 that is
+//! converted as it is loaded.
 //!
 //! Three ways, chosen from the whole shape and the operands' orders, never from a tile or a thread count:
 //! - **packed**: loops of BLIS, outermost first `nc`, `kc`, `mc`, `nr`, `mr`, over packed panels; for whatever is large;
@@ -31,7 +32,7 @@ use tile::Finish;
 const TINY: usize = 64;
 /// Multiply-adds up to which packing is not repaid, for operands that fit no other way.
 const UNPAID: usize = 1024;
-/// Elements of scratch that [`matmul`] needs for an `m x k` by `k x n` product: packed blocks of both operands, at most 2 MB.
+/// Elements of scratch that [`matmul`] needs for an `m x k` by `k x n` product: packed blocks of both operands, at most 3 MB.
 #[must_use]
 pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
     packed::scratch_len(m, n, k)
