@@ -20,7 +20,7 @@ pub const fn gamma(k: usize) -> f64 {
 
 /// Checks that `a·b` fits the `rows x cols` output.
 #[inline]
-const fn check_product(a: &Mat<'_>, b: &Mat<'_>, rows: usize, cols: usize) -> Result<(), ShapeError> {
+const fn check_product<T>(a: &Mat<'_, T>, b: &Mat<'_, T>, rows: usize, cols: usize) -> Result<(), ShapeError> {
     if a.cols() != b.rows() {
         return Err(ShapeError::InnerDim { a_cols: a.cols(), b_rows: b.rows() });
     }
@@ -66,6 +66,33 @@ pub fn matmul_f32(c: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>)
                 sum += bias[j];
             }
             *c = activate_f32(activation, sum);
+        }
+    }
+    Ok(())
+}
+
+/// `c = x·wᵀ` of bytes, summed in 32 bits: three loops, one dot product at a time.
+///
+/// # Shapes
+/// `x [m, k]` and `w [n, k]`, by rows; `c [m, n]`.
+/// # Accuracy
+/// Exact up to `k` of [`MAX_K`](crate::kernels::gemm_i8::MAX_K), modulo `2³²` beyond.
+/// # Errors
+/// [`ShapeError`] if the shapes do not fit together or an operand is stored by columns.
+pub fn matmul_i8(c: MatMut<'_, i32>, x: Mat<'_, i8>, w: Mat<'_, i8>) -> Result<(), ShapeError> {
+    check_product(&x, &w.t(), c.rows(), c.cols())?;
+    for operand in [x, w] {
+        if operand.col_stride() != 1 {
+            return Err(ShapeError::Stride { row_stride: operand.row_stride(), cols: operand.cols() });
+        }
+    }
+    let k = x.cols();
+    let (c, m, n, stride) = c.into_parts();
+    for i in 0..m {
+        for j in 0..n {
+            let (x, w) = (&x.data()[i * x.row_stride()..][..k], &w.data()[j * w.row_stride()..][..k]);
+            let products = x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w));
+            c[i * stride + j] = products.fold(0, i32::wrapping_add);
         }
     }
     Ok(())

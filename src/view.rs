@@ -121,20 +121,20 @@ impl<'a, T> Mat<'a, T> {
 
 /// A matrix to write to: row-major, rows `row_stride` elements apart.
 #[derive(Debug)]
-pub struct MatMut<'a> {
-    data: &'a mut [f32],
+pub struct MatMut<'a, T = f32> {
+    data: &'a mut [T],
     rows: usize,
     cols: usize,
     row_stride: usize,
 }
 
-impl<'a> MatMut<'a> {
+impl<'a, T> MatMut<'a, T> {
     /// Rows that follow each other without a gap.
     ///
     /// # Errors
     /// As [`Mat::new`].
     #[inline]
-    pub const fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Result<Self, ShapeError> {
+    pub const fn new(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, ShapeError> {
         Self::with_row_stride(data, rows, cols, cols)
     }
 
@@ -144,7 +144,7 @@ impl<'a> MatMut<'a> {
     /// As [`Mat::with_row_stride`].
     #[inline]
     pub const fn with_row_stride(
-        data: &'a mut [f32],
+        data: &'a mut [T],
         rows: usize,
         cols: usize,
         row_stride: usize,
@@ -169,7 +169,7 @@ impl<'a> MatMut<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn into_parts(self) -> (&'a mut [f32], usize, usize, usize) {
+    pub(crate) fn into_parts(self) -> (&'a mut [T], usize, usize, usize) {
         (self.data, self.rows, self.cols, self.row_stride)
     }
 }

@@ -5,11 +5,13 @@
 
 mod arch;
 pub mod convert;
+mod cut;
 mod element;
 pub mod elementwise;
 mod epilogue;
 pub mod gemm_f16;
 pub mod gemm_f32;
+pub mod gemm_i8;
 mod isa;
 #[cfg(feature = "train")]
 pub mod parallel;

@@ -128,24 +128,64 @@ impl Kernel for Rows<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        let Self { by, sums, out } = self;
-        let channels = by.bias.len();
-        for (sums, out) in sums.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-            let mut c = 0;
-            while c + S::LANES <= channels {
-                let end = c + S::LANES;
-                let v = one(simd, &by, &sums[c..end], &by.bias[c..end], &by.multiplier[c..end], &by.shift[c..end]);
-                simd.store_i8(v, &mut out[c..end]);
-                c = end;
-            }
-            if c < channels {
-                let whole = [&sums[c..], &by.bias[c..], &by.multiplier[c..], &by.shift[c..]].map(widen);
-                let v = one(simd, &by, &whole[0], &whole[1], &whole[2], &whole[3]);
-                let mut bytes = [0; MAX_LANES];
-                simd.store_i8(v, &mut bytes);
-                out[c..].copy_from_slice(&bytes[..channels - c]);
-            }
+        let channels = self.by.bias.len();
+        for (sums, out) in self.sums.chunks_exact(channels).zip(self.out.chunks_exact_mut(channels)) {
+            self.by.part(simd, 0, sums, out);
         }
+    }
+}
+
+impl Requantize<'_> {
+    /// Channels.
+    pub(super) const fn channels(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// The sums of the channels from `first` on. Panics if there are fewer channels than sums or outputs.
+    #[inline(always)]
+    pub(super) fn part<S: Simd>(&self, simd: S, first: usize, sums: &[i32], out: &mut [i8]) {
+        let last = first + out.len();
+        let [bias, multiplier, shift] = [self.bias, self.multiplier, self.shift].map(|all| &all[first..last]);
+        let sums = &sums[..out.len()];
+        let mut c = 0;
+        while c + S::LANES <= out.len() {
+            let end = c + S::LANES;
+            let v = self.one(simd, simd.load_i32(&sums[c..end]), &bias[c..end], &multiplier[c..end], &shift[c..end]);
+            simd.store_i8(v, &mut out[c..end]);
+            c = end;
+        }
+        if c < out.len() {
+            let whole = [&sums[c..], &bias[c..], &multiplier[c..], &shift[c..]].map(widen);
+            let v = self.one(simd, simd.load_i32(&whole[0]), &whole[1], &whole[2], &whole[3]);
+            let mut bytes = [0; MAX_LANES];
+            simd.store_i8(v, &mut bytes);
+            let rest = &mut out[c..];
+            rest.copy_from_slice(&bytes[..rest.len()]);
+        }
+    }
+
+    /// The same of `N` registers of sums, as many as `out` holds.
+    #[inline(always)]
+    pub(super) fn registers<S: Simd, const N: usize>(&self, simd: S, first: usize, sums: [S::I32; N], out: &mut [i8]) {
+        let last = first + N * S::LANES;
+        let [bias, multiplier, shift] = [self.bias, self.multiplier, self.shift].map(|all| &all[first..last]);
+        for j in 0..N {
+            let (c, end) = (j * S::LANES, (j + 1) * S::LANES);
+            let v = self.one(simd, sums[j], &bias[c..end], &multiplier[c..end], &shift[c..end]);
+            simd.store_i8(v, &mut out[c..end]);
+        }
+    }
+
+    /// One register of outputs.
+    #[inline(always)]
+    fn one<S: Simd>(&self, simd: S, sum: S::I32, bias: &[i32], multiplier: &[i32], shift: &[i32]) -> S::I32 {
+        let sum = simd.add_i32(sum, simd.load_i32(bias));
+        let scaled = simd.scale_i32(sum, simd.load_i32(multiplier), simd.load_i32(shift));
+        // Clamped before the zero point is added: the sum of both may need more than 32 bits.
+        let (min, max) =
+            (simd.splat_i32(self.clamp.0 - self.zero_point), simd.splat_i32(self.clamp.1 - self.zero_point));
+        let clamped = simd.min_i32(simd.max_i32(scaled, min), max);
+        simd.add_i32(clamped, simd.splat_i32(self.zero_point))
     }
 }
 
@@ -155,17 +195,6 @@ fn widen(part: &[i32]) -> [i32; MAX_LANES] {
     let mut whole = [0; MAX_LANES];
     whole[..part.len()].copy_from_slice(part);
     whole
-}
-
-/// One register of outputs.
-#[inline(always)]
-fn one<S: Simd>(simd: S, by: &Requantize<'_>, sums: &[i32], bias: &[i32], multiplier: &[i32], shift: &[i32]) -> S::I32 {
-    let sum = simd.add_i32(simd.load_i32(sums), simd.load_i32(bias));
-    let scaled = simd.scale_i32(sum, simd.load_i32(multiplier), simd.load_i32(shift));
-    // Clamped before the zero point is added: the sum of both may need more than 32 bits.
-    let (min, max) = (simd.splat_i32(by.clamp.0 - by.zero_point), simd.splat_i32(by.clamp.1 - by.zero_point));
-    let clamped = simd.min_i32(simd.max_i32(scaled, min), max);
-    simd.add_i32(clamped, simd.splat_i32(by.zero_point))
 }
 
 #[cfg(test)]

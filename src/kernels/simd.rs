@@ -11,6 +11,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     type F32: Copy;
     /// A register of as many 32-bit integers.
     type I32: Copy;
+    /// A register of twice as many 16-bit integers.
+    type I16: Copy;
+    /// A register of four times as many bytes.
+    type I8: Copy;
     /// Floats in a register.
     const LANES: usize;
 
@@ -70,6 +74,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn splat_i32(self, x: i32) -> Self::I32;
     /// The first `LANES` elements. Panics if there are fewer.
     fn load_i32(self, src: &[i32]) -> Self::I32;
+    /// Writes the first `LANES` elements. Panics if there are fewer.
+    fn store_i32(self, v: Self::I32, dst: &mut [i32]);
     /// Writes the low byte of every lane. Panics if `dst` holds fewer.
     fn store_i8(self, v: Self::I32, dst: &mut [i8]);
     /// `a + b`, wrapping.
@@ -80,6 +86,42 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// `⌊x · multiplier / 2^(31 + shift) + 1/2⌋` by a product of 64 bits; multipliers are not negative, shifts 0 to 31.
     fn scale_i32(self, x: Self::I32, multiplier: Self::I32, shift: Self::I32) -> Self::I32;
+    /// The sum of all lanes, wrapping.
+    fn sum_i32(self, v: Self::I32) -> i32;
+    /// The sums of the lanes of four registers, wrapping.
+    #[inline(always)]
+    fn sum_four(self, v: [Self::I32; 4]) -> [i32; 4] {
+        [self.sum_i32(v[0]), self.sum_i32(v[1]), self.sum_i32(v[2]), self.sum_i32(v[3])]
+    }
+
+    /// All pairs of lanes `pair`.
+    fn splat_pair(self, pair: [i16; 2]) -> Self::I16;
+    /// The first `2 · LANES` elements. Panics if there are fewer.
+    fn load_i16(self, src: &[i16]) -> Self::I16;
+    /// `acc[i] + a[2i] · b[2i] + a[2i + 1] · b[2i + 1]`, wrapping.
+    fn dot_pairs(self, a: Self::I16, b: Self::I16, acc: Self::I32) -> Self::I32;
+    /// Widens `R <= LANES` rows of `2 · LANES` bytes, `stride` apart, to pairs side by side: row `p` of `dst` (`dst_stride` apart)
+    /// holds bytes `2p` and `2p + 1` of each of them, then zeros or leftovers. Every row of `dst` may be written a register wide, in order.
+    #[inline(always)]
+    fn interleave_pairs<const R: usize>(self, src: &[i8], stride: usize, dst: &mut [i16], dst_stride: usize) {
+        for p in 0..Self::LANES {
+            let dst = &mut dst[p * dst_stride..][..2 * R];
+            for j in 0..R {
+                let src = &src[j * stride + 2 * p..][..2];
+                dst[2 * j] = src[0].into();
+                dst[2 * j + 1] = src[1].into();
+            }
+        }
+    }
+
+    /// [`interleave_pairs`](Self::interleave_pairs) of `LANES` rows.
+    fn interleave_all(self, src: &[i8], stride: usize, dst: &mut [i16], dst_stride: usize);
+
+    /// The first `4 · LANES` bytes. Panics if there are fewer.
+    fn load_i8(self, src: &[i8]) -> Self::I8;
+    /// `acc[i] + Σ x[j] · (w[j] ^ flip[j])` over four `j` for each lane, whichever, wrapping: `x` is unsigned and at most 128, where
+    /// `flip` is all zeros at most 127. So no two products exceed 16 bits, for any `w`.
+    fn dot_i8(self, x: Self::I8, flip: Self::I8, w: Self::I8, acc: Self::I32) -> Self::I32;
 }
 
 /// Floats in the widest register of any instruction set here.

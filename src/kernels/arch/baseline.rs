@@ -3,7 +3,7 @@
 use super::scalar::{half_to_single, scale};
 use crate::kernels::simd::{Kernel, Simd};
 use half::f16;
-use wide::{f32x4, i32x4};
+use wide::{f32x4, i8x16, i16x8, i32x4, u16x8};
 
 /// Four floats in whatever registers the target always has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(crate) struct Baseline;
 impl Simd for Baseline {
     type F32 = f32x4;
     type I32 = i32x4;
+    type I16 = i16x8;
+    type I8 = i8x16;
     const LANES: usize = 4;
 
     #[inline(never)]
@@ -130,6 +132,10 @@ impl Simd for Baseline {
         i32x4::new([src[0], src[1], src[2], src[3]])
     }
     #[inline(always)]
+    fn store_i32(self, v: i32x4, dst: &mut [i32]) {
+        dst[..4].copy_from_slice(&v.to_array());
+    }
+    #[inline(always)]
     fn store_i8(self, v: i32x4, dst: &mut [i8]) {
         dst[..4].copy_from_slice(&v.to_array().map(|x| x as i8));
     }
@@ -149,5 +155,39 @@ impl Simd for Baseline {
     fn scale_i32(self, x: i32x4, multiplier: i32x4, shift: i32x4) -> i32x4 {
         let (x, multiplier, shift) = (x.to_array(), multiplier.to_array(), shift.to_array());
         i32x4::new(core::array::from_fn(|i| scale(x[i], multiplier[i], shift[i])))
+    }
+    #[inline(always)]
+    fn sum_i32(self, v: i32x4) -> i32 {
+        let [a, b, c, d] = v.to_array();
+        a.wrapping_add(b).wrapping_add(c).wrapping_add(d)
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> i16x8 {
+        bytemuck::cast(i32x4::splat(bytemuck::cast(pair)))
+    }
+    #[inline(always)]
+    fn load_i16(self, src: &[i16]) -> i16x8 {
+        let src = &src[..8];
+        i16x8::new(core::array::from_fn(|i| src[i]))
+    }
+    #[inline(always)]
+    fn dot_pairs(self, a: i16x8, b: i16x8, acc: i32x4) -> i32x4 {
+        acc + a.dot(b)
+    }
+    #[inline(always)]
+    fn interleave_all(self, src: &[i8], stride: usize, dst: &mut [i16], dst_stride: usize) {
+        self.interleave_pairs::<4>(src, stride, dst, dst_stride);
+    }
+    #[inline(always)]
+    fn load_i8(self, src: &[i8]) -> i8x16 {
+        let src = &src[..16];
+        i8x16::new(core::array::from_fn(|i| src[i]))
+    }
+    #[inline(always)]
+    fn dot_i8(self, x: i8x16, flip: i8x16, w: i8x16, acc: i32x4) -> i32x4 {
+        // Odd bytes are the upper halves of 16-bit lanes, even bytes the lower ones; those of x without sign.
+        let (x, w): (u16x8, i16x8) = (bytemuck::cast(x), bytemuck::cast(w ^ flip));
+        let (odd, even): (i16x8, i16x8) = (bytemuck::cast(x >> 8_i32), bytemuck::cast(x & u16x8::splat(255)));
+        acc + odd.dot(w >> 8_i32) + even.dot((w << 8_i32) >> 8_i32)
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Scalar;
 impl Simd for Scalar {
     type F32 = f32;
     type I32 = i32;
+    type I16 = [i16; 2];
+    type I8 = [i8; 4];
     const LANES: usize = 1;
 
     #[inline(never)]
@@ -106,6 +108,10 @@ impl Simd for Scalar {
         src[0]
     }
     #[inline(always)]
+    fn store_i32(self, v: i32, dst: &mut [i32]) {
+        dst[0] = v;
+    }
+    #[inline(always)]
     fn store_i8(self, v: i32, dst: &mut [i8]) {
         dst[0] = v as i8;
     }
@@ -124,6 +130,37 @@ impl Simd for Scalar {
     #[inline(always)]
     fn scale_i32(self, x: i32, multiplier: i32, shift: i32) -> i32 {
         scale(x, multiplier, shift)
+    }
+    #[inline(always)]
+    fn sum_i32(self, v: i32) -> i32 {
+        v
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> [i16; 2] {
+        pair
+    }
+    #[inline(always)]
+    fn load_i16(self, src: &[i16]) -> [i16; 2] {
+        [src[0], src[1]]
+    }
+    #[inline(always)]
+    fn dot_pairs(self, a: [i16; 2], b: [i16; 2], acc: i32) -> i32 {
+        acc.wrapping_add(i32::from(a[0]) * i32::from(b[0])).wrapping_add(i32::from(a[1]) * i32::from(b[1]))
+    }
+    #[inline(always)]
+    fn interleave_all(self, src: &[i8], stride: usize, dst: &mut [i16], dst_stride: usize) {
+        self.interleave_pairs::<1>(src, stride, dst, dst_stride);
+    }
+    #[inline(always)]
+    fn load_i8(self, src: &[i8]) -> [i8; 4] {
+        [src[0], src[1], src[2], src[3]]
+    }
+    #[inline(always)]
+    fn dot_i8(self, x: [i8; 4], flip: [i8; 4], w: [i8; 4], mut acc: i32) -> i32 {
+        for i in 0..4 {
+            acc = acc.wrapping_add(i32::from(x[i] as u8) * i32::from(w[i] ^ flip[i]));
+        }
+        acc
     }
 }
 

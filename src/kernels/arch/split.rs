@@ -6,22 +6,21 @@ use core::marker::PhantomData;
 /// A rectangle of a matrix that nothing else can reach: rows of `cols` elements, `row_stride` apart.
 ///
 /// Two tiles of one matrix may lie side by side in the same rows, which two slices could not.
-pub(crate) struct Tile<'a> {
-    start: *mut f32,
+pub(crate) struct Tile<'a, T = f32> {
+    start: *mut T,
     rows: usize,
     cols: usize,
     row_stride: usize,
-    borrow: PhantomData<&'a mut [f32]>,
+    borrow: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a tile is the only way to its elements for as long as `'a` lasts, as a `&'a mut [f32]` would be, and floats may
-// be written from any thread.
-unsafe impl Send for Tile<'_> {}
+// SAFETY: a tile is the only way to its elements for as long as `'a` lasts, as a `&'a mut [T]` would be, which may be sent where `T` may.
+unsafe impl<T: Send> Send for Tile<'_, T> {}
 
-impl<'a> Tile<'a> {
+impl<'a, T> Tile<'a, T> {
     /// The whole of a matrix.
     #[inline(always)]
-    pub(crate) fn whole(matrix: MatMut<'a>) -> Self {
+    pub(crate) fn whole(matrix: MatMut<'a, T>) -> Self {
         let (data, rows, cols, row_stride) = matrix.into_parts();
         Self { start: data.as_mut_ptr(), rows, cols, row_stride, borrow: PhantomData }
     }
@@ -38,7 +37,7 @@ impl<'a> Tile<'a> {
 
     /// Columns `from..to` of row `row`.
     #[inline(always)]
-    pub(crate) fn row_mut(&mut self, row: usize, from: usize, to: usize) -> &mut [f32] {
+    pub(crate) fn row_mut(&mut self, row: usize, from: usize, to: usize) -> &mut [T] {
         assert!(row < self.rows && from <= to && to <= self.cols);
         // SAFETY: `MatMut` checked that `rows` rows of `cols` elements lie in its slice, a tile only ever shrinks, and the assert
         // keeps the range inside the tile, which no other tile overlaps; `&mut self` makes this the only live borrow of it.
@@ -47,7 +46,7 @@ impl<'a> Tile<'a> {
 
     /// Columns `from..to` of `M` rows from `row`.
     #[inline(always)]
-    pub(crate) fn rows_mut<const M: usize>(&mut self, row: usize, from: usize, to: usize) -> [&mut [f32]; M] {
+    pub(crate) fn rows_mut<const M: usize>(&mut self, row: usize, from: usize, to: usize) -> [&mut [T]; M] {
         assert!(row + M <= self.rows && from <= to && to <= self.cols);
         core::array::from_fn(|i| {
             // SAFETY: as in `row_mut`, as `row + i` is below `rows`; rows are `row_stride >= cols` apart, so no two of these overlap.
@@ -57,7 +56,7 @@ impl<'a> Tile<'a> {
 
     /// The same tile for a shorter time.
     #[inline(always)]
-    pub(crate) fn reborrow(&mut self) -> Tile<'_> {
+    pub(crate) fn reborrow(&mut self) -> Tile<'_, T> {
         Tile { start: self.start, rows: self.rows, cols: self.cols, row_stride: self.row_stride, borrow: PhantomData }
     }
 

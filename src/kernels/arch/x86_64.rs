@@ -1,5 +1,6 @@
 //! AVX2 with FMA and F16C: eight floats in a register, two fused multiply-adds a cycle.
 
+use crate::kernels::arch::band::Band;
 use crate::kernels::simd::{Kernel, Simd};
 use core::arch::x86_64::*;
 use half::f16;
@@ -31,6 +32,41 @@ impl Avx2 {
         // SAFETY: `self` exists, so `detect` found these features on this CPU.
         unsafe { enabled(self, kernel) }
     }
+
+    /// The columns of eight rows.
+    #[inline(always)]
+    fn columns(self, r: [__m256; 8]) -> [__m256; 8] {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            // Pairs of rows interleave to pairs of columns, pairs of pairs to quarters, and the halves change places.
+            let lo01 = _mm256_unpacklo_ps(r[0], r[1]);
+            let hi01 = _mm256_unpackhi_ps(r[0], r[1]);
+            let lo23 = _mm256_unpacklo_ps(r[2], r[3]);
+            let hi23 = _mm256_unpackhi_ps(r[2], r[3]);
+            let lo45 = _mm256_unpacklo_ps(r[4], r[5]);
+            let hi45 = _mm256_unpackhi_ps(r[4], r[5]);
+            let lo67 = _mm256_unpacklo_ps(r[6], r[7]);
+            let hi67 = _mm256_unpackhi_ps(r[6], r[7]);
+            let a04 = _mm256_shuffle_ps::<0x44>(lo01, lo23);
+            let a15 = _mm256_shuffle_ps::<0xee>(lo01, lo23);
+            let a26 = _mm256_shuffle_ps::<0x44>(hi01, hi23);
+            let a37 = _mm256_shuffle_ps::<0xee>(hi01, hi23);
+            let b04 = _mm256_shuffle_ps::<0x44>(lo45, lo67);
+            let b15 = _mm256_shuffle_ps::<0xee>(lo45, lo67);
+            let b26 = _mm256_shuffle_ps::<0x44>(hi45, hi67);
+            let b37 = _mm256_shuffle_ps::<0xee>(hi45, hi67);
+            [
+                _mm256_permute2f128_ps::<0x20>(a04, b04),
+                _mm256_permute2f128_ps::<0x20>(a15, b15),
+                _mm256_permute2f128_ps::<0x20>(a26, b26),
+                _mm256_permute2f128_ps::<0x20>(a37, b37),
+                _mm256_permute2f128_ps::<0x31>(a04, b04),
+                _mm256_permute2f128_ps::<0x31>(a15, b15),
+                _mm256_permute2f128_ps::<0x31>(a26, b26),
+                _mm256_permute2f128_ps::<0x31>(a37, b37),
+            ]
+        }
+    }
 }
 
 /// Row `8 - n` starts a mask whose first `n` lanes are set.
@@ -39,6 +75,8 @@ static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
 impl Simd for Avx2 {
     type F32 = __m256;
     type I32 = __m256i;
+    type I16 = __m256i;
+    type I8 = __m256i;
     const LANES: usize = 8;
 
     #[inline(always)]
@@ -175,36 +213,7 @@ impl Simd for Avx2 {
         assert!(R <= 8);
         let mut r = [self.splat(0.0); 8];
         r[..R].copy_from_slice(&rows);
-        // SAFETY: `self` proves AVX2; no memory is touched.
-        let columns = unsafe {
-            // Pairs of rows interleave to pairs of columns, pairs of pairs to quarters, and the halves change places.
-            let lo01 = _mm256_unpacklo_ps(r[0], r[1]);
-            let hi01 = _mm256_unpackhi_ps(r[0], r[1]);
-            let lo23 = _mm256_unpacklo_ps(r[2], r[3]);
-            let hi23 = _mm256_unpackhi_ps(r[2], r[3]);
-            let lo45 = _mm256_unpacklo_ps(r[4], r[5]);
-            let hi45 = _mm256_unpackhi_ps(r[4], r[5]);
-            let lo67 = _mm256_unpacklo_ps(r[6], r[7]);
-            let hi67 = _mm256_unpackhi_ps(r[6], r[7]);
-            let a04 = _mm256_shuffle_ps::<0x44>(lo01, lo23);
-            let a15 = _mm256_shuffle_ps::<0xee>(lo01, lo23);
-            let a26 = _mm256_shuffle_ps::<0x44>(hi01, hi23);
-            let a37 = _mm256_shuffle_ps::<0xee>(hi01, hi23);
-            let b04 = _mm256_shuffle_ps::<0x44>(lo45, lo67);
-            let b15 = _mm256_shuffle_ps::<0xee>(lo45, lo67);
-            let b26 = _mm256_shuffle_ps::<0x44>(hi45, hi67);
-            let b37 = _mm256_shuffle_ps::<0xee>(hi45, hi67);
-            [
-                _mm256_permute2f128_ps::<0x20>(a04, b04),
-                _mm256_permute2f128_ps::<0x20>(a15, b15),
-                _mm256_permute2f128_ps::<0x20>(a26, b26),
-                _mm256_permute2f128_ps::<0x20>(a37, b37),
-                _mm256_permute2f128_ps::<0x31>(a04, b04),
-                _mm256_permute2f128_ps::<0x31>(a15, b15),
-                _mm256_permute2f128_ps::<0x31>(a26, b26),
-                _mm256_permute2f128_ps::<0x31>(a37, b37),
-            ]
-        };
+        let columns = self.columns(r);
         for p in 0..8 {
             self.store(columns[p], &mut dst[p * dst_stride..]);
         }
@@ -237,6 +246,12 @@ impl Simd for Avx2 {
         assert!(src.len() >= 8);
         // SAFETY: the assert gives eight readable integers; `loadu` needs no alignment; `self` proves AVX2.
         unsafe { _mm256_loadu_si256(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn store_i32(self, v: __m256i, dst: &mut [i32]) {
+        assert!(dst.len() >= 8);
+        // SAFETY: the assert gives eight writable integers; `storeu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_storeu_si256(dst.as_mut_ptr().cast(), v) }
     }
     #[inline(always)]
     fn store_i8(self, v: __m256i, dst: &mut [i8]) {
@@ -286,6 +301,78 @@ impl Simd for Avx2 {
                 *half_of = _mm256_sub_epi64(shifted, _mm256_srlv_epi64(offset, shift));
             }
             _mm256_blend_epi32::<0b1010_1010>(halves[0], _mm256_slli_epi64::<32>(halves[1]))
+        }
+    }
+    #[inline(always)]
+    fn sum_i32(self, v: __m256i) -> i32 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+            let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b1110>(four));
+            _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b01>(two)))
+        }
+    }
+    #[inline(always)]
+    fn sum_four(self, v: [__m256i; 4]) -> [i32; 4] {
+        // SAFETY: `self` proves AVX2; no memory is touched but the array.
+        unsafe {
+            let pairs = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+            let four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
+            core::mem::transmute::<__m128i, [i32; 4]>(four)
+        }
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> __m256i {
+        self.splat_i32(bytemuck::cast(pair))
+    }
+    #[inline(always)]
+    fn load_i16(self, src: &[i16]) -> __m256i {
+        assert!(src.len() >= 16);
+        // SAFETY: the assert gives sixteen readable integers; `loadu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_loadu_si256(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn dot_pairs(self, a: __m256i, b: __m256i, acc: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)) }
+    }
+    #[inline(always)]
+    fn interleave_pairs<const R: usize>(self, src: &[i8], stride: usize, dst: &mut [i16], dst_stride: usize) {
+        assert!(R <= 8);
+        let rows = Band::new(src, R, 16, stride);
+        let mut r = [self.splat(0.0); 8];
+        for j in 0..R {
+            let row = rows.row(j);
+            assert!(row.len() >= 16);
+            // SAFETY: the assert gives sixteen readable bytes; `loadu` needs no alignment; `self` proves AVX2.
+            r[j] = unsafe { _mm256_castsi256_ps(_mm256_cvtepi8_epi16(_mm_loadu_si128(row.as_ptr().cast()))) };
+        }
+        // Pairs move as whole lanes: their bits as floats are never computed with.
+        for (p, v) in self.columns(r).into_iter().enumerate() {
+            let dst = &mut dst[p * dst_stride..];
+            assert!(dst.len() >= 16);
+            // SAFETY: the assert gives sixteen writable integers; `storeu` needs no alignment; `self` proves AVX2.
+            unsafe { _mm256_storeu_si256(dst.as_mut_ptr().cast(), _mm256_castps_si256(v)) }
+        }
+    }
+    #[inline(always)]
+    fn interleave_all(self, src: &[i8], stride: usize, dst: &mut [i16], dst_stride: usize) {
+        self.interleave_pairs::<8>(src, stride, dst, dst_stride);
+    }
+    #[inline(always)]
+    fn load_i8(self, src: &[i8]) -> __m256i {
+        assert!(src.len() >= 32);
+        // SAFETY: the assert gives 32 readable bytes; `loadu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_loadu_si256(src.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn dot_i8(self, x: __m256i, flip: __m256i, w: __m256i, acc: __m256i) -> __m256i {
+        // Of two products of x <= 127 and a byte, or of x <= 128 and a flipped byte, which is -128 only for a byte of 127, the sum
+        // is -2^15 to 127 * 2^8, so nothing saturates.
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(x, _mm256_xor_si256(w, flip));
+            _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
         }
     }
 }

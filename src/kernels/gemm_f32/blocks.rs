@@ -1,22 +1,15 @@
 //! Blocks of a packed product: how `k` is cut, and one strip of B times all packed panels of A.
 
-use super::pack::Panels;
 use super::tile::{self, Finish, NV, Rows};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::cut::{Panels, even};
 use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Longest block of `k`, measured best of 200 to 1000: a strip of 640 x 16 floats (40 KiB) comes in part from the second cache,
 /// which keeps up, while C is read and written less often.
 const KC: usize = 640;
-
-/// `len` cut into as few parts as possible of at most `most`, all but the last of the size returned: a multiple of `unit`, as
-/// `most` is.
-pub(super) const fn even(len: usize, most: usize, unit: usize) -> usize {
-    let parts = len.div_ceil(most);
-    if parts == 0 { 0 } else { len.div_ceil(parts).next_multiple_of(unit) }
-}
 
 /// Steps of `k` in a block.
 pub(super) const fn k_step(k: usize) -> usize {

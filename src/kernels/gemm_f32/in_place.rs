@@ -1,10 +1,10 @@
 //! Register tiles on unpacked operands, for products that packing would not repay, and rows that stream through a matrix.
 
-use super::blocks::{even, k_blocks};
-use super::pack::Panels;
+use super::blocks::k_blocks;
 use super::tile::{self, Finish, MR, Rows};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::cut::{Panels, even};
 use crate::kernels::element::Element;
 use crate::kernels::elementwise;
 use crate::kernels::simd::{Kernel, Simd};
@@ -20,7 +20,7 @@ const KC: usize = 256;
 /// Columns `col..col + cols` of C: `N` registers, the last one not full with `PARTIAL`.
 macro_rules! heights {
     ($self:ident, $simd:ident, $n:literal, $partial:literal, $k:ident, $col:ident, $cols:ident, [$($m:literal)*]) => {{
-        let panels = Panels::of($self.c.rows());
+        let panels = Panels::of($self.c.rows(), MR);
         for (from, to) in [(0, panels.taller), (panels.taller, panels.count)] {
             if from == to {
                 continue;

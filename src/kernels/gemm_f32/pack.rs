@@ -1,48 +1,11 @@
 //! Packing: panels of A and strips of B copied to the order in which the tiles read them.
 
-use super::tile::{MR, NV};
+use super::tile::NV;
 use crate::kernels::arch::band::Band;
+use crate::kernels::cut::Panels;
 use crate::kernels::element::Element;
 use crate::kernels::simd::Simd;
 use crate::view::Mat;
-
-/// `rows` rows cut into panels of at most [`MR`], as even as possible: 200 is 30 panels of 6 and 4 of 5, never 33 and a 2.
-#[derive(Clone, Copy)]
-pub(super) struct Panels {
-    pub(super) count: usize,
-    low: usize,
-    pub(super) taller: usize, // the first panels have one row more
-}
-
-impl Panels {
-    #[inline(always)]
-    pub(super) const fn of(rows: usize) -> Self {
-        let count = rows.div_ceil(MR);
-        if count == 0 {
-            return Self { count: 0, low: 0, taller: 0 };
-        }
-        Self { count, low: rows / count, taller: rows % count }
-    }
-
-    /// First row of panel `i`; of `count`, the number of rows.
-    #[inline(always)]
-    pub(super) const fn start(&self, i: usize) -> usize {
-        i * self.low + if i < self.taller { i } else { self.taller }
-    }
-
-    /// Panels `from..to` alone.
-    #[inline(always)]
-    pub(super) const fn range(&self, from: usize, to: usize) -> Self {
-        let count = to - from;
-        let taller = self.taller.saturating_sub(from);
-        Self { count, low: self.low, taller: if taller < count { taller } else { count } }
-    }
-
-    #[inline(always)]
-    pub(super) const fn height(&self, i: usize) -> usize {
-        self.low + (i < self.taller) as usize
-    }
-}
 
 /// Packs rows `row..row + H`, columns `k.0..k.1` of A as `[kc][H]`.
 #[inline(always)]

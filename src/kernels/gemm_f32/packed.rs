@@ -1,10 +1,11 @@
 //! The packed way on one thread: loops over blocks of `k`, groups of panels of A and strips of B.
 
-use super::blocks::{Blocks, Left, Strip, even, k_blocks, k_step};
-use super::pack::{self, Panels};
+use super::blocks::{Blocks, Left, Strip, k_blocks, k_step};
+use super::pack;
 use super::tile::{MR, NV};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::cut::{Panels, even};
 use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
@@ -88,7 +89,7 @@ impl<T: Element> Kernel for Packed<'_, '_, '_, '_, T> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let (m, n, k) = (self.c.rows(), self.c.cols(), self.k);
-        let (nr, all) = (NV * S::LANES, Panels::of(m));
+        let (nr, all) = (NV * S::LANES, Panels::of(m, MR));
         let group = group_len(m, self.step).max(1);
         // Where all panels meet a strip at once, it is packed, used and forgotten: one place for all strips stays in the first cache.
         let one = group >= all.count;

@@ -2,13 +2,14 @@
 //!
 //! Every element is summed by one thread in the order in which one thread alone would sum it, so the bits are equal for any number.
 
-use super::blocks::{even, k_blocks, k_step};
-use super::pack::{self, Panels};
+use super::blocks::{k_blocks, k_step};
+use super::pack;
 use super::packed::{self, LINE, Packed, Side};
 use super::tile::{MR, NV};
 use super::{Path, check, unpacked};
 use crate::error::ShapeError;
 use crate::kernels::arch::split::Tile;
+use crate::kernels::cut::{Panels, even};
 use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa};
@@ -189,7 +190,7 @@ fn together<T: Element>(
     let shared = if m > n {
         Some(Shared::Strips { b, col: 0, cols: n, nr })
     } else if let Side::Matrix(_) = left {
-        Some(Shared::Panels { a, row: 0, panels: Panels::of(m) })
+        Some(Shared::Panels { a, row: 0, panels: Panels::of(m, MR) })
     } else {
         None
     };

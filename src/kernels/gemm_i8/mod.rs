@@ -1,0 +1,123 @@
+//! Matrix multiply of bytes, `x·Wᵀ`, as a quantized layer computes it: exact sums of 32 bits, and the same integers on every
+//! instruction set. The sums are the output, or they are requantized to bytes on the way out.
+//!
+//! Two ways, chosen from the shape alone:
+//! - **packed**: both operands widened to 16 bits and multiplied in pairs, in register tiles, `k` in one piece;
+//! - **dot**: few rows of `x`, along whose `k` the weights are read where they are.
+
+mod dot;
+mod pack;
+mod packed;
+mod sink;
+
+use super::Isa;
+use super::arch::split::Tile;
+use super::requantize::Requantize;
+use crate::error::ShapeError;
+use crate::view::{Mat, MatMut};
+use dot::Dot;
+use packed::Packed;
+use sink::{Bytes, Sink, Sums};
+
+/// Longest sums: `131,071 · 2¹⁴ < 2³¹`, so none can overflow.
+pub const MAX_K: usize = 131_071;
+
+/// Rows of `x`, or of weights, up to which packing is not repaid, as `benches/gemm_i8.rs` measures.
+const FEW: usize = 12;
+
+/// Elements of scratch for `m` rows times `n` weight rows of `k`.
+#[must_use]
+pub const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
+    if is_dot(m, n, k) { dot::scratch_len(m, k) } else { packed::scratch_len(m, n, k) }
+}
+
+/// Shortest sums for which few weight rows are reason enough: a row of `x` has to be prepared for them.
+const LONG: usize = 128;
+
+const fn is_dot(m: usize, n: usize, k: usize) -> bool {
+    m <= FEW || n <= FEW && k >= LONG
+}
+
+/// `c = x·wᵀ`.
+///
+/// # Shapes
+/// `x [m, k]` and `w [n, k]`, by rows; `c [m, n]`; `scratch` is overwritten and needs [`scratch_len`] elements.
+/// # Accuracy
+/// Exact.
+/// # Errors
+/// [`ShapeError`] if the shapes do not fit together, a buffer is too short, an operand is stored by columns, or `k` exceeds [`MAX_K`].
+pub fn matmul_i32(
+    isa: Isa,
+    c: MatMut<'_, i32>,
+    x: Mat<'_, i8>,
+    w: Mat<'_, i8>,
+    scratch: &mut [i16],
+) -> Result<(), ShapeError> {
+    check([c.rows(), c.cols()], x, w, scratch)?;
+    run(isa, Sums(Tile::whole(c)), x, w, scratch);
+    Ok(())
+}
+
+/// `c = requantize(x·wᵀ)`, a channel a column: the bias, the scale, the zero point and the clamp of `requantize`.
+///
+/// # Shapes
+/// As [`matmul_i32`]; `requantize` has `n` channels.
+/// # Accuracy
+/// The integers of the formula of [`Requantize`], on every instruction set.
+/// # Errors
+/// As [`matmul_i32`]; [`ShapeError::Length`] if the channels are not `n`.
+pub fn matmul(
+    isa: Isa,
+    c: MatMut<'_, i8>,
+    x: Mat<'_, i8>,
+    w: Mat<'_, i8>,
+    requantize: Requantize<'_>,
+    scratch: &mut [i16],
+) -> Result<(), ShapeError> {
+    check([c.rows(), c.cols()], x, w, scratch)?;
+    if requantize.channels() != w.rows() {
+        let (expected, got) = (w.rows(), requantize.channels());
+        return Err(ShapeError::Length { what: "the channels of requantization", expected, got });
+    }
+    run(isa, Bytes(Tile::whole(c), requantize), x, w, scratch);
+    Ok(())
+}
+
+fn check(c: [usize; 2], x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &[i16]) -> Result<(), ShapeError> {
+    let (m, k, n) = (x.rows(), x.cols(), w.rows());
+    if k != w.cols() {
+        return Err(ShapeError::InnerDim { a_cols: k, b_rows: w.cols() });
+    }
+    if c != [m, n] {
+        return Err(ShapeError::OutputDim { expected: [m, n], got: c });
+    }
+    for operand in [x, w] {
+        if operand.col_stride() != 1 {
+            return Err(ShapeError::Stride { row_stride: operand.row_stride(), cols: operand.cols() });
+        }
+    }
+    if k > MAX_K {
+        return Err(ShapeError::Range {
+            what: "the length of sums of bytes",
+            min: 0,
+            max: MAX_K as i64,
+            got: k as i64,
+        });
+    }
+    let needed = scratch_len(m, n, k);
+    if scratch.len() < needed {
+        return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
+    }
+    Ok(())
+}
+
+fn run<C: Sink>(isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i16]) {
+    if is_dot(x.rows(), w.rows(), x.cols()) {
+        isa.run(Dot { c, x, w, scratch });
+    } else {
+        isa.run(Packed { c, x, w, scratch });
+    }
+}
+
+#[cfg(test)]
+mod tests;

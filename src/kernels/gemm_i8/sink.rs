@@ -1,0 +1,68 @@
+//! Where finished sums go.
+
+use crate::kernels::arch::split::Tile;
+use crate::kernels::requantize::Requantize;
+use crate::kernels::simd::Simd;
+
+/// The output of a product, which takes its sums a piece of a row at a time.
+pub(super) trait Sink {
+    /// The sums of row `row`, from column `col` on.
+    fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]);
+    /// The sums of `N · LANES` columns of row `row`, from column `col` on.
+    fn put_registers<S: Simd, const N: usize>(&mut self, simd: S, row: usize, col: usize, sums: [S::I32; N]);
+    /// Asks for the place of a tile, so that it arrives while the tile sums.
+    fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize);
+}
+
+/// The sums themselves.
+pub(super) struct Sums<'c>(pub(super) Tile<'c, i32>);
+
+impl Sink for Sums<'_> {
+    #[inline(always)]
+    fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
+        // By registers: a copy of unknown length would be a call.
+        let mut out = self.0.row_mut(row, col, col + sums.len()).chunks_exact_mut(S::LANES);
+        let mut sums = sums.chunks_exact(S::LANES);
+        for (out, sums) in (&mut out).zip(&mut sums) {
+            simd.store_i32(simd.load_i32(sums), out);
+        }
+        for (out, sum) in out.into_remainder().iter_mut().zip(sums.remainder()) {
+            *out = *sum;
+        }
+    }
+    #[inline(always)]
+    fn put_registers<S: Simd, const N: usize>(&mut self, simd: S, row: usize, col: usize, sums: [S::I32; N]) {
+        let out = self.0.row_mut(row, col, col + N * S::LANES);
+        for j in 0..N {
+            simd.store_i32(sums[j], &mut out[j * S::LANES..]);
+        }
+    }
+    #[inline(always)]
+    fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize) {
+        let cols = self.0.cols();
+        for row in self.0.rows_mut::<M>(row, col, cols) {
+            simd.prefetch(row, 0);
+        }
+    }
+}
+
+/// Requantized to bytes, a channel a column.
+pub(super) struct Bytes<'c, 'r>(pub(super) Tile<'c, i8>, pub(super) Requantize<'r>);
+
+impl Sink for Bytes<'_, '_> {
+    #[inline(always)]
+    fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
+        self.1.part(simd, col, sums, self.0.row_mut(row, col, col + sums.len()));
+    }
+    #[inline(always)]
+    fn put_registers<S: Simd, const N: usize>(&mut self, simd: S, row: usize, col: usize, sums: [S::I32; N]) {
+        self.1.registers(simd, col, sums, self.0.row_mut(row, col, col + N * S::LANES));
+    }
+    #[inline(always)]
+    fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize) {
+        let cols = self.0.cols();
+        for row in self.0.rows_mut::<M>(row, col, cols) {
+            simd.prefetch(row, 0);
+        }
+    }
+}
