@@ -3,6 +3,12 @@
 //! Nothing here is fast and nothing here is clever: each function is the formula, so that a fast kernel has something to be
 //! compared with. All work on the caller's slices. What needs `exp` or `tanh` in f64 needs the feature `std`.
 
+mod conv;
+
+pub use conv::{
+    Exact, conv2d_d_input_f32, conv2d_d_input_f64, conv2d_d_weight_f32, conv2d_d_weight_f64, conv2d_f32, conv2d_f64,
+};
+
 use crate::error::ShapeError;
 use crate::kernels::{Activation, Epilogue};
 use crate::view::{Mat, MatMut};

@@ -4,6 +4,7 @@
 //! Scratch memory is the caller's: a `const fn ..._len` says how much.
 
 mod arch;
+pub mod conv;
 pub mod convert;
 mod cut;
 mod element;

@@ -1,5 +1,9 @@
 //! The kernels that know threads: the same arithmetic, split over the current rayon pool, the same bits for any number of threads.
 
+pub use super::conv::threads::{
+    conv2d, conv2d_d_input, conv2d_d_input_scratch_len, conv2d_d_weight, conv2d_d_weight_scratch_len,
+    conv2d_scratch_len,
+};
 pub use super::gemm_f32::threads::{matmul, matmul_scratch_len};
 
 use super::gemm_f32::threads::product;

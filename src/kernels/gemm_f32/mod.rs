@@ -16,7 +16,7 @@ mod pack;
 mod packed;
 #[cfg(feature = "train")]
 pub(in crate::kernels) mod threads;
-mod tile;
+pub(in crate::kernels) mod tile;
 
 use super::arch::split::Tile;
 use super::element::Element;

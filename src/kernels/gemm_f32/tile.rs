@@ -7,12 +7,12 @@ use crate::kernels::simd::{Kernel, Simd};
 use crate::kernels::{Activation, Epilogue, elementwise};
 
 /// Rows of the tallest tile.
-pub(super) const MR: usize = 6;
+pub(in crate::kernels) const MR: usize = 6;
 /// Registers in a row of a full tile: 6 x 2 sums + 2 loads + 1 broadcast fill 15 of AVX2's 16.
-pub(super) const NV: usize = 2;
+pub(in crate::kernels) const NV: usize = 2;
 
 /// One register tile of sums.
-pub(super) type Sums<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];
+pub(in crate::kernels) type Sums<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];
 
 /// `acc[i][j] = Σₚ a[p][i] · b[p][j]`: `a` is `[kc][M]`, `b` is `[kc][NV · LANES]`, of which the first `N` registers count.
 #[inline(always)] // compiled inside whichever function enabled the instruction set
@@ -206,7 +206,7 @@ pub(super) fn prefetch<S: Simd, const M: usize>(simd: S, c: &mut Tile<'_>, row: 
 
 /// Writes one tile of sums to `cols` columns from `col`, or adds it to what is there.
 #[inline(always)]
-pub(super) fn store<S: Simd, const M: usize, const N: usize>(
+pub(in crate::kernels) fn store<S: Simd, const M: usize, const N: usize>(
     simd: S,
     acc: Sums<S, M, N>,
     c: &mut Tile<'_>,

@@ -1,0 +1,211 @@
+//! Two-dimensional convolutions in single precision: forward, and the gradients by the input and by the weights.
+
+mod direct;
+mod planes;
+mod shape;
+#[cfg(feature = "train")]
+pub(in crate::kernels) mod threads;
+mod weight_gradient;
+
+use super::simd::{Kernel, Simd};
+use super::{Epilogue, Isa};
+use crate::error::ShapeError;
+use crate::reference::gamma;
+use direct::Correlation;
+pub use shape::Conv;
+use weight_gradient::Gradient;
+
+impl Conv {
+    /// Elements of scratch for [`conv2d`].
+    #[must_use]
+    pub const fn scratch_len(&self) -> usize {
+        let way = Correlation::forward(self);
+        way.prepared_len() + way.scratch_len()
+    }
+
+    /// The factor of the error bound of [`conv2d`]: `|error| ≤ factor · (Σ|x·w| + |out| + |bias|)`.
+    #[must_use]
+    pub const fn error_factor(&self) -> f64 {
+        gamma(self.taps() + 2)
+    }
+
+    /// The factor of the error bound of [`conv2d_d_input`].
+    #[must_use]
+    pub const fn d_input_error_factor(&self) -> f64 {
+        gamma(self.c_out / self.groups * self.kh * self.kw)
+    }
+
+    /// Elements of scratch for [`conv2d_d_input`].
+    #[must_use]
+    pub const fn d_input_scratch_len(&self) -> usize {
+        let way = Correlation::d_input(self);
+        way.prepared_len() + way.scratch_len()
+    }
+
+    /// Elements of scratch for [`conv2d_d_weight`].
+    #[must_use]
+    pub const fn d_weight_scratch_len(&self) -> usize {
+        let way = Gradient::of(self);
+        way.prepared_len() + way.scratch_len() + if way.parts() > 1 { self.weight_len() } else { 0 }
+    }
+}
+
+/// `out = activation(conv(input, weight) + bias)` or `out = activation(out + conv(input, weight) + bias)`.
+///
+/// # Shapes
+/// Those of [`Conv`]; `bias [c_out]`; `scratch` is overwritten and needs [`Conv::scratch_len`] elements.
+/// # Accuracy
+/// `|error| ≤ γ·(Σ|x·w| + |out| + |bias|)`, `γ = k·u / (1 − k·u)`, `k = c_in / groups · kh · kw + 2`, `u = 2⁻²⁴`, before the activation.
+/// # Errors
+/// [`ShapeError::Length`] if a buffer has another length than its shape, [`ShapeError::TooShort`] for a short scratch.
+pub fn conv2d(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    weight: &[f32],
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_lens(conv, input, weight, out)?;
+    check_bias(conv, epilogue.bias)?;
+    check_scratch(conv.scratch_len(), scratch)?;
+    correlate(isa, &Correlation::forward(conv), epilogue, input, weight, out, scratch);
+    Ok(())
+}
+
+/// The gradient of a loss by the input of [`conv2d`], from the one by its output before the activation.
+///
+/// # Shapes
+/// Those of [`Conv`]: `d_out` as the output, `d_input` as the input, which is overwritten; `scratch` needs
+/// [`Conv::d_input_scratch_len`] elements.
+/// # Accuracy
+/// As [`conv2d`] with `k = c_out / groups · kh · kw`.
+/// # Errors
+/// As [`conv2d`].
+pub fn conv2d_d_input(
+    isa: Isa,
+    conv: &Conv,
+    d_out: &[f32],
+    weight: &[f32],
+    d_input: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_lens(conv, d_input, weight, d_out)?;
+    check_scratch(conv.d_input_scratch_len(), scratch)?;
+    correlate(isa, &Correlation::d_input(conv), Epilogue::default(), d_out, weight, d_input, scratch);
+    Ok(())
+}
+
+/// The gradient of a loss by the weights of [`conv2d`], from the one by its output before the activation.
+///
+/// # Shapes
+/// Those of [`Conv`]: `d_out` as the output, `d_weight` as the weights, which is overwritten; `scratch` needs
+/// [`Conv::d_weight_scratch_len`] elements.
+/// # Accuracy
+/// As [`conv2d`] with `k = n · oh · ow`, no bias.
+/// # Errors
+/// As [`conv2d`].
+pub fn conv2d_d_weight(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    d_out: &[f32],
+    d_weight: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_lens(conv, input, d_weight, d_out)?;
+    check_scratch(conv.d_weight_scratch_len(), scratch)?;
+    let way = Gradient::of(conv);
+    let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
+    let (planes, partial) = scratch.split_at_mut(way.scratch_len());
+    way.prepare(prepared);
+    way.part(isa, 0, prepared, (input, d_out), d_weight, planes);
+    for part in 1..way.parts() {
+        let partial = &mut partial[..conv.weight_len()];
+        way.part(isa, part, prepared, (input, d_out), partial, planes);
+        for (sum, partial) in d_weight.iter_mut().zip(&*partial) {
+            *sum += partial;
+        }
+    }
+    Ok(())
+}
+
+/// The gradient of a loss by the bias of [`conv2d`]: the sums of the output's gradient over images and pixels.
+///
+/// # Shapes
+/// `d_out` as the output of `conv`; `d_bias [c_out]`, which is overwritten.
+/// # Accuracy
+/// `|error| ≤ γ·Σ|d_out|`, `γ` as for [`conv2d`] with `k = n · oh · ow`.
+/// # Errors
+/// [`ShapeError::Length`] if a buffer has another length.
+pub fn conv2d_d_bias(isa: Isa, conv: &Conv, d_out: &[f32], d_bias: &mut [f32]) -> Result<(), ShapeError> {
+    length("the output gradient", conv.output_len(), d_out.len())?;
+    length("the bias gradient", conv.c_out, d_bias.len())?;
+    isa.run(PlaneSums { planes: d_out, len: conv.oh * conv.ow, sums: d_bias });
+    Ok(())
+}
+
+/// `sums[c] = Σ` of all planes `c`, `c + channels`...
+struct PlaneSums<'a, 's> {
+    planes: &'a [f32],
+    len: usize,
+    sums: &'s mut [f32],
+}
+
+impl Kernel for PlaneSums<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        self.sums.fill(0.0);
+        for image in self.planes.chunks_exact(self.len * self.sums.len()) {
+            for (plane, sum) in image.chunks_exact(self.len).zip(&mut *self.sums) {
+                let mut lanes = simd.splat(0.0);
+                let mut registers = plane.chunks_exact(S::LANES);
+                for register in &mut registers {
+                    lanes = simd.add(lanes, simd.load(register));
+                }
+                *sum += simd.sum(simd.add(lanes, simd.load_partial(registers.remainder())));
+            }
+        }
+    }
+}
+
+/// All images on one thread.
+fn correlate(
+    isa: Isa,
+    way: &Correlation,
+    epilogue: Epilogue<'_>,
+    src: &[f32],
+    weight: &[f32],
+    dst: &mut [f32],
+    scratch: &mut [f32],
+) {
+    let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
+    way.prepare(weight, prepared);
+    way.images(isa, prepared, epilogue, src, dst, scratch);
+}
+
+fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
+    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
+}
+
+fn check_lens(conv: &Conv, input: &[f32], weight: &[f32], out: &[f32]) -> Result<(), ShapeError> {
+    length("the input of a convolution, or its gradient,", conv.input_len(), input.len())?;
+    length("the weights of a convolution, or their gradient,", conv.weight_len(), weight.len())?;
+    length("the output of a convolution, or its gradient,", conv.output_len(), out.len())
+}
+
+fn check_bias(conv: &Conv, bias: Option<&[f32]>) -> Result<(), ShapeError> {
+    length("the bias of a convolution", conv.c_out, bias.map_or(conv.c_out, <[f32]>::len))
+}
+
+fn check_scratch(needed: usize, scratch: &[f32]) -> Result<(), ShapeError> {
+    if scratch.len() < needed {
+        return Err(ShapeError::TooShort { what: "the scratch of a convolution", needed, got: scratch.len() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

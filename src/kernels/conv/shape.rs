@@ -1,0 +1,166 @@
+//! The shape of a convolution, checked once.
+
+use crate::error::ShapeError;
+
+/// A two-dimensional convolution of a batch: which sizes, stride, padding and groups.
+///
+/// Input `[n, c_in, h, w]`, weights `[c_out, c_in / groups, kh, kw]`, output `[n, c_out, oh, ow]` with
+/// `oh = ⌊(h + 2·padding − kh) / stride⌋ + 1` and `ow` alike; all of them in this order, without gaps. Output channels are cut into
+/// `groups` equal parts, each of which sees its own part of the input channels alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    pub(crate) n: usize,
+    pub(crate) c_in: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    pub(crate) c_out: usize,
+    pub(crate) kh: usize,
+    pub(crate) kw: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+    pub(crate) groups: usize,
+    pub(crate) oh: usize,
+    pub(crate) ow: usize,
+}
+
+/// The product of sizes, if it fits in half a machine word: sums of a few such products then fit too.
+const fn product(sizes: &[usize]) -> Result<usize, ShapeError> {
+    let (mut all, mut i) = (1usize, 0);
+    while i < sizes.len() {
+        all = match all.checked_mul(sizes[i]) {
+            Some(all) if all <= (isize::MAX as usize) / 16 => all,
+            _ => return Err(ShapeError::Overflow),
+        };
+        i += 1;
+    }
+    Ok(all)
+}
+
+const fn at_least_one(what: &'static str, got: usize) -> Result<(), ShapeError> {
+    if got == 0 { Err(ShapeError::Range { what, min: 1, max: i64::MAX, got: 0 }) } else { Ok(()) }
+}
+
+impl Conv {
+    /// Of `input [n, c_in, h, w]` with `weight [c_out, c_in / groups, kh, kw]`; `stride` and `padding` are those of rows and columns
+    /// alike, in pixels. `n` may be 0.
+    ///
+    /// # Errors
+    /// [`ShapeError::Range`] for a size, a stride or groups of 0, for a kernel larger than the padded image, and for groups that do not
+    /// divide the channels; [`ShapeError::InnerDim`] if input and weights differ in channels; [`ShapeError::Overflow`] if a buffer
+    /// would not fit in memory.
+    pub const fn new(
+        input: [usize; 4],
+        weight: [usize; 4],
+        stride: usize,
+        padding: usize,
+        groups: usize,
+    ) -> Result<Self, ShapeError> {
+        let ([n, c_in, h, w], [c_out, c_group, kh, kw]) = (input, weight);
+        let sizes = [
+            ("the input channels of a convolution", c_in),
+            ("the rows of its images", h),
+            ("the columns of its images", w),
+            ("the output channels of a convolution", c_out),
+            ("the rows of its kernel", kh),
+            ("the columns of its kernel", kw),
+            ("the stride of a convolution", stride),
+            ("the groups of a convolution", groups),
+        ];
+        let mut i = 0;
+        while i < sizes.len() {
+            if let Err(error) = at_least_one(sizes[i].0, sizes[i].1) {
+                return Err(error);
+            }
+            i += 1;
+        }
+        if !c_in.is_multiple_of(groups) || !c_out.is_multiple_of(groups) {
+            let (max, got) = (if c_in < c_out { c_in } else { c_out }, groups);
+            let what = "the groups of a convolution, which must divide its channels,";
+            return Err(ShapeError::Range { what, min: 1, max: max as i64, got: got as i64 });
+        }
+        if c_group != c_in / groups {
+            return Err(ShapeError::InnerDim { a_cols: c_in / groups, b_rows: c_group });
+        }
+        let [Some(rows), Some(cols)] = [pad(h, padding), pad(w, padding)] else {
+            return Err(ShapeError::Overflow);
+        };
+        if kh > rows {
+            let what = "the rows of a kernel, against those of the padded image,";
+            return Err(ShapeError::Range { what, min: 1, max: rows as i64, got: kh as i64 });
+        }
+        if kw > cols {
+            let what = "the columns of a kernel, against those of the padded image,";
+            return Err(ShapeError::Range { what, min: 1, max: cols as i64, got: kw as i64 });
+        }
+        let (oh, ow) = ((rows - kh) / stride + 1, (cols - kw) / stride + 1);
+        // Everything that is ever allotted: the buffers, and the padded planes of one image, strided or dilated.
+        let [Some(tall), Some(wide)] = [h.checked_add(2 * kh), w.checked_add(2 * kw)] else {
+            return Err(ShapeError::Overflow);
+        };
+        let buffers: [&[usize]; 5] = [
+            &[n, c_in, h, w],
+            &[n, c_out, oh, ow],
+            &[c_out, c_in, kh, kw],
+            &[c_in, rows, stride, cols / stride + 32],
+            &[c_out, tall, wide + 32],
+        ];
+        let mut i = 0;
+        while i < buffers.len() {
+            match product(buffers[i]) {
+                // The planes of an image are addressed by 32 bits.
+                Ok(elements) if i < 3 || elements <= u32::MAX as usize => i += 1,
+                Ok(_) => return Err(ShapeError::Overflow),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { n, c_in, h, w, c_out, kh, kw, stride, padding, groups, oh, ow })
+    }
+
+    /// Sizes of the output: `[n, c_out, oh, ow]`.
+    #[must_use]
+    pub const fn output(&self) -> [usize; 4] {
+        [self.n, self.c_out, self.oh, self.ow]
+    }
+
+    /// Elements of the input.
+    #[must_use]
+    pub const fn input_len(&self) -> usize {
+        self.n * self.c_in * self.h * self.w
+    }
+
+    /// Elements of the output.
+    #[must_use]
+    pub const fn output_len(&self) -> usize {
+        self.n * self.c_out * self.oh * self.ow
+    }
+
+    /// Elements of the weights.
+    #[must_use]
+    pub const fn weight_len(&self) -> usize {
+        self.c_out * self.taps()
+    }
+
+    /// Multiply-adds of the definition, those with padding included: as many for each of the two gradients.
+    #[must_use]
+    pub const fn macs(&self) -> u64 {
+        self.output_len() as u64 * self.taps() as u64
+    }
+
+    /// Weights of one output channel.
+    pub(crate) const fn taps(&self) -> usize {
+        self.c_in / self.groups * self.kh * self.kw
+    }
+
+    /// Input channels that an output channel sees, and output channels that share them.
+    pub(crate) const fn group(&self) -> (usize, usize) {
+        (self.c_in / self.groups, self.c_out / self.groups)
+    }
+}
+
+/// Pixels of a side with padding at both ends.
+const fn pad(side: usize, padding: usize) -> Option<usize> {
+    match padding.checked_mul(2) {
+        Some(both) => side.checked_add(both),
+        None => None,
+    }
+}

@@ -1,0 +1,286 @@
+//! Every shape around an edge, on every instruction set, against f64.
+
+extern crate std;
+use super::*;
+use crate::kernels::Activation;
+use crate::kernels::testing::uniform;
+use crate::reference::{self, Exact};
+use std::{println, vec, vec::Vec};
+
+/// `n, c_in, h, w; c_out, kh, kw; stride, padding, groups`.
+type Sizes = ([usize; 4], [usize; 3], [usize; 3]);
+
+fn conv((input, [c_out, kh, kw], [stride, padding, groups]): Sizes) -> Conv {
+    Conv::new(input, [c_out, input[1] / groups, kh, kw], stride, padding, groups).unwrap()
+}
+
+const SIZES: [Sizes; 30] = [
+    ([0, 3, 5, 5], [4, 3, 3], [1, 1, 1]),
+    ([1, 1, 1, 1], [1, 1, 1], [1, 0, 1]),
+    ([2, 1, 1, 1], [3, 3, 3], [1, 1, 1]),
+    ([1, 1, 3, 3], [1, 3, 3], [1, 0, 1]),
+    ([2, 1, 28, 28], [8, 3, 3], [1, 1, 1]),
+    ([1, 3, 7, 9], [5, 3, 3], [1, 1, 1]),
+    ([3, 8, 14, 14], [16, 3, 3], [1, 1, 1]),
+    ([2, 9, 15, 17], [13, 3, 3], [1, 1, 1]),
+    ([2, 16, 6, 33], [12, 3, 3], [1, 0, 1]),
+    ([1, 17, 10, 8], [33, 3, 3], [1, 2, 1]),
+    ([1, 64, 7, 7], [24, 3, 3], [1, 1, 1]),
+    ([4, 8, 4, 4], [8, 3, 3], [1, 1, 1]),
+    ([7, 16, 5, 5], [7, 3, 3], [1, 1, 1]),
+    ([2, 3, 12, 12], [6, 1, 1], [1, 0, 1]),
+    ([2, 20, 8, 8], [10, 1, 1], [2, 0, 1]),
+    ([1, 2, 9, 9], [4, 2, 2], [1, 0, 1]),
+    ([2, 2, 11, 10], [7, 5, 5], [1, 2, 1]),
+    ([2, 3, 13, 12], [6, 3, 3], [2, 1, 1]),
+    ([1, 4, 16, 20], [8, 5, 3], [3, 2, 1]),
+    ([2, 5, 9, 31], [3, 1, 7], [2, 3, 1]),
+    ([1, 2, 6, 6], [3, 3, 3], [5, 0, 1]),
+    ([1, 1, 4, 4], [2, 4, 4], [1, 0, 1]),
+    ([1, 2, 3, 3], [2, 2, 2], [1, 3, 1]),
+    ([1, 2, 4, 5], [2, 1, 2], [2, 3, 1]),
+    ([2, 8, 9, 9], [8, 3, 3], [1, 1, 8]),
+    ([2, 6, 10, 11], [12, 3, 3], [2, 1, 3]),
+    ([1, 16, 12, 12], [16, 3, 3], [1, 1, 2]),
+    ([2, 4, 8, 40], [4, 5, 5], [2, 2, 4]),
+    ([18, 2, 6, 6], [4, 3, 3], [1, 1, 1]),
+    ([1, 24, 30, 18], [40, 3, 3], [1, 1, 1]),
+];
+
+fn within(got: &[f32], want: &[Exact], gamma: f64, what: impl std::fmt::Debug) {
+    assert_eq!(got.len(), want.len());
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        let error = (f64::from(*got) - want.sum).abs();
+        assert!(error <= gamma * want.magnitude + 1e-40, "{what:?} at {i}: {got} for {want:?}");
+    }
+}
+
+/// Buffers between guards, which must be left alone.
+struct Guarded(Vec<f32>);
+
+const GUARD: usize = 9;
+
+impl Guarded {
+    fn new(len: usize) -> Self {
+        let mut all = vec![f32::NAN; len + 2 * GUARD];
+        all[..GUARD].fill(12345.0);
+        all[GUARD + len..].fill(12345.0);
+        Self(all)
+    }
+
+    fn inner(&mut self) -> &mut [f32] {
+        let len = self.0.len();
+        &mut self.0[GUARD..len - GUARD]
+    }
+
+    fn check(mut self) -> Vec<f32> {
+        let len = self.0.len();
+        assert!(self.0[..GUARD].iter().chain(&self.0[len - GUARD..]).all(|x| *x == 12345.0), "a guard was written to");
+        self.inner().to_vec()
+    }
+}
+
+#[test]
+fn convolutions_match_f64_on_every_isa() {
+    for isa in Isa::available() {
+        println!("isa {isa}");
+        for sizes in SIZES {
+            let conv = conv(sizes);
+            let (x, w, bias) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2), uniform(conv.c_out, 3));
+            for bias in [None, Some(&bias[..])] {
+                let mut want: Vec<Exact> = (0..conv.output_len())
+                    .map(|i| {
+                        let bias = bias.map_or(0.0, |bias| f64::from(bias[i / (conv.oh * conv.ow) % conv.c_out]));
+                        Exact { sum: bias, magnitude: bias.abs() }
+                    })
+                    .collect();
+                reference::conv2d_f64(&conv, &x, &w, &mut want);
+                let gamma = conv.error_factor();
+                let mut out = Guarded::new(conv.output_len());
+                let mut scratch = Guarded::new(conv.scratch_len());
+                conv2d(isa, &conv, &x, &w, Epilogue { bias, ..Epilogue::default() }, out.inner(), scratch.inner())
+                    .unwrap();
+                scratch.check();
+                let plain = out.check();
+                within(&plain, &want, gamma, (isa, sizes));
+                for activation in [Activation::Relu, Activation::Tanh] {
+                    let mut out = Guarded::new(conv.output_len());
+                    let mut scratch = vec![f32::NAN; conv.scratch_len()];
+                    conv2d(
+                        isa,
+                        &conv,
+                        &x,
+                        &w,
+                        Epilogue { bias, activation, accumulate: false },
+                        out.inner(),
+                        &mut scratch,
+                    )
+                    .unwrap();
+                    for (got, plain) in out.check().iter().zip(&plain) {
+                        let want = if activation == Activation::Relu { plain.max(0.0) } else { plain.tanh() };
+                        assert!(
+                            (got - want).abs() <= 3e-7 * want.abs(),
+                            "{isa} {sizes:?} {activation:?}: {got} {want}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_match_f64_on_every_isa() {
+    for isa in Isa::available() {
+        for sizes in SIZES {
+            let conv = conv(sizes);
+            let (x, w) = (uniform(conv.input_len(), 4), uniform(conv.weight_len(), 5));
+            let d_out = uniform(conv.output_len(), 6);
+
+            let mut want = vec![Exact::default(); conv.input_len()];
+            reference::conv2d_d_input_f64(&conv, &d_out, &w, &mut want);
+            let mut got = Guarded::new(conv.input_len());
+            let mut scratch = Guarded::new(conv.d_input_scratch_len());
+            conv2d_d_input(isa, &conv, &d_out, &w, got.inner(), scratch.inner()).unwrap();
+            scratch.check();
+            within(&got.check(), &want, conv.d_input_error_factor(), (isa, "d_input", sizes));
+
+            let mut want = vec![Exact::default(); conv.weight_len()];
+            reference::conv2d_d_weight_f64(&conv, &x, &d_out, &mut want);
+            let mut got = Guarded::new(conv.weight_len());
+            let mut scratch = Guarded::new(conv.d_weight_scratch_len());
+            conv2d_d_weight(isa, &conv, &x, &d_out, got.inner(), scratch.inner()).unwrap();
+            scratch.check();
+            let gamma = reference::gamma(conv.n * conv.oh * conv.ow + 1);
+            within(&got.check(), &want, gamma, (isa, "d_weight", sizes));
+
+            let mut want = vec![Exact::default(); conv.c_out];
+            for (i, x) in d_out.iter().enumerate() {
+                let want = &mut want[i / (conv.oh * conv.ow) % conv.c_out];
+                want.sum += f64::from(*x);
+                want.magnitude += f64::from(x.abs());
+            }
+            let mut got = Guarded::new(conv.c_out);
+            conv2d_d_bias(isa, &conv, &d_out, got.inner()).unwrap();
+            within(&got.check(), &want, gamma, (isa, "d_bias", sizes));
+        }
+    }
+}
+
+#[test]
+fn the_naive_loops_match_f64() {
+    for sizes in SIZES {
+        let conv = conv(sizes);
+        let (x, w, d_out) =
+            (uniform(conv.input_len(), 7), uniform(conv.weight_len(), 8), uniform(conv.output_len(), 9));
+        let mut want = vec![Exact::default(); conv.output_len()];
+        reference::conv2d_f64(&conv, &x, &w, &mut want);
+        let mut got = vec![f32::NAN; conv.output_len()];
+        reference::conv2d_f32(&conv, &x, &w, None, &mut got).unwrap();
+        within(&got, &want, reference::gamma(conv.taps() + 1), sizes);
+        let mut want = vec![Exact::default(); conv.input_len()];
+        reference::conv2d_d_input_f64(&conv, &d_out, &w, &mut want);
+        let mut got = vec![f32::NAN; conv.input_len()];
+        reference::conv2d_d_input_f32(&conv, &d_out, &w, &mut got).unwrap();
+        within(&got, &want, reference::gamma(conv.c_out * conv.kh * conv.kw + 1), sizes);
+        let mut want = vec![Exact::default(); conv.weight_len()];
+        reference::conv2d_d_weight_f64(&conv, &x, &d_out, &mut want);
+        let mut got = vec![f32::NAN; conv.weight_len()];
+        reference::conv2d_d_weight_f32(&conv, &x, &d_out, &mut got).unwrap();
+        within(&got, &want, reference::gamma(conv.n * conv.oh * conv.ow + 1), sizes);
+    }
+}
+
+#[test]
+fn nan_reaches_the_outputs_that_see_it() {
+    for isa in Isa::available() {
+        for c_in in [1, 16] {
+            let conv = Conv::new([1, c_in, 12, 12], [8, c_in, 3, 3], 1, 1, 1).unwrap();
+            let (mut x, w) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
+            x[0] = f32::NAN; // the upper left corner
+            let mut out = vec![0.0; conv.output_len()];
+            let mut scratch = vec![0.0; conv.scratch_len()];
+            conv2d(isa, &conv, &x, &w, Epilogue::default(), &mut out, &mut scratch).unwrap();
+            for (i, x) in out.iter().enumerate() {
+                let (y, column) = (i / 12 % 12, i % 12);
+                assert!(x.is_nan() || y > 1 || column > 1, "{isa} at {i}: {x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn shapes_and_buffers_that_do_not_fit_are_refused() {
+    let new = |input, weight, stride, padding, groups| Conv::new(input, weight, stride, padding, groups).unwrap_err();
+    assert!(matches!(new([1, 0, 5, 5], [1, 0, 3, 3], 1, 0, 1), ShapeError::Range { .. }));
+    assert!(matches!(new([1, 1, 5, 5], [1, 1, 3, 3], 0, 0, 1), ShapeError::Range { .. }));
+    assert!(matches!(new([1, 1, 5, 5], [1, 1, 3, 3], 1, 0, 0), ShapeError::Range { .. }));
+    assert!(matches!(new([1, 1, 5, 5], [1, 1, 8, 3], 1, 1, 1), ShapeError::Range { max: 7, got: 8, .. }));
+    assert!(matches!(new([1, 1, 5, 5], [1, 1, 3, 8], 1, 1, 1), ShapeError::Range { max: 7, got: 8, .. }));
+    assert!(matches!(new([1, 3, 5, 5], [4, 1, 3, 3], 1, 1, 2), ShapeError::Range { got: 2, .. }));
+    assert_eq!(new([1, 4, 5, 5], [4, 4, 3, 3], 1, 1, 2), ShapeError::InnerDim { a_cols: 2, b_rows: 4 });
+    assert_eq!(new([usize::MAX, 4, 5, 5], [4, 4, 3, 3], 1, 1, 1), ShapeError::Overflow);
+    assert_eq!(new([1, 1, 5, 5], [1, 1, 3, 3], 1, usize::MAX / 2 + 1, 1), ShapeError::Overflow);
+    assert_eq!(new([1, 1, 1 << 20, 1 << 20], [1, 1, 3, 3], 1, 0, 1), ShapeError::Overflow);
+    let conv = Conv::new([1, 2, 5, 5], [3, 2, 3, 3], 1, 1, 1).unwrap();
+    assert_eq!(conv.output(), [1, 3, 5, 5]);
+    let (x, w, mut out) = ([0.0; 50], [0.0; 54], [0.0; 75]);
+    let mut scratch = vec![0.0; conv.scratch_len()];
+    let mut run = |x: &[f32], w: &[f32], bias: Option<&[f32]>, scratch: &mut [f32]| {
+        conv2d(Isa::best(), &conv, x, w, Epilogue { bias, ..Epilogue::default() }, &mut out, scratch)
+    };
+    run(&x, &w, None, &mut scratch).unwrap();
+    assert!(matches!(run(&x[1..], &w, None, &mut scratch), Err(ShapeError::Length { got: 49, .. })));
+    assert!(matches!(run(&x, &w[1..], None, &mut scratch), Err(ShapeError::Length { got: 53, .. })));
+    assert!(matches!(run(&x, &w, Some(&[0.0; 2]), &mut scratch), Err(ShapeError::Length { got: 2, .. })));
+    let short = conv.scratch_len() - 1;
+    assert!(matches!(run(&x, &w, None, &mut scratch[..short]), Err(ShapeError::TooShort { .. })));
+}
+
+/// The bits of every shape are the same for any number of threads.
+#[cfg(feature = "train")]
+#[test]
+fn threads_do_not_change_a_bit() {
+    use crate::kernels::parallel;
+    let relu = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
+    let sizes: [Sizes; 4] = [
+        ([19, 8, 28, 28], [16, 3, 3], [1, 1, 1]),
+        ([5, 1, 28, 28], [32, 3, 3], [1, 1, 1]),
+        ([33, 6, 16, 16], [12, 5, 5], [2, 2, 3]),
+        ([2, 16, 14, 14], [16, 3, 3], [1, 1, 1]),
+    ];
+    for isa in Isa::available() {
+        for sizes in sizes {
+            let conv = conv(sizes);
+            let (x, w) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
+            let d_out = uniform(conv.output_len(), 3);
+            let (mut out, mut d_x, mut d_w) =
+                (vec![0.0; conv.output_len()], vec![0.0; conv.input_len()], vec![0.0; conv.weight_len()]);
+            let mut scratch = vec![f32::NAN; conv.scratch_len()];
+            conv2d(isa, &conv, &x, &w, relu, &mut out, &mut scratch).unwrap();
+            let mut scratch = vec![f32::NAN; conv.d_input_scratch_len()];
+            conv2d_d_input(isa, &conv, &d_out, &w, &mut d_x, &mut scratch).unwrap();
+            let mut scratch = vec![f32::NAN; conv.d_weight_scratch_len()];
+            conv2d_d_weight(isa, &conv, &x, &d_out, &mut d_w, &mut scratch).unwrap();
+            let alone = [out, d_x, d_w];
+            for threads in [1, 2, 5] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let together = pool.install(|| {
+                    let mut all = alone.clone().map(|buffer| vec![f32::NAN; buffer.len()]);
+                    let [out, d_x, d_w] = &mut all;
+                    let mut scratch = vec![f32::NAN; parallel::conv2d_scratch_len(&conv, threads)];
+                    parallel::conv2d(isa, &conv, &x, &w, relu, out, &mut scratch).unwrap();
+                    let mut scratch = vec![f32::NAN; parallel::conv2d_d_input_scratch_len(&conv, threads)];
+                    parallel::conv2d_d_input(isa, &conv, &d_out, &w, d_x, &mut scratch).unwrap();
+                    let mut scratch = vec![f32::NAN; parallel::conv2d_d_weight_scratch_len(&conv)];
+                    parallel::conv2d_d_weight(isa, &conv, &x, &d_out, d_w, &mut scratch).unwrap();
+                    all
+                });
+                for (alone, together) in alone.iter().zip(&together) {
+                    let equal = alone.iter().zip(together).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(equal, "{isa} {sizes:?} on {threads} threads");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The same convolutions split over the threads of the current rayon pool: by images, or by parts of the batch that the shape fixes.
+
+use super::direct::Correlation;
+use super::shape::Conv;
+use super::weight_gradient::Gradient;
+use super::{check_bias, check_lens, check_scratch};
+use crate::error::ShapeError;
+use crate::kernels::{Epilogue, Isa};
+
+/// Multiply-adds of the smallest part that is handed over: some 10 us.
+const PART: u64 = 500_000;
+
+/// Elements of scratch that [`conv2d`] needs for `threads` threads.
+#[must_use]
+pub const fn conv2d_scratch_len(conv: &Conv, threads: usize) -> usize {
+    let way = Correlation::forward(conv);
+    way.prepared_len() + way.scratch_len() * parts(conv, threads)
+}
+
+/// Elements of scratch that [`conv2d_d_input`] needs for `threads` threads.
+#[must_use]
+pub const fn conv2d_d_input_scratch_len(conv: &Conv, threads: usize) -> usize {
+    let way = Correlation::d_input(conv);
+    way.prepared_len() + way.scratch_len() * parts(conv, threads)
+}
+
+/// Elements of scratch that [`conv2d_d_weight`] needs, for any number of threads.
+#[must_use]
+pub const fn conv2d_d_weight_scratch_len(conv: &Conv) -> usize {
+    let way = Gradient::of(conv);
+    way.prepared_len() + (way.scratch_len() + conv.weight_len()) * way.parts()
+}
+
+/// Parts of the batch for `threads` threads: two for each, where they are large enough.
+const fn parts(conv: &Conv, threads: usize) -> usize {
+    let worth = conv.macs() / PART;
+    let mut parts = 2 * threads;
+    if worth < parts as u64 {
+        parts = worth as usize;
+    }
+    if conv.n < parts {
+        parts = conv.n;
+    }
+    if parts < 2 || threads < 2 { 1 } else { parts }
+}
+
+/// [`conv2d`](super::conv2d) on all threads of the current rayon pool where that pays.
+///
+/// # Shapes
+/// As there; `scratch` needs [`conv2d_scratch_len`] elements for the threads of the pool.
+/// # Errors
+/// As there.
+pub fn conv2d(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    weight: &[f32],
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_lens(conv, input, weight, out)?;
+    check_bias(conv, epilogue.bias)?;
+    let threads = rayon::current_num_threads();
+    check_scratch(conv2d_scratch_len(conv, threads), scratch)?;
+    correlate(isa, &Correlation::forward(conv), epilogue, (input, weight), out, scratch, parts(conv, threads));
+    Ok(())
+}
+
+/// [`conv2d_d_input`](super::conv2d_d_input) on all threads of the current rayon pool where that pays.
+///
+/// # Shapes
+/// As there; `scratch` needs [`conv2d_d_input_scratch_len`] elements for the threads of the pool.
+/// # Errors
+/// As there.
+pub fn conv2d_d_input(
+    isa: Isa,
+    conv: &Conv,
+    d_out: &[f32],
+    weight: &[f32],
+    d_input: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_lens(conv, d_input, weight, d_out)?;
+    let threads = rayon::current_num_threads();
+    check_scratch(conv2d_d_input_scratch_len(conv, threads), scratch)?;
+    let way = Correlation::d_input(conv);
+    correlate(isa, &way, Epilogue::default(), (d_out, weight), d_input, scratch, parts(conv, threads));
+    Ok(())
+}
+
+fn correlate(
+    isa: Isa,
+    way: &Correlation,
+    epilogue: Epilogue<'_>,
+    (src, weight): (&[f32], &[f32]),
+    dst: &mut [f32],
+    scratch: &mut [f32],
+    parts: usize,
+) {
+    let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
+    way.prepare(weight, prepared);
+    Images { isa, way, prepared, epilogue }.share(src, dst, scratch, parts);
+}
+
+/// What all parts of a batch have in common.
+#[derive(Clone, Copy)]
+struct Images<'a> {
+    isa: Isa,
+    way: &'a Correlation,
+    prepared: &'a [f32],
+    epilogue: Epilogue<'a>,
+}
+
+impl Images<'_> {
+    /// Halves the images until there is one part, each with its own scratch.
+    fn share(self, src: &[f32], dst: &mut [f32], scratch: &mut [f32], parts: usize) {
+        let Self { isa, way, prepared, epilogue } = self;
+        let (src_len, dst_len) = way.image_lens();
+        if parts < 2 {
+            return way.images(isa, prepared, epilogue, src, dst, scratch);
+        }
+        let (count, left) = (src.len() / src_len, parts / 2);
+        let at = count * left / parts;
+        let (src_left, src_right) = src.split_at(at * src_len);
+        let (dst_left, dst_right) = dst.split_at_mut(at * dst_len);
+        let (mine, other) = scratch.split_at_mut(left * way.scratch_len());
+        rayon::join(
+            || self.share(src_left, dst_left, mine, left),
+            || self.share(src_right, dst_right, other, parts - left),
+        );
+    }
+}
+
+/// [`conv2d_d_weight`](super::conv2d_d_weight) on all threads of the current rayon pool: the same parts, so the same bits.
+///
+/// # Shapes
+/// As there; `scratch` needs [`conv2d_d_weight_scratch_len`] elements.
+/// # Errors
+/// As there.
+pub fn conv2d_d_weight(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    d_out: &[f32],
+    d_weight: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_lens(conv, input, d_weight, d_out)?;
+    check_scratch(conv2d_d_weight_scratch_len(conv), scratch)?;
+    let way = Gradient::of(conv);
+    let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
+    way.prepare(prepared);
+    let each = way.scratch_len() + conv.weight_len();
+    let scratch = &mut scratch[..each * way.parts()];
+    partial_sums(isa, &way, prepared, (input, d_out), (0, way.parts()), scratch, conv.weight_len());
+    for (part, scratch) in scratch.chunks_exact(each).enumerate() {
+        let partial = &scratch[..conv.weight_len()];
+        if part == 0 {
+            d_weight.copy_from_slice(partial);
+        } else {
+            for (sum, partial) in d_weight.iter_mut().zip(partial) {
+                *sum += partial;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Parts `range.0..range.1`, each into the beginning of its piece of the scratch.
+fn partial_sums(
+    isa: Isa,
+    way: &Gradient,
+    prepared: &[f32],
+    operands: (&[f32], &[f32]),
+    (from, to): (usize, usize),
+    scratch: &mut [f32],
+    sums: usize,
+) {
+    if to - from == 1 {
+        let (sums, planes) = scratch.split_at_mut(sums);
+        return way.part(isa, from, prepared, operands, sums, planes);
+    }
+    let at = from.midpoint(to);
+    let (mine, other) = scratch.split_at_mut(scratch.len() / (to - from) * (at - from));
+    rayon::join(
+        || partial_sums(isa, way, prepared, operands, (from, at), mine, sums),
+        || partial_sums(isa, way, prepared, operands, (at, to), other, sums),
+    );
+}
