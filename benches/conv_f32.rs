@@ -130,20 +130,23 @@ impl Case {
         let factor = match self.what {
             What::Forward => {
                 reference::conv2d_f64(conv, &self.x, &self.weight, &mut want);
-                conv.error_factor()
+                conv.error_factor(false)
             }
             What::InputGradient => {
                 reference::conv2d_d_input_f64(conv, d_out, &self.weight, &mut want);
-                conv.d_input_error_factor()
+                conv.error_factor(true)
             }
             What::WeightGradient => {
                 reference::conv2d_d_weight_f64(conv, &self.x, d_out, &mut want);
                 reference::gamma(d_out.len())
             }
         };
+        // A transformed sum is bounded by the largest products of each channel, here 0.25, instead of its own.
+        let transformed = self.what != What::WeightGradient && conv.is_transformed(self.what == What::InputGradient);
         for (i, (got, want)) in got.iter().zip(&want).enumerate() {
             let error = (f64::from(*got) - want.sum).abs();
-            assert!(error <= factor * want.magnitude, "{} {way} at {i}: {got} for {}", self.name, want.sum);
+            let magnitude = if transformed { want.magnitude.max(0.25) } else { want.magnitude };
+            assert!(error <= factor * magnitude, "{} {way} at {i}: {got} for {}", self.name, want.sum);
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::kernels::cut::Panels;
 use crate::kernels::gemm_f32::tile::{self, MR, NV, Sums};
 use crate::kernels::simd::{Kernel, Simd};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise};
+use crate::reference::gamma;
 use crate::view::MatMut;
 
 /// A correlation of stride 1 or more over padded planes: what a convolution and its input gradient have in common.
@@ -52,6 +53,11 @@ impl Correlation {
         self.channels().0 * self.conv.kh * self.conv.kw
     }
 
+    /// The factor of the error bound: `|error| ≤ factor · (Σ|x·w| + |out| + |bias|)`.
+    pub(super) const fn error_factor(&self) -> f64 {
+        gamma(self.taps() + 2)
+    }
+
     /// Elements of an image that comes in, and of one that goes out.
     pub(super) const fn image_lens(&self) -> (usize, usize) {
         let (src, dst) = self.group_lens();
@@ -69,7 +75,7 @@ impl Correlation {
     }
 
     /// The weights in panels, as `[panel][taps][rows]` for each group, and the offsets of the taps.
-    pub(super) fn prepare(&self, weight: &[f32], prepared: &mut [f32]) {
+    pub(super) fn prepare(&self, _isa: Isa, weight: &[f32], prepared: &mut [f32]) {
         let (panels, offsets) = prepared.split_at_mut(self.conv.weight_len());
         self.planes.taps(&self.conv, bytemuck::cast_slice_mut(&mut offsets[..self.taps()]));
         let ((_, c_out), taps, kernel) = (self.channels(), self.taps(), self.conv.kh * self.conv.kw);

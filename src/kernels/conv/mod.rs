@@ -1,44 +1,53 @@
 //! Two-dimensional convolutions in single precision: forward, and the gradients by the input and by the weights.
 
 mod direct;
+mod pixels;
 mod planes;
 mod shape;
 #[cfg(feature = "train")]
 pub(in crate::kernels) mod threads;
+mod way;
 mod weight_gradient;
+mod winograd;
 
 use super::simd::{Kernel, Simd};
 use super::{Epilogue, Isa};
 use crate::error::ShapeError;
-use crate::reference::gamma;
-use direct::Correlation;
 pub use shape::Conv;
+use way::Way;
 use weight_gradient::Gradient;
 
 impl Conv {
     /// Elements of scratch for [`conv2d`].
     #[must_use]
     pub const fn scratch_len(&self) -> usize {
-        let way = Correlation::forward(self);
+        let way = Way::forward(self);
         way.prepared_len() + way.scratch_len()
     }
 
-    /// The factor of the error bound of [`conv2d`]: `|error| ≤ factor · (Σ|x·w| + |out| + |bias|)`.
+    /// Whether [`conv2d`], or [`conv2d_d_input`] if `gradient`, goes by Winograd's transforms: where the kernel is 3x3 of stride 1, and
+    /// there are channels enough.
     #[must_use]
-    pub const fn error_factor(&self) -> f64 {
-        gamma(self.taps() + 2)
+    pub const fn is_transformed(&self, gradient: bool) -> bool {
+        self.way(gradient).is_transformed()
     }
 
-    /// The factor of the error bound of [`conv2d_d_input`].
+    /// The factor of the error bound of [`conv2d`], or [`conv2d_d_input`] if `gradient`. Plain sums are as exact as
+    /// `|error| ≤ factor · (Σ|x·w| + |out| + |bias|)`. [Transformed](Self::is_transformed) ones see more than their own products:
+    /// `|error| ≤ factor · (Σ_c max|x_c|·max|w_c| + |out| + |bias|)`, the maxima over the image and the kernel of channel `c`.
     #[must_use]
-    pub const fn d_input_error_factor(&self) -> f64 {
-        gamma(self.c_out / self.groups * self.kh * self.kw)
+    pub fn error_factor(&self, gradient: bool) -> f64 {
+        self.way(gradient).error_factor()
+    }
+
+    const fn way(&self, gradient: bool) -> Way {
+        if gradient { Way::d_input(self) } else { Way::forward(self) }
     }
 
     /// Elements of scratch for [`conv2d_d_input`].
     #[must_use]
     pub const fn d_input_scratch_len(&self) -> usize {
-        let way = Correlation::d_input(self);
+        let way = Way::d_input(self);
         way.prepared_len() + way.scratch_len()
     }
 
@@ -55,7 +64,7 @@ impl Conv {
 /// # Shapes
 /// Those of [`Conv`]; `bias [c_out]`; `scratch` is overwritten and needs [`Conv::scratch_len`] elements.
 /// # Accuracy
-/// `|error| ≤ γ·(Σ|x·w| + |out| + |bias|)`, `γ = k·u / (1 − k·u)`, `k = c_in / groups · kh · kw + 2`, `u = 2⁻²⁴`, before the activation.
+/// [`Conv::error_factor`] bounds it, before the activation.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length than its shape, [`ShapeError::TooShort`] for a short scratch.
 pub fn conv2d(
@@ -70,7 +79,7 @@ pub fn conv2d(
     check_lens(conv, input, weight, out)?;
     check_bias(conv, epilogue.bias)?;
     check_scratch(conv.scratch_len(), scratch)?;
-    correlate(isa, &Correlation::forward(conv), epilogue, input, weight, out, scratch);
+    correlate(isa, &Way::forward(conv), epilogue, input, weight, out, scratch);
     Ok(())
 }
 
@@ -80,7 +89,7 @@ pub fn conv2d(
 /// Those of [`Conv`]: `d_out` as the output, `d_input` as the input, which is overwritten; `scratch` needs
 /// [`Conv::d_input_scratch_len`] elements.
 /// # Accuracy
-/// As [`conv2d`] with `k = c_out / groups · kh · kw`.
+/// As [`conv2d`].
 /// # Errors
 /// As [`conv2d`].
 pub fn conv2d_d_input(
@@ -93,7 +102,7 @@ pub fn conv2d_d_input(
 ) -> Result<(), ShapeError> {
     check_lens(conv, d_input, weight, d_out)?;
     check_scratch(conv.d_input_scratch_len(), scratch)?;
-    correlate(isa, &Correlation::d_input(conv), Epilogue::default(), d_out, weight, d_input, scratch);
+    correlate(isa, &Way::d_input(conv), Epilogue::default(), d_out, weight, d_input, scratch);
     Ok(())
 }
 
@@ -103,7 +112,7 @@ pub fn conv2d_d_input(
 /// Those of [`Conv`]: `d_out` as the output, `d_weight` as the weights, which is overwritten; `scratch` needs
 /// [`Conv::d_weight_scratch_len`] elements.
 /// # Accuracy
-/// As [`conv2d`] with `k = n · oh · ow`, no bias.
+/// `|error| ≤ γ·Σ|x·d_out|`, `γ = k·u / (1 − k·u)`, `k = n · oh · ow`, `u = 2⁻²⁴`.
 /// # Errors
 /// As [`conv2d`].
 pub fn conv2d_d_weight(
@@ -136,7 +145,7 @@ pub fn conv2d_d_weight(
 /// # Shapes
 /// `d_out` as the output of `conv`; `d_bias [c_out]`, which is overwritten.
 /// # Accuracy
-/// `|error| ≤ γ·Σ|d_out|`, `γ` as for [`conv2d`] with `k = n · oh · ow`.
+/// `|error| ≤ γ·Σ|d_out|`, `γ` as for [`conv2d_d_weight`].
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
 pub fn conv2d_d_bias(isa: Isa, conv: &Conv, d_out: &[f32], d_bias: &mut [f32]) -> Result<(), ShapeError> {
@@ -174,7 +183,7 @@ impl Kernel for PlaneSums<'_, '_> {
 /// All images on one thread.
 fn correlate(
     isa: Isa,
-    way: &Correlation,
+    way: &Way,
     epilogue: Epilogue<'_>,
     src: &[f32],
     weight: &[f32],
@@ -182,7 +191,7 @@ fn correlate(
     scratch: &mut [f32],
 ) {
     let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
-    way.prepare(weight, prepared);
+    way.prepare(isa, weight, prepared);
     way.images(isa, prepared, epilogue, src, dst, scratch);
 }
 

@@ -97,12 +97,15 @@ impl Conv {
         let [Some(tall), Some(wide)] = [h.checked_add(2 * kh), w.checked_add(2 * kw)] else {
             return Err(ShapeError::Overflow);
         };
-        let buffers: [&[usize]; 5] = [
+        let buffers: [&[usize]; 7] = [
             &[n, c_in, h, w],
             &[n, c_out, oh, ow],
             &[c_out, c_in, kh, kw],
             &[c_in, rows, stride, cols / stride + 32],
             &[c_out, tall, wide + 32],
+            // Transformed by Winograd: the weights, and a row of tiles either way.
+            &[c_out.div_ceil(16), 16, c_in.div_ceil(8), 8, 36],
+            &[if c_in < c_out { c_out } else { c_in }.div_ceil(16), 16, wide + 8, 36],
         ];
         let mut i = 0;
         while i < buffers.len() {

@@ -1,7 +1,7 @@
 //! The same convolutions split over the threads of the current rayon pool: by images, or by parts of the batch that the shape fixes.
 
-use super::direct::Correlation;
 use super::shape::Conv;
+use super::way::Way;
 use super::weight_gradient::Gradient;
 use super::{check_bias, check_lens, check_scratch};
 use crate::error::ShapeError;
@@ -13,14 +13,14 @@ const PART: u64 = 500_000;
 /// Elements of scratch that [`conv2d`] needs for `threads` threads.
 #[must_use]
 pub const fn conv2d_scratch_len(conv: &Conv, threads: usize) -> usize {
-    let way = Correlation::forward(conv);
+    let way = Way::forward(conv);
     way.prepared_len() + way.scratch_len() * parts(conv, threads)
 }
 
 /// Elements of scratch that [`conv2d_d_input`] needs for `threads` threads.
 #[must_use]
 pub const fn conv2d_d_input_scratch_len(conv: &Conv, threads: usize) -> usize {
-    let way = Correlation::d_input(conv);
+    let way = Way::d_input(conv);
     way.prepared_len() + way.scratch_len() * parts(conv, threads)
 }
 
@@ -63,7 +63,7 @@ pub fn conv2d(
     check_bias(conv, epilogue.bias)?;
     let threads = rayon::current_num_threads();
     check_scratch(conv2d_scratch_len(conv, threads), scratch)?;
-    correlate(isa, &Correlation::forward(conv), epilogue, (input, weight), out, scratch, parts(conv, threads));
+    correlate(isa, &Way::forward(conv), epilogue, (input, weight), out, scratch, parts(conv, threads));
     Ok(())
 }
 
@@ -84,14 +84,14 @@ pub fn conv2d_d_input(
     check_lens(conv, d_input, weight, d_out)?;
     let threads = rayon::current_num_threads();
     check_scratch(conv2d_d_input_scratch_len(conv, threads), scratch)?;
-    let way = Correlation::d_input(conv);
+    let way = Way::d_input(conv);
     correlate(isa, &way, Epilogue::default(), (d_out, weight), d_input, scratch, parts(conv, threads));
     Ok(())
 }
 
 fn correlate(
     isa: Isa,
-    way: &Correlation,
+    way: &Way,
     epilogue: Epilogue<'_>,
     (src, weight): (&[f32], &[f32]),
     dst: &mut [f32],
@@ -99,7 +99,7 @@ fn correlate(
     parts: usize,
 ) {
     let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
-    way.prepare(weight, prepared);
+    way.prepare(isa, weight, prepared);
     Images { isa, way, prepared, epilogue }.share(src, dst, scratch, parts);
 }
 
@@ -107,7 +107,7 @@ fn correlate(
 #[derive(Clone, Copy)]
 struct Images<'a> {
     isa: Isa,
-    way: &'a Correlation,
+    way: &'a Way,
     prepared: &'a [f32],
     epilogue: Epilogue<'a>,
 }

@@ -35,7 +35,7 @@ pub(super) fn packed<S: Simd, const M: usize, const N: usize>(simd: S, a: &[f32]
 
 /// The same sums with the rows of A where they are: row `i` starts at `i · stride`, its `kc` values are contiguous.
 #[inline(always)]
-pub(super) fn half_packed<S: Simd, const M: usize, const N: usize>(
+pub(in crate::kernels) fn half_packed<S: Simd, const M: usize, const N: usize>(
     simd: S,
     a: &[f32],
     stride: usize,
