@@ -55,7 +55,7 @@ impl Conv {
     #[must_use]
     pub const fn d_weight_scratch_len(&self) -> usize {
         let way = Gradient::of(self);
-        way.prepared_len() + way.scratch_len() + if way.parts() > 1 { self.weight_len() } else { 0 }
+        way.prepared_len() + way.scratch_len() + way.sums_len() * if way.parts() > 1 { 2 } else { 1 }
     }
 }
 
@@ -127,16 +127,15 @@ pub fn conv2d_d_weight(
     check_scratch(conv.d_weight_scratch_len(), scratch)?;
     let way = Gradient::of(conv);
     let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
-    let (planes, partial) = scratch.split_at_mut(way.scratch_len());
+    let (sums, scratch) = scratch.split_at_mut(way.sums_len());
     way.prepare(prepared);
-    way.part(isa, 0, prepared, (input, d_out), d_weight, planes);
-    for part in 1..way.parts() {
-        let partial = &mut partial[..conv.weight_len()];
-        way.part(isa, part, prepared, (input, d_out), partial, planes);
-        for (sum, partial) in d_weight.iter_mut().zip(&*partial) {
-            *sum += partial;
-        }
+    let (part, scratch) = scratch.split_at_mut(if way.parts() > 1 { way.sums_len() } else { 0 });
+    way.part(isa, 0, prepared, (input, d_out), sums, scratch);
+    for index in 1..way.parts() {
+        way.part(isa, index, prepared, (input, d_out), part, scratch);
+        weight_gradient::add(sums, part);
     }
+    way.finish(sums, d_weight);
     Ok(())
 }
 

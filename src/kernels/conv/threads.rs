@@ -2,7 +2,7 @@
 
 use super::shape::Conv;
 use super::way::Way;
-use super::weight_gradient::Gradient;
+use super::weight_gradient::{self, Gradient};
 use super::{check_bias, check_lens, check_scratch};
 use crate::error::ShapeError;
 use crate::kernels::{Epilogue, Isa};
@@ -28,7 +28,7 @@ pub const fn conv2d_d_input_scratch_len(conv: &Conv, threads: usize) -> usize {
 #[must_use]
 pub const fn conv2d_d_weight_scratch_len(conv: &Conv) -> usize {
     let way = Gradient::of(conv);
-    way.prepared_len() + (way.scratch_len() + conv.weight_len()) * way.parts()
+    way.prepared_len() + (way.scratch_len() + way.sums_len()) * way.parts()
 }
 
 /// Parts of the batch for `threads` threads: two for each, where they are large enough.
@@ -151,19 +151,15 @@ pub fn conv2d_d_weight(
     let way = Gradient::of(conv);
     let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
     way.prepare(prepared);
-    let each = way.scratch_len() + conv.weight_len();
+    let each = way.scratch_len() + way.sums_len();
     let scratch = &mut scratch[..each * way.parts()];
-    partial_sums(isa, &way, prepared, (input, d_out), (0, way.parts()), scratch, conv.weight_len());
-    for (part, scratch) in scratch.chunks_exact(each).enumerate() {
-        let partial = &scratch[..conv.weight_len()];
-        if part == 0 {
-            d_weight.copy_from_slice(partial);
-        } else {
-            for (sum, partial) in d_weight.iter_mut().zip(partial) {
-                *sum += partial;
-            }
-        }
+    partial_sums(isa, &way, prepared, (input, d_out), (0, way.parts()), scratch);
+    let (sums, parts) = scratch.split_at_mut(each);
+    let sums = &mut sums[..way.sums_len()];
+    for part in parts.chunks_exact(each) {
+        weight_gradient::add(sums, part);
     }
+    way.finish(sums, d_weight);
     Ok(())
 }
 
@@ -175,16 +171,15 @@ fn partial_sums(
     operands: (&[f32], &[f32]),
     (from, to): (usize, usize),
     scratch: &mut [f32],
-    sums: usize,
 ) {
     if to - from == 1 {
-        let (sums, planes) = scratch.split_at_mut(sums);
-        return way.part(isa, from, prepared, operands, sums, planes);
+        let (sums, own) = scratch.split_at_mut(way.sums_len());
+        return way.part(isa, from, prepared, operands, sums, own);
     }
     let at = from.midpoint(to);
     let (mine, other) = scratch.split_at_mut(scratch.len() / (to - from) * (at - from));
     rayon::join(
-        || partial_sums(isa, way, prepared, operands, (from, at), mine, sums),
-        || partial_sums(isa, way, prepared, operands, (at, to), other, sums),
+        || partial_sums(isa, way, prepared, operands, (from, at), mine),
+        || partial_sums(isa, way, prepared, operands, (at, to), other),
     );
 }

@@ -1,209 +1,108 @@
-//! The gradient by the weights: dot products of the output's gradient with the planes that each tap meets.
+//! The gradient by the weights, in partial sums over parts of the batch.
 
-use super::planes::Planes;
+mod dots;
+mod tiles;
+
 use super::shape::Conv;
 use crate::kernels::Isa;
-use crate::kernels::simd::{Kernel, Simd};
+use dots::Dots;
+use tiles::Tiles;
 
 /// Most partial sums that the images of a batch are shared between.
 const PARTS: usize = 16;
 /// Most elements of all partial sums together: 16 MB.
 const PARTIAL: usize = 4 << 20;
 
-/// Output channels and taps of a register tile.
-const ROWS: usize = 4;
-const TAPS: usize = 3;
-
 /// The weight gradient of a convolution: partial sums over parts of the batch that depend on the shape alone, added in their order.
 #[derive(Clone, Copy)]
 pub(super) struct Gradient {
     conv: Conv,
-    planes: Planes,
+    way: Way,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Dots(Dots),
+    Tiles(Tiles),
 }
 
 impl Gradient {
     pub(super) const fn of(conv: &Conv) -> Self {
-        Self { conv: *conv, planes: Planes::of_input(conv) }
+        let way = match Tiles::of(conv) {
+            Some(tiles) => Way::Tiles(tiles),
+            None => Way::Dots(Dots::of(conv)),
+        };
+        Self { conv: *conv, way }
     }
 
     /// Parts of the batch.
     pub(super) const fn parts(&self) -> usize {
-        let room = PARTIAL / self.conv.weight_len();
+        let room = PARTIAL / self.sums_len();
         let most = if room < PARTS { room } else { PARTS };
         let parts = if most < self.conv.n { most } else { self.conv.n };
         if parts == 0 { 1 } else { parts }
     }
 
-    /// The images of part `part`.
-    pub(super) const fn images(&self, part: usize) -> (usize, usize) {
-        let parts = self.parts();
-        (part * self.conv.n / parts, (part + 1) * self.conv.n / parts)
+    /// Elements of the sums of a part.
+    pub(super) const fn sums_len(&self) -> usize {
+        match self.way {
+            Way::Dots(_) => self.conv.weight_len(),
+            Way::Tiles(tiles) => tiles.sums_len(),
+        }
     }
 
-    /// Elements of the offsets that all threads share.
+    /// Elements that [`prepare`](Self::prepare) writes, once for all threads.
     pub(super) const fn prepared_len(&self) -> usize {
-        self.conv.taps()
+        match self.way {
+            Way::Dots(dots) => dots.prepared_len(),
+            Way::Tiles(_) => 0,
+        }
     }
 
     /// Elements of scratch for one part.
     pub(super) const fn scratch_len(&self) -> usize {
-        self.planes.len()
+        match self.way {
+            Way::Dots(dots) => dots.scratch_len(),
+            Way::Tiles(tiles) => tiles.scratch_len(),
+        }
     }
 
     pub(super) fn prepare(&self, prepared: &mut [f32]) {
-        self.planes.taps(&self.conv, bytemuck::cast_slice_mut(&mut prepared[..self.conv.taps()]));
+        if let Way::Dots(dots) = self.way {
+            dots.prepare(prepared);
+        }
     }
 
-    /// One part: `sums = Σ` over its images.
+    /// The sums of one part of the batch.
     pub(super) fn part(
         &self,
         isa: Isa,
         part: usize,
         prepared: &[f32],
-        (input, d_out): (&[f32], &[f32]),
+        operands: (&[f32], &[f32]),
         sums: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let conv = &self.conv;
-        let (group_in, group_out) = conv.group();
-        let (input_len, d_out_len) = (group_in * conv.h * conv.w, group_out * conv.oh * conv.ow);
-        let (from, to) = self.images(part);
-        let offsets: &[u32] = bytemuck::cast_slice(&prepared[..conv.taps()]);
+        let (n, parts) = (self.conv.n, self.parts());
+        let images = (part * n / parts, (part + 1) * n / parts);
+        let sums = &mut sums[..self.sums_len()];
         sums.fill(0.0);
-        for image in from..to {
-            for (group, sums) in sums.chunks_exact_mut(group_out * conv.taps()).enumerate() {
-                let index = image * conv.groups + group;
-                self.planes.fill(&input[index * input_len..][..input_len], scratch);
-                isa.run(Image {
-                    planes: &scratch[..self.planes.len()],
-                    step: self.planes.step(),
-                    offsets,
-                    d_out: &d_out[index * d_out_len..][..d_out_len],
-                    size: (conv.oh, conv.ow),
-                    sums,
-                });
-            }
+        match self.way {
+            Way::Dots(dots) => dots.images(isa, images, prepared, operands, sums, scratch),
+            Way::Tiles(tiles) => tiles.images(isa, images, operands, sums, scratch),
+        }
+    }
+
+    /// The gradient, from the sums of all parts.
+    pub(super) fn finish(&self, sums: &[f32], d_weight: &mut [f32]) {
+        match self.way {
+            Way::Tiles(tiles) => tiles.finish(sums, d_weight),
+            Way::Dots(_) => d_weight.copy_from_slice(&sums[..d_weight.len()]),
         }
     }
 }
 
-/// One group of one image.
-struct Image<'p, 's> {
-    planes: &'p [f32],
-    step: usize,
-    offsets: &'p [u32],
-    d_out: &'p [f32],
-    size: (usize, usize),
-    /// `[channels][taps]`, added to.
-    sums: &'s mut [f32],
-}
-
-impl Kernel for Image<'_, '_> {
-    type Output = ();
-    #[inline(always)]
-    fn eval<S: Simd>(self, simd: S) {
-        let taps = self.offsets.len();
-        let plane = self.size.0 * self.size.1;
-        let rows = self.d_out.chunks(ROWS * plane).zip(self.sums.chunks_mut(ROWS * taps));
-        for (d_out, sums) in rows {
-            if sums.len() == ROWS * taps {
-                all_taps::<S, ROWS>(simd, self.planes, self.step, self.offsets, d_out, self.size, sums);
-            } else {
-                for (d_out, sums) in d_out.chunks_exact(plane).zip(sums.chunks_exact_mut(taps)) {
-                    all_taps::<S, 1>(simd, self.planes, self.step, self.offsets, d_out, self.size, sums);
-                }
-            }
-        }
-    }
-}
-
-/// `R` channels, all taps.
-#[inline(always)]
-fn all_taps<S: Simd, const R: usize>(
-    simd: S,
-    planes: &[f32],
-    step: usize,
-    offsets: &[u32],
-    d_out: &[f32],
-    size: (usize, usize),
-    sums: &mut [f32],
-) {
-    let taps = offsets.len();
-    let mut t = 0;
-    while t < taps {
-        let wide = t + TAPS <= taps;
-        let offsets = &offsets[t..];
-        let part = Part { planes, step, offsets, d_out, size, sums: &mut *sums, taps, t };
-        if wide {
-            simd.outline(Dots::<R, TAPS>(part));
-            t += TAPS;
-        } else {
-            simd.outline(Dots::<R, 1>(part));
-            t += 1;
-        }
-    }
-}
-
-struct Part<'p, 's> {
-    planes: &'p [f32],
-    step: usize,
-    offsets: &'p [u32],
-    d_out: &'p [f32],
-    size: (usize, usize),
-    sums: &'s mut [f32],
-    taps: usize,
-    t: usize,
-}
-
-/// `sums[i][t] += Σ_{y,x} d_out[i][y][x] · planes[offsets[t] + y · step + x]` for `R` channels and `C` taps.
-struct Dots<'p, 's, const R: usize, const C: usize>(Part<'p, 's>);
-
-impl<const R: usize, const C: usize> Kernel for Dots<'_, '_, R, C> {
-    type Output = ();
-    #[inline(always)]
-    fn eval<S: Simd>(self, simd: S) {
-        let Part { planes, step, offsets, d_out, size: (h, w), sums, taps, t } = self.0;
-        let mut acc = [[simd.splat(0.0); C]; R];
-        for y in 0..h {
-            let mut gradients: [&[f32]; R] = [&[]; R];
-            for i in 0..R {
-                gradients[i] = &d_out[(i * h + y) * w..][..w];
-            }
-            let mut pixels: [&[f32]; C] = [&[]; C];
-            for j in 0..C {
-                pixels[j] = &planes[offsets[j] as usize + y * step..][..w];
-            }
-            let mut x = 0;
-            while x + S::LANES <= w {
-                let mut row = [simd.splat(0.0); C];
-                for j in 0..C {
-                    row[j] = simd.load(&pixels[j][x..x + S::LANES]);
-                }
-                for i in 0..R {
-                    let gradient = simd.load(&gradients[i][x..x + S::LANES]);
-                    for j in 0..C {
-                        acc[i][j] = simd.mul_add(gradient, row[j], acc[i][j]);
-                    }
-                }
-                x += S::LANES;
-            }
-            if x < w {
-                let mut row = [simd.splat(0.0); C];
-                for j in 0..C {
-                    row[j] = simd.load_partial(&pixels[j][x..]);
-                }
-                for i in 0..R {
-                    let gradient = simd.load_partial(&gradients[i][x..]);
-                    for j in 0..C {
-                        acc[i][j] = simd.mul_add(gradient, row[j], acc[i][j]);
-                    }
-                }
-            }
-        }
-        for i in 0..R {
-            for j in 0..C {
-                sums[i * taps + t + j] += simd.sum(acc[i][j]);
-            }
-        }
-    }
+/// Adds the sums of a part to those of the parts before it.
+pub(super) fn add(sums: &mut [f32], part: &[f32]) {
+    sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
 }
