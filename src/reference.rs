@@ -7,6 +7,7 @@ mod conv;
 
 pub use conv::{
     Exact, conv2d_d_input_f32, conv2d_d_input_f64, conv2d_d_weight_f32, conv2d_d_weight_f64, conv2d_f32, conv2d_f64,
+    conv2d_i8,
 };
 
 use crate::error::ShapeError;

@@ -5,6 +5,7 @@
 
 mod arch;
 pub mod conv;
+pub mod conv_i8;
 pub mod convert;
 mod cut;
 mod element;

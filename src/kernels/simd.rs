@@ -78,6 +78,10 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn store_i32(self, v: Self::I32, dst: &mut [i32]);
     /// Writes the low byte of every lane. Panics if `dst` holds fewer.
     fn store_i8(self, v: Self::I32, dst: &mut [i8]);
+    /// `a - b`, wrapping.
+    fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// `⌊v / 2^BITS⌋`
+    fn shift_right_i32<const BITS: i32>(self, v: Self::I32) -> Self::I32;
     /// `a + b`, wrapping.
     fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// The smaller of the two.
@@ -98,6 +102,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn splat_pair(self, pair: [i16; 2]) -> Self::I16;
     /// The first `2 · LANES` elements. Panics if there are fewer.
     fn load_i16(self, src: &[i16]) -> Self::I16;
+    /// Writes the first `2 · LANES` elements. Panics if there are fewer.
+    fn store_i16(self, v: Self::I16, dst: &mut [i16]);
+    /// `a + b`, wrapping.
+    fn add_i16(self, a: Self::I16, b: Self::I16) -> Self::I16;
+    /// `a - b`, wrapping.
+    fn sub_i16(self, a: Self::I16, b: Self::I16) -> Self::I16;
     /// `acc[i] + a[2i] · b[2i] + a[2i + 1] · b[2i + 1]`, wrapping.
     fn dot_pairs(self, a: Self::I16, b: Self::I16, acc: Self::I32) -> Self::I32;
     /// Widens `R <= LANES` rows of `2 · LANES` bytes, `stride` apart, to pairs side by side: row `p` of `dst` (`dst_stride` apart)

@@ -159,3 +159,35 @@ pub fn conv2d_d_weight_f64(conv: &Conv, input: &[f32], d_out: &[f32], d_weight: 
         }
     });
 }
+
+/// `out = Σ x·w` of bytes with their channels last, padding as `zero_point`: naive, a sum at a time.
+///
+/// # Shapes
+/// Those of [`conv2d_i32`](crate::kernels::conv_i8::conv2d_i32).
+/// # Errors
+/// [`ShapeError::Length`] if a buffer has another length.
+pub fn conv2d_i8(conv: &Conv, input: &[i8], zero_point: i8, weight: &[i8], out: &mut [i32]) -> Result<(), ShapeError> {
+    check_length("the input", conv.input_len(), input.len())?;
+    check_length("the weights", conv.weight_len(), weight.len())?;
+    check_length("the output", conv.output_len(), out.len())?;
+    let &Conv { c_in, h, w, c_out, kh, kw, stride, padding, oh, ow, .. } = conv;
+    let (group_in, group_out) = conv.group();
+    for (pixel, out) in out.chunks_exact_mut(c_out).enumerate() {
+        let (image, y, x) = (pixel / (oh * ow), pixel / ow % oh, pixel % ow);
+        for (oc, out) in out.iter_mut().enumerate() {
+            *out = 0;
+            for (dy, dx) in (0..kh).flat_map(|dy| (0..kw).map(move |dx| (dy, dx))) {
+                let weight = &weight[((oc * kh + dy) * kw + dx) * group_in..][..group_in];
+                let (row, col) = ((y * stride + dy).wrapping_sub(padding), (x * stride + dx).wrapping_sub(padding));
+                let sum: i32 = if row < h && col < w {
+                    let first = ((image * h + row) * w + col) * c_in + oc / group_out * group_in;
+                    input[first..].iter().zip(weight).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum()
+                } else {
+                    weight.iter().map(|w| i32::from(zero_point) * i32::from(*w)).sum()
+                };
+                *out = out.wrapping_add(sum);
+            }
+        }
+    }
+    Ok(())
+}

@@ -171,6 +171,26 @@ impl Simd for Baseline {
         i16x8::new(core::array::from_fn(|i| src[i]))
     }
     #[inline(always)]
+    fn sub_i32(self, a: i32x4, b: i32x4) -> i32x4 {
+        a - b
+    }
+    #[inline(always)]
+    fn shift_right_i32<const BITS: i32>(self, v: i32x4) -> i32x4 {
+        v >> BITS
+    }
+    #[inline(always)]
+    fn store_i16(self, v: i16x8, dst: &mut [i16]) {
+        dst[..8].copy_from_slice(&v.to_array());
+    }
+    #[inline(always)]
+    fn add_i16(self, a: i16x8, b: i16x8) -> i16x8 {
+        a + b
+    }
+    #[inline(always)]
+    fn sub_i16(self, a: i16x8, b: i16x8) -> i16x8 {
+        a - b
+    }
+    #[inline(always)]
     fn dot_pairs(self, a: i16x8, b: i16x8, acc: i32x4) -> i32x4 {
         acc + a.dot(b)
     }

@@ -144,6 +144,26 @@ impl Simd for Scalar {
         [src[0], src[1]]
     }
     #[inline(always)]
+    fn sub_i32(self, a: i32, b: i32) -> i32 {
+        a.wrapping_sub(b)
+    }
+    #[inline(always)]
+    fn shift_right_i32<const BITS: i32>(self, v: i32) -> i32 {
+        v >> BITS
+    }
+    #[inline(always)]
+    fn store_i16(self, v: [i16; 2], dst: &mut [i16]) {
+        dst[..2].copy_from_slice(&v);
+    }
+    #[inline(always)]
+    fn add_i16(self, a: [i16; 2], b: [i16; 2]) -> [i16; 2] {
+        [a[0].wrapping_add(b[0]), a[1].wrapping_add(b[1])]
+    }
+    #[inline(always)]
+    fn sub_i16(self, a: [i16; 2], b: [i16; 2]) -> [i16; 2] {
+        [a[0].wrapping_sub(b[0]), a[1].wrapping_sub(b[1])]
+    }
+    #[inline(always)]
     fn dot_pairs(self, a: [i16; 2], b: [i16; 2], acc: i32) -> i32 {
         acc.wrapping_add(i32::from(a[0]) * i32::from(b[0])).wrapping_add(i32::from(a[1]) * i32::from(b[1]))
     }

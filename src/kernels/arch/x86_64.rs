@@ -332,6 +332,32 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_si256(src.as_ptr().cast()) }
     }
     #[inline(always)]
+    fn sub_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_sub_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn shift_right_i32<const BITS: i32>(self, v: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_srai_epi32::<BITS>(v) }
+    }
+    #[inline(always)]
+    fn store_i16(self, v: __m256i, dst: &mut [i16]) {
+        assert!(dst.len() >= 16);
+        // SAFETY: the assert gives sixteen writable integers; `storeu` needs no alignment; `self` proves AVX2.
+        unsafe { _mm256_storeu_si256(dst.as_mut_ptr().cast(), v) }
+    }
+    #[inline(always)]
+    fn add_i16(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_add_epi16(a, b) }
+    }
+    #[inline(always)]
+    fn sub_i16(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_sub_epi16(a, b) }
+    }
+    #[inline(always)]
     fn dot_pairs(self, a: __m256i, b: __m256i, acc: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2; no memory is touched.
         unsafe { _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)) }

@@ -7,8 +7,8 @@
 
 mod dot;
 mod pack;
-mod packed;
-mod sink;
+pub(super) mod packed;
+pub(super) mod sink;
 
 use super::Isa;
 use super::arch::split::Tile;

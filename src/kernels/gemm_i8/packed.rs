@@ -7,9 +7,9 @@ use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
 
 /// Rows of the tallest tile.
-const MR: usize = 5;
+pub(in crate::kernels) const MR: usize = 5;
 /// Registers in a row of a tile: 5 x 2 sums, 2 loads and 1 broadcast leave AVX2 three for products, which measured faster than one.
-pub(super) const NV: usize = 2;
+pub(in crate::kernels) const NV: usize = 2;
 
 /// 16-bit elements of `x` in a group of rows: 320 KiB of a 512 KiB second cache.
 const GROUP: usize = 160 << 10;

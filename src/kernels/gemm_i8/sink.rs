@@ -5,7 +5,7 @@ use crate::kernels::requantize::Requantize;
 use crate::kernels::simd::Simd;
 
 /// The output of a product, which takes its sums a piece of a row at a time.
-pub(super) trait Sink {
+pub(in crate::kernels) trait Sink {
     /// The sums of row `row`, from column `col` on.
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]);
     /// The sums of `N · LANES` columns of row `row`, from column `col` on.
@@ -15,7 +15,7 @@ pub(super) trait Sink {
 }
 
 /// The sums themselves.
-pub(super) struct Sums<'c>(pub(super) Tile<'c, i32>);
+pub(in crate::kernels) struct Sums<'c>(pub(in crate::kernels) Tile<'c, i32>);
 
 impl Sink for Sums<'_> {
     #[inline(always)]
@@ -47,7 +47,7 @@ impl Sink for Sums<'_> {
 }
 
 /// Requantized to bytes, a channel a column.
-pub(super) struct Bytes<'c, 'r>(pub(super) Tile<'c, i8>, pub(super) Requantize<'r>);
+pub(in crate::kernels) struct Bytes<'c, 'r>(pub(in crate::kernels) Tile<'c, i8>, pub(in crate::kernels) Requantize<'r>);
 
 impl Sink for Bytes<'_, '_> {
     #[inline(always)]

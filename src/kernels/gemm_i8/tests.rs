@@ -3,21 +3,8 @@
 extern crate std;
 use super::*;
 use crate::kernels::requantize::Multiplier;
+use crate::kernels::testing::bytes;
 use std::{println, vec, vec::Vec};
-
-/// Bytes of all values, the extreme ones often.
-fn bytes(len: usize, mut seed: u64) -> Vec<i8> {
-    (0..len)
-        .map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            match seed >> 33 & 7 {
-                0 => -128,
-                1 => 127,
-                _ => (seed >> 40) as i8,
-            }
-        })
-        .collect()
-}
 
 fn reference(x: &[i8], w: &[i8], [m, n, k]: [usize; 3], stride: usize) -> Vec<i32> {
     let mut c = vec![0; m * n];

@@ -1,0 +1,132 @@
+//! Two-dimensional convolutions of bytes, as a quantized layer computes them: exact sums of 32 bits, the same integers on every
+//! instruction set, requantized to bytes on the way out.
+//!
+//! Images have their channels last here, as devices store them: input `[n, h, w, c_in]`, weights `[c_out, kh, kw, c_in / groups]`, output
+//! `[n, oh, ow, c_out]`.
+
+mod direct;
+mod image;
+mod winograd;
+
+use super::Isa;
+use super::arch::split::Tile;
+use super::conv::Conv;
+use super::gemm_i8::MAX_K;
+use super::gemm_i8::sink::{Bytes, Sink, Sums};
+use super::requantize::Requantize;
+use crate::error::ShapeError;
+use crate::view::MatMut;
+use direct::Direct;
+use winograd::Winograd;
+
+/// How a convolution is computed, chosen from its shape.
+#[derive(Clone, Copy)]
+enum Way {
+    Direct(Direct),
+    Winograd(Winograd),
+}
+
+impl Way {
+    const fn of(conv: &Conv) -> Self {
+        match Winograd::of(conv) {
+            Some(winograd) => Self::Winograd(winograd),
+            None => Self::Direct(Direct::of(conv)),
+        }
+    }
+}
+
+/// Elements of scratch for `conv`.
+#[must_use]
+pub const fn scratch_len(conv: &Conv) -> usize {
+    match Way::of(conv) {
+        Way::Direct(direct) => direct.scratch_len(),
+        Way::Winograd(winograd) => winograd.scratch_len(),
+    }
+}
+
+/// An input of bytes: `real = scale · (byte − zero_point)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// `[n, h, w, c_in]`
+    pub bytes: &'a [i8],
+    /// What padding counts as.
+    pub zero_point: i8,
+}
+
+/// The sums of a convolution: `out = Σ x·w`, padding as the zero point of the input.
+///
+/// # Shapes
+/// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
+/// # Accuracy
+/// Exact, by transforms too: a 3x3 convolution of stride 1 goes by Winograd's F(2x2, 3x3) with the weights four times as large, whose
+/// transforms then need no fractions. Inputs grow to 11 bits and weights to 12, and the sums of the products are four times those of
+/// the convolution, modulo `2³²`; a shift makes them equal while the sums are below `2²⁹`.
+/// # Errors
+/// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
+/// [`MAX_K`] products.
+pub fn conv2d_i32(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    out: &mut [i32],
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
+    check(conv, input, weight, out.len(), scratch)?;
+    let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
+    run(isa, conv, input, weight, Sums(Tile::whole(out)), scratch);
+    Ok(())
+}
+
+/// `out = requantize(Σ x·w)`: the bias, the scale, the zero point and the clamp of `requantize`, one channel each for `c_out`.
+///
+/// # Shapes
+/// As [`conv2d_i32`].
+/// # Accuracy
+/// The integers of the formula of [`Requantize`], on every instruction set.
+/// # Errors
+/// As [`conv2d_i32`]; [`ShapeError::Length`] if the channels of `requantize` are not `c_out`.
+pub fn conv2d(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    requantize: Requantize<'_>,
+    out: &mut [i8],
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
+    check(conv, input, weight, out.len(), scratch)?;
+    length("the channels of requantization", conv.c_out, requantize.channels())?;
+    let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
+    run(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch);
+    Ok(())
+}
+
+fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
+    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
+}
+
+fn check(conv: &Conv, input: Input<'_>, weight: &[i8], out: usize, scratch: &[i32]) -> Result<(), ShapeError> {
+    length("the input of a convolution", conv.input_len(), input.bytes.len())?;
+    length("the weights of a convolution", conv.weight_len(), weight.len())?;
+    length("the output of a convolution", conv.output_len(), out)?;
+    if conv.taps() > MAX_K {
+        let (what, got) = ("the length of sums of bytes", conv.taps() as i64);
+        return Err(ShapeError::Range { what, min: 1, max: MAX_K as i64, got });
+    }
+    let needed = scratch_len(conv);
+    if scratch.len() < needed {
+        return Err(ShapeError::TooShort { what: "the scratch of a convolution", needed, got: scratch.len() });
+    }
+    Ok(())
+}
+
+fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
+    match Way::of(conv) {
+        Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
+        Way::Winograd(winograd) => winograd.run(isa, input, weight, out, scratch),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Every instruction set, by either way, against the definition: the integers must be equal.
+
+extern crate std;
+use super::*;
+use crate::kernels::requantize::Multiplier;
+use crate::kernels::testing::bytes;
+use crate::reference;
+use std::{println, vec, vec::Vec};
+
+/// `n, c_in, h, w; c_out, kh, kw; stride, padding, groups`.
+const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 20] = [
+    ([0, 3, 5, 5], [4, 3, 3], [1, 1, 1]),
+    ([1, 1, 1, 1], [1, 1, 1], [1, 0, 1]),
+    ([2, 1, 28, 28], [8, 3, 3], [1, 1, 1]),
+    ([1, 3, 7, 9], [5, 3, 3], [1, 1, 1]),
+    ([2, 16, 14, 14], [16, 3, 3], [1, 1, 1]),
+    ([1, 17, 9, 7], [33, 3, 3], [1, 1, 1]),
+    ([2, 32, 5, 6], [24, 3, 3], [1, 0, 1]),
+    ([1, 40, 3, 3], [17, 3, 3], [1, 0, 1]),
+    ([1, 16, 1, 1], [16, 3, 3], [1, 1, 1]),
+    ([1, 16, 4, 30], [64, 3, 3], [1, 2, 1]),
+    ([1, 24, 40, 3], [16, 3, 3], [1, 3, 1]),
+    ([2, 20, 8, 8], [10, 1, 1], [2, 0, 1]),
+    ([2, 2, 11, 10], [7, 5, 5], [1, 2, 1]),
+    ([2, 3, 13, 12], [6, 3, 3], [2, 1, 1]),
+    ([1, 4, 16, 20], [8, 5, 3], [3, 2, 1]),
+    ([2, 5, 9, 31], [3, 1, 7], [2, 3, 1]),
+    ([1, 1, 4, 4], [2, 4, 4], [1, 0, 1]),
+    ([2, 8, 9, 9], [8, 3, 3], [1, 1, 8]),
+    ([2, 6, 10, 11], [12, 3, 3], [2, 1, 3]),
+    ([1, 32, 12, 12], [34, 3, 3], [1, 1, 2]),
+];
+
+fn conv((input, [c_out, kh, kw], [stride, padding, groups]): ([usize; 4], [usize; 3], [usize; 3])) -> Conv {
+    Conv::new(input, [c_out, input[1] / groups, kh, kw], stride, padding, groups).unwrap()
+}
+
+#[test]
+fn sums_are_those_of_the_definition_on_every_isa() {
+    for isa in Isa::available() {
+        println!("isa {isa}");
+        for sizes in SIZES {
+            let conv = conv(sizes);
+            let (x, w) = (bytes(conv.input_len(), 1), bytes(conv.weight_len(), 2));
+            for zero_point in [-128, 3] {
+                let input = Input { bytes: &x, zero_point };
+                let mut want = vec![0; conv.output_len()];
+                reference::conv2d_i8(&conv, &x, zero_point, &w, &mut want).unwrap();
+                let mut got = vec![i32::MIN; conv.output_len()];
+                let mut scratch = vec![i32::MIN; scratch_len(&conv)];
+                conv2d_i32(isa, &conv, input, &w, &mut got, &mut scratch).unwrap();
+                assert!(got == want, "{isa} {sizes:?} {zero_point}");
+
+                let bias: Vec<i32> = (0..conv.c_out).map(|c| 700 * c as i32 - 9000).collect();
+                let by = Multiplier::of(0.02 / conv.taps() as f64).unwrap();
+                let (multiplier, shift) = (vec![by.multiplier; conv.c_out], vec![by.shift.into(); conv.c_out]);
+                let by = Requantize::new(&bias, &multiplier, &shift, 7, (-110, 120)).unwrap();
+                let mut bytes = vec![0; conv.output_len()];
+                by.rows(Isa::SCALAR, &want, &mut bytes).unwrap();
+                let mut got = vec![i8::MIN; conv.output_len()];
+                conv2d(isa, &conv, input, &w, by, &mut got, &mut scratch).unwrap();
+                assert!(got == bytes, "{isa} {sizes:?} {zero_point}, requantized");
+            }
+        }
+    }
+}
+
+/// The longest sums that are transformed, of the largest products, and one channel more, which is summed directly.
+#[test]
+fn the_largest_sums_are_exact_either_way() {
+    for isa in Isa::available() {
+        for c_in in [3_640, 3_641] {
+            let conv = Conv::new([1, c_in, 3, 3], [16, c_in, 3, 3], 1, 0, 1).unwrap();
+            assert_eq!(matches!(Way::of(&conv), Way::Winograd(_)), c_in == 3_640);
+            for (x, w) in [(-128, -128), (-128, 127), (127, 127)] {
+                let (xs, ws) = (vec![x; conv.input_len()], vec![w; conv.weight_len()]);
+                let mut got = vec![0; 16];
+                let mut scratch = vec![0; scratch_len(&conv)];
+                conv2d_i32(isa, &conv, Input { bytes: &xs, zero_point: 0 }, &ws, &mut got, &mut scratch).unwrap();
+                assert_eq!(got, [9 * c_in as i32 * i32::from(x) * i32::from(w); 16], "{isa} {c_in} {x} {w}");
+            }
+        }
+    }
+}
+
+#[test]
+fn buffers_that_do_not_fit_are_refused() {
+    let conv = Conv::new([1, 2, 4, 4], [3, 2, 3, 3], 1, 1, 1).unwrap();
+    let (x, w, mut out) = (vec![0; 32], vec![0; 54], vec![0; 48]);
+    let mut scratch = vec![0; scratch_len(&conv)];
+    let mut run = |x: &[i8], w: &[i8], scratch: &mut [i32]| {
+        conv2d_i32(Isa::best(), &conv, Input { bytes: x, zero_point: 0 }, w, &mut out, scratch)
+    };
+    run(&x, &w, &mut scratch).unwrap();
+    assert!(matches!(run(&x[1..], &w, &mut scratch), Err(ShapeError::Length { got: 31, .. })));
+    assert!(matches!(run(&x, &w[1..], &mut scratch), Err(ShapeError::Length { got: 53, .. })));
+    assert!(matches!(run(&x, &w, &mut scratch[1..]), Err(ShapeError::TooShort { .. })));
+    let by = Requantize::new(&[0; 2], &[0; 2], &[0; 2], 0, (-128, 127)).unwrap();
+    let input = Input { bytes: &x, zero_point: 0 };
+    let error = conv2d(Isa::best(), &conv, input, &w, by, &mut [0; 48], &mut scratch).unwrap_err();
+    assert_eq!(error, ShapeError::Length { what: "the channels of requantization", expected: 3, got: 2 });
+    let conv = Conv::new([1, 20_000, 3, 3], [1, 20_000, 3, 3], 1, 0, 1).unwrap();
+    let (x, w) = (vec![0; conv.input_len()], vec![0; conv.weight_len()]);
+    let mut scratch = vec![0; scratch_len(&conv)];
+    let error = conv2d_i32(Isa::best(), &conv, Input { bytes: &x, zero_point: 0 }, &w, &mut [0], &mut scratch);
+    assert!(matches!(error, Err(ShapeError::Range { got: 180_000, .. })));
+}
