@@ -80,6 +80,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn store_i8(self, v: Self::I32, dst: &mut [i8]);
     /// `a - b`, wrapping.
     fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    /// The low 32 bits of `a * b`.
+    fn mul_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// `⌊v / 2^BITS⌋`
     fn shift_right_i32<const BITS: i32>(self, v: Self::I32) -> Self::I32;
     /// `a + b`, wrapping.

@@ -175,6 +175,10 @@ impl Simd for Baseline {
         a - b
     }
     #[inline(always)]
+    fn mul_i32(self, a: i32x4, b: i32x4) -> i32x4 {
+        a * b
+    }
+    #[inline(always)]
     fn shift_right_i32<const BITS: i32>(self, v: i32x4) -> i32x4 {
         v >> BITS
     }

@@ -148,6 +148,10 @@ impl Simd for Scalar {
         a.wrapping_sub(b)
     }
     #[inline(always)]
+    fn mul_i32(self, a: i32, b: i32) -> i32 {
+        a.wrapping_mul(b)
+    }
+    #[inline(always)]
     fn shift_right_i32<const BITS: i32>(self, v: i32) -> i32 {
         v >> BITS
     }

@@ -337,6 +337,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_sub_epi32(a, b) }
     }
     #[inline(always)]
+    fn mul_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_mullo_epi32(a, b) }
+    }
+    #[inline(always)]
     fn shift_right_i32<const BITS: i32>(self, v: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2; no memory is touched.
         unsafe { _mm256_srai_epi32::<BITS>(v) }

@@ -17,20 +17,23 @@ use super::requantize::Requantize;
 use crate::error::ShapeError;
 use crate::view::MatMut;
 use direct::Direct;
-use winograd::Winograd;
+use winograd::{Four, Two, Winograd};
 
 /// How a convolution is computed, chosen from its shape.
 #[derive(Clone, Copy)]
 enum Way {
     Direct(Direct),
-    Winograd(Winograd),
+    Two(Winograd<Two>),
+    Four(Winograd<Four>),
 }
 
 impl Way {
     const fn of(conv: &Conv) -> Self {
-        match Winograd::of(conv) {
-            Some(winograd) => Self::Winograd(winograd),
-            None => Self::Direct(Direct::of(conv)),
+        match (Winograd::<Two>::of(conv), Winograd::<Four>::of(conv)) {
+            (Some(two), Some(four)) if two.products() < four.products() => Self::Two(two),
+            (_, Some(four)) => Self::Four(four),
+            (Some(two), None) => Self::Two(two),
+            (None, None) => Self::Direct(Direct::of(conv)),
         }
     }
 }
@@ -40,7 +43,8 @@ impl Way {
 pub const fn scratch_len(conv: &Conv) -> usize {
     match Way::of(conv) {
         Way::Direct(direct) => direct.scratch_len(),
-        Way::Winograd(winograd) => winograd.scratch_len(),
+        Way::Two(two) => two.scratch_len(),
+        Way::Four(four) => four.scratch_len(),
     }
 }
 
@@ -58,9 +62,9 @@ pub struct Input<'a> {
 /// # Shapes
 /// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
 /// # Accuracy
-/// Exact, by transforms too: a 3x3 convolution of stride 1 goes by Winograd's F(2x2, 3x3) with the weights four times as large, whose
-/// transforms then need no fractions. Inputs grow to 11 bits and weights to 12, and the sums of the products are four times those of
-/// the convolution, modulo `2³²`; a shift makes them equal while the sums are below `2²⁹`.
+/// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1 goes by: F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up
+/// to 3,640. Their fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo
+/// `2³²`, is divided by that number exactly.
 /// # Errors
 /// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
 /// [`MAX_K`] products.
@@ -124,7 +128,8 @@ fn check(conv: &Conv, input: Input<'_>, weight: &[i8], out: usize, scratch: &[i3
 fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
     match Way::of(conv) {
         Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
-        Way::Winograd(winograd) => winograd.run(isa, input, weight, out, scratch),
+        Way::Two(two) => two.run(isa, input, weight, out, scratch),
+        Way::Four(four) => four.run(isa, input, weight, out, scratch),
     }
 }
 

@@ -65,21 +65,61 @@ fn sums_are_those_of_the_definition_on_every_isa() {
     }
 }
 
-/// The longest sums that are transformed, of the largest products, and one channel more, which is summed directly.
+/// The longest sums that each way takes, of the largest products, and one channel more, which goes the next way.
 #[test]
 fn the_largest_sums_are_exact_either_way() {
     for isa in Isa::available() {
-        for c_in in [3_640, 3_641] {
-            let conv = Conv::new([1, c_in, 3, 3], [16, c_in, 3, 3], 1, 0, 1).unwrap();
-            assert_eq!(matches!(Way::of(&conv), Way::Winograd(_)), c_in == 3_640);
+        for (c_in, way) in [(227, "four"), (228, "two"), (3_640, "two"), (3_641, "direct")] {
+            let conv = Conv::new([1, c_in, 6, 6], [16, c_in, 3, 3], 1, 0, 1).unwrap();
+            let chosen = match Way::of(&conv) {
+                Way::Four(_) => "four",
+                Way::Two(_) => "two",
+                Way::Direct(_) => "direct",
+            };
+            assert_eq!(chosen, way, "{c_in}");
             for (x, w) in [(-128, -128), (-128, 127), (127, 127)] {
                 let (xs, ws) = (vec![x; conv.input_len()], vec![w; conv.weight_len()]);
-                let mut got = vec![0; 16];
+                let mut got = vec![0; 256];
                 let mut scratch = vec![0; scratch_len(&conv)];
                 conv2d_i32(isa, &conv, Input { bytes: &xs, zero_point: 0 }, &ws, &mut got, &mut scratch).unwrap();
-                assert_eq!(got, [9 * c_in as i32 * i32::from(x) * i32::from(w); 16], "{isa} {c_in} {x} {w}");
+                assert_eq!(got, [9 * c_in as i32 * i32::from(x) * i32::from(w); 256], "{isa} {c_in} {x} {w}");
             }
         }
+    }
+}
+
+/// Signs as the transforms weigh them, so that every place of some tile reaches the most that 16 bits have to hold.
+#[test]
+fn the_largest_transformed_values_fit() {
+    /// Rows of `Bᵀ` and of `G` in whole numbers, by sign.
+    const INPUT: [[i8; 6]; 6] = [
+        [1, 0, -1, 0, 1, 0],
+        [0, -1, -1, 1, 1, 0],
+        [0, 1, -1, -1, 1, 0],
+        [0, -1, -1, 1, 1, 0],
+        [0, 1, -1, -1, 1, 0],
+        [0, 1, 0, -1, 0, 1],
+    ];
+    const FILTER: [[i8; 3]; 4] = [[1, 1, 1], [1, -1, 1], [1, 0, 0], [0, 0, 1]];
+    for isa in Isa::available() {
+        let conv = Conv::new([36, 16, 6, 6], [16, 16, 3, 3], 1, 0, 1).unwrap();
+        let x: Vec<i8> = (0..conv.input_len())
+            .map(|i| {
+                let (place, y, x) = (i / (36 * 16), i / (6 * 16) % 6, i / 16 % 6);
+                if INPUT[place / 6][y] * INPUT[place % 6][x] < 0 { 127 } else { -128 }
+            })
+            .collect();
+        let w: Vec<i8> = (0..conv.weight_len())
+            .map(|i| {
+                let (place, y, x) = (i / (9 * 16), i / (3 * 16) % 3, i / 16 % 3);
+                if FILTER[place / 4][y] * FILTER[place % 4][x] < 0 { 127 } else { -128 }
+            })
+            .collect();
+        let (mut want, mut got) = (vec![0; conv.output_len()], vec![i32::MIN; conv.output_len()]);
+        reference::conv2d_i8(&conv, &x, 0, &w, &mut want).unwrap();
+        let mut scratch = vec![i32::MIN; scratch_len(&conv)];
+        conv2d_i32(isa, &conv, Input { bytes: &x, zero_point: 0 }, &w, &mut got, &mut scratch).unwrap();
+        assert!(got == want, "{isa}");
     }
 }
 

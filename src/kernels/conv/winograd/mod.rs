@@ -85,6 +85,12 @@ impl<T: Transform> Winograd<T> {
         if rows == 0 { 1 } else { rows }
     }
 
+    /// Tiles of a block, one more if that makes them odd: places then lie an odd number of lines apart, so that those of one tile do not
+    /// compete for a place in the first cache.
+    const fn apart(&self) -> usize {
+        self.block() * self.tiles().1 | 1
+    }
+
     /// Elements of an image that comes in, and of one that goes out.
     pub(super) const fn image_lens(&self) -> (usize, usize) {
         let ((c_in, c_out), ([h, w], [oh, ow])) = (self.channels(), self.sizes());
@@ -100,7 +106,7 @@ impl<T: Transform> Winograd<T> {
     /// Elements of scratch for one thread.
     pub(super) const fn scratch_len(&self) -> usize {
         let (pixels, places) = (self.pixels(), T::ALPHA * T::ALPHA);
-        let tiles = self.block() * self.tiles().1;
+        let tiles = self.apart();
         let band = T::ALPHA * pixels.row_len(MAX_LANES) + pixels.slack(MAX_LANES);
         let back = T::OUT * self.back_pitch() * NV * MAX_LANES;
         band + back + tiles * places * (pixels.depth(MAX_LANES) + NV * MAX_LANES)
@@ -189,7 +195,7 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
         let (depth, (src_len, dst_len)) = (pixels.depth(S::LANES), way.image_lens());
         let (band, rest) = scratch.split_at_mut(T::ALPHA * pixels.row_len(S::LANES) + pixels.slack(S::LANES));
         let (back, rest) = rest.split_at_mut(T::OUT * way.back_pitch() * nr);
-        let (inputs, products) = rest.split_at_mut(way.block() * cols * places * depth);
+        let (inputs, products) = rest.split_at_mut(way.apart() * places * depth);
         let all = src.len() / src_len * rows;
         for first in (0..all).step_by(way.block()) {
             let count = way.block().min(all - first);
@@ -198,7 +204,7 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
                 let (image, ty) = ((first + row) / rows, (first + row) % rows);
                 let inputs = &mut inputs[row * cols * depth..];
                 let image = &src[image * src_len..][..src_len];
-                simd.outline(Forth { way, image, ty, band: &mut *band, inputs, stride: tiles * depth });
+                simd.outline(Forth { way, image, ty, band: &mut *band, inputs, stride: way.apart() * depth });
             }
             for strip in 0..way.channels().1.div_ceil(nr) {
                 let weights = &prepared[strip * places * depth * nr..][..places * depth * nr];
@@ -208,8 +214,15 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
                         continue;
                     }
                     let range = (panels.start(from), panels.start(to));
-                    let part =
-                        Part { inputs: &*inputs, weights, products: &mut *products, depth, tiles, range, places };
+                    let part = Part {
+                        inputs: &*inputs,
+                        weights,
+                        products: &mut *products,
+                        depth,
+                        apart: way.apart(),
+                        range,
+                        places,
+                    };
                     match panels.height(from) {
                         6 => simd.outline(Products::<6>(part)),
                         5 => simd.outline(Products::<5>(part)),
@@ -223,7 +236,7 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
                     let (image, ty) = ((first + row) / rows, (first + row) % rows);
                     simd.outline(Back {
                         way,
-                        products: &products[row * cols * places * nr..],
+                        products: &products[row * cols * nr..],
                         back: &mut *back,
                         image: &mut dst[image * dst_len..][..dst_len],
                         ty,
@@ -286,10 +299,10 @@ impl<T: Transform> Kernel for Forth<'_, '_, T> {
 struct Part<'a, 'p> {
     inputs: &'a [f32],
     weights: &'a [f32],
-    /// `[tile][place][NV · LANES]`
+    /// `[place][tile][NV · LANES]`
     products: &'p mut [f32],
     depth: usize,
-    tiles: usize,
+    apart: usize,
     range: (usize, usize),
     places: usize,
 }
@@ -301,15 +314,15 @@ impl<const M: usize> Kernel for Products<'_, '_, M> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        let Part { inputs, weights, products, depth, tiles, range: (from, to), places } = self.0;
+        let Part { inputs, weights, products, depth, apart, range: (from, to), places } = self.0;
         let nr = NV * S::LANES;
         for place in 0..places {
             let weights = &weights[place * depth * nr..][..depth * nr];
             for t in (from..to).step_by(M) {
-                let inputs = &inputs[(place * tiles + t) * depth..][..M * depth];
+                let inputs = &inputs[(place * apart + t) * depth..][..M * depth];
                 let acc = tile::half_packed::<S, M, NV>(simd, inputs, depth, weights, depth);
                 for i in 0..M {
-                    let out = &mut products[((t + i) * places + place) * nr..][..nr];
+                    let out = &mut products[(place * apart + t + i) * nr..][..nr];
                     for j in 0..NV {
                         simd.store(acc[i][j], &mut out[j * S::LANES..]);
                     }
@@ -336,7 +349,7 @@ impl<T: Transform> Kernel for Back<'_, '_, T> {
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
         let Self { way, products, back, image, ty, first, epilogue } = self;
-        let (nr, pitch, places) = (NV * S::LANES, way.back_pitch(), T::ALPHA * T::ALPHA);
+        let (nr, pitch, apart) = (NV * S::LANES, way.back_pitch(), way.apart());
         let count = nr.min(way.channels().1 - first);
         let mut biases = [0.0; NV * MAX_LANES];
         if let Some(bias) = epilogue.bias {
@@ -346,11 +359,11 @@ impl<T: Transform> Kernel for Back<'_, '_, T> {
         let relu = epilogue.activation == Activation::Relu && !epilogue.accumulate;
         for tx in 0..way.tiles().1 {
             for part in 0..NV {
-                let products = &products[tx * places * nr + part * S::LANES..];
+                let products = &products[tx * nr + part * S::LANES..];
                 let mut tile = [[zero; SIDE]; SIDE];
                 for y in 0..T::ALPHA {
                     for x in 0..T::ALPHA {
-                        tile[y][x] = simd.load(&products[(y * T::ALPHA + x) * nr..]);
+                        tile[y][x] = simd.load(&products[(y * T::ALPHA + x) * apart * nr..]);
                     }
                 }
                 let tile = transform::output::<S, T>(simd, tile);

@@ -1,8 +1,7 @@
-//! 3x3 and stride 1 by Winograd's F(2x2, 3x3) in integers, without any rounding: 2.25 times fewer products.
-//!
-//! The weights are transformed with twice the usual matrix in each direction, `[2 0 0; 1 1 1; 1 -1 1; 0 0 2]`, which has no fractions, so
-//! what comes out is four times the convolution. Inputs, sums of four bytes, need 11 bits; weights, sums of nine, 12: both fit the 16 bits
-//! of the pairwise products. All sums are right modulo `2³²`, so the last one is right while four times the convolution fits.
+//! 3x3 and stride 1 by Winograd's minimal filtering in integers, F(2x2, 3x3) or F(4x4, 3x3), without any rounding: 2.25 or 4 times
+//! fewer products, and the same integers as the direct way.
+
+mod transform;
 
 use super::Input;
 use super::image::Widened;
@@ -12,13 +11,10 @@ use crate::kernels::cut::Panels;
 use crate::kernels::gemm_i8::packed::{MR, NV};
 use crate::kernels::gemm_i8::sink::Sink;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
+use core::marker::PhantomData;
+pub(super) use transform::{Four, Two};
+use transform::{SIDE, Transform};
 
-/// Rows and columns of a tile, and its places.
-const SIDE: usize = 4;
-const PLACES: usize = SIDE * SIDE;
-
-/// Most input channels: `9 · 3,640 · 2¹⁴ < 2²⁹`, so four times a sum fits 32 bits.
-const MAX_CHANNELS: usize = 3_640;
 /// Fewest channels on either side that repay the transforms.
 const CHANNELS: usize = 16;
 
@@ -27,23 +23,32 @@ const BLOCK: usize = 48 << 10;
 
 /// A 3x3 convolution of stride 1 and one group.
 #[derive(Clone, Copy)]
-pub(super) struct Winograd {
+pub(super) struct Winograd<T> {
     conv: Conv,
+    transform: PhantomData<T>,
 }
 
-impl Winograd {
+impl<T: Transform> Winograd<T> {
+    const PLACES: usize = T::ALPHA * T::ALPHA;
+
     pub(super) const fn of(conv: &Conv) -> Option<Self> {
         let fits = conv.kh == 3 && conv.kw == 3 && conv.stride == 1 && conv.groups == 1;
-        if fits && conv.c_in >= CHANNELS && conv.c_in <= MAX_CHANNELS && conv.c_out >= CHANNELS {
-            Some(Self { conv: *conv })
+        if fits && conv.c_in >= CHANNELS && conv.c_in <= T::MAX_CHANNELS && conv.c_out >= CHANNELS {
+            Some(Self { conv: *conv, transform: PhantomData })
         } else {
             None
         }
     }
 
+    /// Products of channels for each image: the measure by which sizes are compared.
+    pub(super) const fn products(&self) -> usize {
+        let (rows, cols) = self.tiles();
+        rows * cols * Self::PLACES
+    }
+
     /// Rows and columns of tiles of an image.
     const fn tiles(&self) -> (usize, usize) {
-        (self.conv.oh.div_ceil(2), self.conv.ow.div_ceil(2))
+        (self.conv.oh.div_ceil(T::OUT), self.conv.ow.div_ceil(T::OUT))
     }
 
     const fn image(&self, lanes: usize) -> Widened {
@@ -55,15 +60,15 @@ impl Winograd {
             all: c_in,
             channels: c_in,
             padding,
-            rows: 2 * rows + 2,
-            cols: 2 * cols + 2,
+            rows: T::OUT * rows + 2,
+            cols: T::OUT * cols + 2,
             depth: c_in.next_multiple_of(2 * lanes),
         }
     }
 
     /// Rows of tiles in a block.
     const fn block(&self) -> usize {
-        let rows = BLOCK / (self.tiles().1 * PLACES * self.image(MAX_LANES).depth);
+        let rows = BLOCK / (self.tiles().1 * Self::PLACES * self.image(MAX_LANES).depth);
         let most = self.tiles().0;
         if rows == 0 {
             1
@@ -74,16 +79,23 @@ impl Winograd {
         }
     }
 
+    /// Tiles of a block, one more if that makes them odd: places then lie an odd number of lines apart, so that those of one tile do not
+    /// compete for a place in the first cache.
+    const fn apart(&self) -> usize {
+        self.block() * self.tiles().1 | 1
+    }
+
     /// Strips of output channels for registers of `lanes`, and elements of each: `[place][pairs][NV · lanes][2]`.
     const fn strips(&self, lanes: usize) -> (usize, usize) {
-        (self.conv.c_out.div_ceil(NV * lanes), PLACES * self.image(lanes).depth * NV * lanes)
+        (self.conv.c_out.div_ceil(NV * lanes), Self::PLACES * self.image(lanes).depth * NV * lanes)
     }
 
     /// Elements of scratch: 16-bit ones in pairs, and sums.
     pub(super) const fn scratch_len(&self) -> usize {
         let (image, (strips, len)) = (self.image(MAX_LANES), self.strips(MAX_LANES));
-        let tiles = self.block() * self.tiles().1;
-        (image.len() + strips * len + tiles * PLACES * image.depth).div_ceil(2) + tiles * PLACES * NV * MAX_LANES
+        let tiles = self.apart();
+        (image.len() + strips * len + tiles * Self::PLACES * image.depth).div_ceil(2)
+            + tiles * Self::PLACES * NV * MAX_LANES
     }
 
     pub(super) fn run<C: Sink>(&self, isa: Isa, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
@@ -91,23 +103,22 @@ impl Winograd {
     }
 }
 
-struct Images<'a, 's, C> {
-    way: Winograd,
+struct Images<'a, 's, T, C> {
+    way: Winograd<T>,
     input: Input<'a>,
     weight: &'a [i8],
     out: C,
     scratch: &'s mut [i32],
 }
 
-impl<C: Sink> Kernel for Images<'_, '_, C> {
+impl<T: Transform, C: Sink> Kernel for Images<'_, '_, T, C> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let way = self.way;
         let (conv, image, (rows, cols)) = (way.conv, way.image(S::LANES), way.tiles());
         let ((count, strip_len), nr) = (way.strips(S::LANES), NV * S::LANES);
-        let tiles = way.block() * cols;
-        let (sums, scratch) = self.scratch.split_at_mut(tiles * PLACES * nr);
+        let (sums, scratch) = self.scratch.split_at_mut(way.apart() * T::ALPHA * T::ALPHA * nr);
         let scratch: &mut [i16] = bytemuck::cast_slice_mut(scratch);
         let (widened, scratch) = scratch.split_at_mut(image.len());
         let (strips, inputs) = scratch.split_at_mut(count * strip_len);
@@ -127,7 +138,16 @@ impl<C: Sink> Kernel for Images<'_, '_, C> {
                             continue;
                         }
                         let range = (panels.start(from), panels.start(to));
-                        let part = Part { inputs: &*inputs, strip, sums: &mut *sums, depth: image.depth, tiles, range };
+                        let (inputs, sums) = (&*inputs, &mut *sums);
+                        let part = Part {
+                            inputs,
+                            strip,
+                            sums,
+                            depth: image.depth,
+                            apart: way.apart(),
+                            places: T::ALPHA * T::ALPHA,
+                            range,
+                        };
                         match panels.height(from) {
                             5 => simd.outline(Products::<5>(part)),
                             4 => simd.outline(Products::<4>(part)),
@@ -145,21 +165,17 @@ impl<C: Sink> Kernel for Images<'_, '_, C> {
 }
 
 /// Transforms the weights of the output channels from `first` on.
-fn pack(way: &Winograd, weight: &[i8], first: usize, nr: usize, depth: usize, strip: &mut [i16]) {
-    /// Twice the usual transform, in one direction.
-    fn one(g: [i16; 3]) -> [i16; SIDE] {
-        [2 * g[0], g[0] + g[1] + g[2], g[0] - g[1] + g[2], 2 * g[2]]
-    }
+fn pack<T: Transform>(way: &Winograd<T>, weight: &[i8], first: usize, nr: usize, depth: usize, strip: &mut [i16]) {
     let c_in = way.conv.c_in;
     strip.fill(0);
     for (lane, kernels) in weight.chunks_exact(9 * c_in).skip(first).take(nr).enumerate() {
         for c in 0..c_in {
             let tap = |y: usize, x: usize| i16::from(kernels[(3 * y + x) * c_in + c]);
-            let columns: [[i16; SIDE]; 3] = core::array::from_fn(|x| one([tap(0, x), tap(1, x), tap(2, x)]));
-            for y in 0..SIDE {
-                let row = one([columns[0][y], columns[1][y], columns[2][y]]);
-                for (x, w) in row.into_iter().enumerate() {
-                    strip[(((y * SIDE + x) * depth + c) / 2 * nr + lane) * 2 + c % 2] = w;
+            let columns: [[i16; SIDE]; 3] = core::array::from_fn(|x| T::filter([tap(0, x), tap(1, x), tap(2, x)]));
+            for y in 0..T::ALPHA {
+                let row = T::filter([columns[0][y], columns[1][y], columns[2][y]]);
+                for (x, w) in row.into_iter().enumerate().take(T::ALPHA) {
+                    strip[(((y * T::ALPHA + x) * depth + c) / 2 * nr + lane) * 2 + c % 2] = w;
                 }
             }
         }
@@ -167,8 +183,8 @@ fn pack(way: &Winograd, weight: &[i8], first: usize, nr: usize, depth: usize, st
 }
 
 /// Transforms the inputs of rows of tiles.
-struct Forth<'a, 'v> {
-    way: Winograd,
+struct Forth<'a, 'v, T> {
+    way: Winograd<T>,
     widened: &'a [i16],
     first: usize,
     block: usize,
@@ -176,42 +192,36 @@ struct Forth<'a, 'v> {
     inputs: &'v mut [i16],
 }
 
-impl Kernel for Forth<'_, '_> {
+impl<T: Transform> Kernel for Forth<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
         let Self { way, widened, first, block, inputs } = self;
         let (image, cols) = (way.image(S::LANES), way.tiles().1);
         let (depth, row_len) = (image.depth, image.cols * image.depth);
-        let place_len = block * cols * depth;
+        let place_len = way.apart() * depth;
         for t in 0..block * cols {
             let (ty, tx) = (first + t / cols, t % cols);
             for c in (0..depth).step_by(2 * S::LANES) {
                 let mut tile = [[simd.splat_pair([0; 2]); SIDE]; SIDE];
-                for y in 0..SIDE {
-                    let row = &widened[(2 * ty + y) * row_len + 2 * tx * depth + c..];
-                    for x in 0..SIDE {
-                        tile[y][x] = simd.load_i16(&row[x * depth..]);
+                for x in 0..T::ALPHA {
+                    let mut column = [simd.splat_pair([0; 2]); SIDE];
+                    for y in 0..T::ALPHA {
+                        let row = &widened[(T::OUT * ty + y) * row_len + (T::OUT * tx + x) * depth + c..];
+                        column[y] = simd.load_i16(row);
                     }
-                }
-                for x in 0..SIDE {
-                    let column = one(simd, [tile[0][x], tile[1][x], tile[2][x], tile[3][x]]);
-                    for y in 0..SIDE {
+                    let column = T::input(simd, column);
+                    for y in 0..T::ALPHA {
                         tile[y][x] = column[y];
                     }
                 }
                 let inputs = &mut inputs[t * depth + c..];
-                for y in 0..SIDE {
-                    for (x, v) in one(simd, tile[y]).into_iter().enumerate() {
-                        simd.store_i16(v, &mut inputs[(y * SIDE + x) * place_len..]);
+                for y in 0..T::ALPHA {
+                    for (x, v) in T::input(simd, tile[y]).into_iter().enumerate().take(T::ALPHA) {
+                        simd.store_i16(v, &mut inputs[(y * T::ALPHA + x) * place_len..]);
                     }
                 }
             }
-        }
-        /// `Bᵀ·d` in one direction.
-        #[inline(always)]
-        fn one<S: Simd>(simd: S, d: [S::I16; SIDE]) -> [S::I16; SIDE] {
-            [simd.sub_i16(d[0], d[2]), simd.add_i16(d[1], d[2]), simd.sub_i16(d[2], d[1]), simd.sub_i16(d[1], d[3])]
         }
     }
 }
@@ -220,10 +230,11 @@ impl Kernel for Forth<'_, '_> {
 struct Part<'a, 'p> {
     inputs: &'a [i16],
     strip: &'a [i16],
-    /// `[tile][place][NV · LANES]`
+    /// `[place][tile][NV · LANES]`
     sums: &'p mut [i32],
     depth: usize,
-    tiles: usize,
+    apart: usize,
+    places: usize,
     range: (usize, usize),
 }
 
@@ -234,14 +245,14 @@ impl<const M: usize> Kernel for Products<'_, '_, M> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        let Part { inputs, strip, sums, depth, tiles, range: (from, to) } = self.0;
+        let Part { inputs, strip, sums, depth, apart, places, range: (from, to) } = self.0;
         let (nr, pairs) = (NV * S::LANES, depth / 2);
-        for place in 0..PLACES {
+        for place in 0..places {
             let strip = &strip[place * depth * nr..][..depth * nr];
             for t in (from..to).step_by(M) {
                 let mut rows: [&[[i16; 2]]; M] = [&[]; M];
                 for i in 0..M {
-                    rows[i] = inputs[(place * tiles + t + i) * depth..][..2 * pairs].as_chunks().0;
+                    rows[i] = inputs[(place * apart + t + i) * depth..][..2 * pairs].as_chunks().0;
                 }
                 let mut acc = [[simd.splat_i32(0); NV]; M];
                 for (p, w) in strip.chunks_exact(2 * nr).enumerate().take(pairs) {
@@ -257,7 +268,7 @@ impl<const M: usize> Kernel for Products<'_, '_, M> {
                     }
                 }
                 for i in 0..M {
-                    let out = &mut sums[((t + i) * PLACES + place) * nr..][..nr];
+                    let out = &mut sums[(place * apart + t + i) * nr..][..nr];
                     for j in 0..NV {
                         simd.store_i32(acc[i][j], &mut out[j * S::LANES..]);
                     }
@@ -268,8 +279,8 @@ impl<const M: usize> Kernel for Products<'_, '_, M> {
 }
 
 /// Transforms back a strip of output channels of rows of tiles.
-struct Back<'a, 'o, C> {
-    way: Winograd,
+struct Back<'a, 'o, T, C> {
+    way: Winograd<T>,
     sums: &'a [i32],
     out: &'o mut C,
     /// First row of tiles, and how many.
@@ -278,33 +289,35 @@ struct Back<'a, 'o, C> {
     channel: usize,
 }
 
-impl<C: Sink> Kernel for Back<'_, '_, C> {
+impl<T: Transform, C: Sink> Kernel for Back<'_, '_, T, C> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
         let Self { way, sums, out, rows: (first, block), image, channel } = self;
         let (Conv { c_out, oh, ow, .. }, cols, nr) = (way.conv, way.tiles().1, NV * S::LANES);
         for t in 0..block * cols {
-            let (y, x) = (2 * (first + t / cols), 2 * (t % cols));
+            let (y, x) = (T::OUT * (first + t / cols), T::OUT * (t % cols));
             for part in 0..NV {
                 let channel = channel + part * S::LANES;
                 if channel >= c_out {
                     continue;
                 }
-                let sums = &sums[t * PLACES * nr + part * S::LANES..];
-                let mut half = [[simd.splat_i32(0); SIDE]; 2];
-                for x in 0..SIDE {
+                let sums = &sums[t * nr + part * S::LANES..];
+                let mut half = [[simd.splat_i32(0); SIDE]; SIDE];
+                for x in 0..T::ALPHA {
                     let mut column = [simd.splat_i32(0); SIDE];
-                    for y in 0..SIDE {
-                        column[y] = simd.load_i32(&sums[(y * SIDE + x) * nr..]);
+                    for y in 0..T::ALPHA {
+                        column[y] = simd.load_i32(&sums[(y * T::ALPHA + x) * way.apart() * nr..]);
                     }
-                    let [above, below] = one(simd, column);
-                    (half[0][x], half[1][x]) = (above, below);
+                    let column = T::output(simd, column);
+                    for y in 0..T::OUT {
+                        half[y][x] = column[y];
+                    }
                 }
-                for dy in 0..2.min(oh - y) {
-                    let row = one(simd, half[dy]);
-                    for dx in 0..2.min(ow - x) {
-                        let sum = simd.shift_right_i32::<2>(row[dx]);
+                for dy in 0..T::OUT.min(oh - y) {
+                    let row = T::output(simd, half[dy]);
+                    for dx in 0..T::OUT.min(ow - x) {
+                        let sum = T::finish(simd, row[dx]);
                         let pixel = (image * oh + y + dy) * ow + x + dx;
                         if channel + S::LANES <= c_out {
                             out.put_registers(simd, pixel, channel, [sum]);
@@ -316,11 +329,6 @@ impl<C: Sink> Kernel for Back<'_, '_, C> {
                     }
                 }
             }
-        }
-        /// `Aᵀ·m` in one direction.
-        #[inline(always)]
-        fn one<S: Simd>(simd: S, m: [S::I32; SIDE]) -> [S::I32; 2] {
-            [simd.add_i32(simd.add_i32(m[0], m[1]), m[2]), simd.sub_i32(simd.sub_i32(m[1], m[2]), m[3])]
         }
     }
 }
