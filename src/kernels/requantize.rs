@@ -61,6 +61,8 @@ pub struct Requantize<'a> {
     shift: &'a [i32],
     zero_point: i32,
     clamp: (i32, i32),
+    /// Whether no shift is 0.
+    all_shift: bool,
 }
 
 impl<'a> Requantize<'a> {
@@ -92,7 +94,8 @@ impl<'a> Requantize<'a> {
             return Err(ShapeError::Range { what: "the largest output", min, max: i8::MAX.into(), got });
         }
         let clamp = (clamp.0.into(), clamp.1.into());
-        Ok(Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp })
+        let all_shift = !shift.contains(&0);
+        Ok(Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp, all_shift })
     }
 
     /// Rows of `channels` sums become rows of as many outputs, on any instruction set the same.
@@ -180,7 +183,12 @@ impl Requantize<'_> {
     #[inline(always)]
     fn one<S: Simd>(&self, simd: S, sum: S::I32, bias: &[i32], multiplier: &[i32], shift: &[i32]) -> S::I32 {
         let sum = simd.add_i32(sum, simd.load_i32(bias));
-        let scaled = simd.scale_i32(sum, simd.load_i32(multiplier), simd.load_i32(shift));
+        let (multiplier, shift) = (simd.load_i32(multiplier), simd.load_i32(shift));
+        let scaled = if self.all_shift {
+            simd.scale_down_i32(sum, multiplier, shift)
+        } else {
+            simd.scale_i32(sum, multiplier, shift)
+        };
         // Clamped before the zero point is added: the sum of both may need more than 32 bits.
         let (min, max) =
             (simd.splat_i32(self.clamp.0 - self.zero_point), simd.splat_i32(self.clamp.1 - self.zero_point));
@@ -189,7 +197,7 @@ impl Requantize<'_> {
     }
 }
 
-/// Less than a register's worth, with zeros behind.
+/// Less than a register's worth, with zeros behind, whatever becomes of them.
 #[inline(always)]
 fn widen(part: &[i32]) -> [i32; MAX_LANES] {
     let mut whole = [0; MAX_LANES];

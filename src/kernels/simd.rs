@@ -92,6 +92,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// `⌊x · multiplier / 2^(31 + shift) + 1/2⌋` by a product of 64 bits; multipliers are not negative, shifts 0 to 31.
     fn scale_i32(self, x: Self::I32, multiplier: Self::I32, shift: Self::I32) -> Self::I32;
+    /// The same for shifts of at least 1, which some sets do faster.
+    #[inline(always)]
+    fn scale_down_i32(self, x: Self::I32, multiplier: Self::I32, shift: Self::I32) -> Self::I32 {
+        self.scale_i32(x, multiplier, shift)
+    }
     /// The sum of all lanes, wrapping.
     fn sum_i32(self, v: Self::I32) -> i32;
     /// The sums of the lanes of four registers, wrapping.

@@ -304,6 +304,21 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn scale_down_i32(self, x: __m256i, multiplier: __m256i, shift: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            // As the half that is added before the shift is a multiple of 2^31, the product may lose its 31 lowest bits first; what is
+            // left fits 32 bits. The last bit is kept for rounding: adding the half to the whole could overflow.
+            let even = _mm256_mul_epi32(x, multiplier);
+            let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(x), _mm256_srli_epi64::<32>(multiplier));
+            let (even, odd) = (_mm256_srli_epi64::<31>(even), _mm256_slli_epi64::<1>(odd));
+            let high = _mm256_blend_epi32::<0b1010_1010>(even, odd);
+            let one = _mm256_set1_epi32(1);
+            let twice = _mm256_srav_epi32(high, _mm256_sub_epi32(shift, one));
+            _mm256_srai_epi32::<1>(_mm256_add_epi32(twice, one))
+        }
+    }
+    #[inline(always)]
     fn sum_i32(self, v: __m256i) -> i32 {
         // SAFETY: `self` proves AVX2; no memory is touched.
         unsafe {

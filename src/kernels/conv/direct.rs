@@ -59,6 +59,7 @@ impl Correlation {
     }
 
     /// Elements of an image that comes in, and of one that goes out.
+    #[cfg(feature = "train")]
     pub(super) const fn image_lens(&self) -> (usize, usize) {
         let (src, dst) = self.group_lens();
         (self.conv.groups * src, self.conv.groups * dst)

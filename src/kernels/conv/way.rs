@@ -37,10 +37,11 @@ impl Way {
     }
 
     const fn of(conv: &Conv, flipped: bool) -> Self {
-        if conv.c_in >= CHANNELS && conv.c_out >= CHANNELS {
-            if let (Some(two), Some(four)) = (Winograd::<Two>::of(conv, flipped), Winograd::<Four>::of(conv, flipped)) {
-                return if two.products() < four.products() { Self::Two(two) } else { Self::Four(four) };
-            }
+        if conv.c_in >= CHANNELS
+            && conv.c_out >= CHANNELS
+            && let (Some(two), Some(four)) = (Winograd::<Two>::of(conv, flipped), Winograd::<Four>::of(conv, flipped))
+        {
+            return if two.products() < four.products() { Self::Two(two) } else { Self::Four(four) };
         }
         Self::Direct(if flipped { Correlation::d_input(conv) } else { Correlation::forward(conv) })
     }
@@ -65,6 +66,7 @@ impl Way {
     }
 
     /// Elements of an image that comes in, and of one that goes out.
+    #[cfg(feature = "train")]
     pub(super) const fn image_lens(&self) -> (usize, usize) {
         each!(self, way => way.image_lens())
     }

@@ -82,7 +82,7 @@ impl<T: Transform> Winograd<T> {
     /// Tiles of a block, one more if that makes them odd: places then lie an odd number of lines apart, so that those of one tile do not
     /// compete for a place in the first cache.
     const fn apart(&self) -> usize {
-        self.block() * self.tiles().1 | 1
+        (self.block() * self.tiles().1) | 1
     }
 
     /// Strips of output channels for registers of `lanes`, and elements of each: `[place][pairs][NV · lanes][2]`.
