@@ -138,7 +138,7 @@ impl Case {
             }
             What::WeightGradient => {
                 reference::conv2d_d_weight_f64(conv, &self.x, d_out, &mut want);
-                reference::gamma(d_out.len())
+                reference::gamma(d_out.len() / conv.output()[1])
             }
         };
         // A transformed sum is bounded by the largest products of each channel, here 0.25, instead of its own.

@@ -19,7 +19,7 @@ pub enum Activation {
 pub struct Epilogue<'a> {
     /// Adds to what the output holds instead of overwriting it.
     pub accumulate: bool,
-    /// One value for each column of the output.
+    /// One value for each column of the output of a product, or channel of a convolution's.
     pub bias: Option<&'a [f32]>,
     /// Applied last.
     pub activation: Activation,

@@ -2,6 +2,9 @@
 //!
 //! Every kernel is written once over the `Simd` trait and compiled for each instruction set; [`Isa`] chooses.
 //! Scratch memory is the caller's: a `const fn ..._len` says how much.
+//!
+//! The larger kernels are `#[inline]` from their public function on, which compiles them in the program that calls them and in no other:
+//! three instruction sets of every tile shape are a minute's work for the compiler.
 
 mod arch;
 pub mod conv;
@@ -18,6 +21,7 @@ mod isa;
 #[cfg(feature = "train")]
 pub mod parallel;
 pub mod peak;
+pub mod pool;
 pub mod requantize;
 mod simd;
 pub mod softmax;

@@ -53,6 +53,16 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::F32) -> Self::F32;
     /// `a < b` per lane: `yes` there, `no` elsewhere (also where either is NaN).
     fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// The larger of two and what belongs to it: `(v, place)` where `v > best` or `v` is NaN, `(best, place_of_best)` elsewhere.
+    fn larger(
+        self,
+        best: Self::F32,
+        place_of_best: Self::I32,
+        v: Self::F32,
+        place: Self::I32,
+    ) -> (Self::F32, Self::I32);
+    /// Every second lane from the first on, of two registers side by side.
+    fn even(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `2^n` for integral `n` in `-126..=127`, given as floats.
     fn exp2i(self, n: Self::F32) -> Self::F32;
     /// The sum of all lanes, always in the same order: halves are added until one lane is left.

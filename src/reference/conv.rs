@@ -181,9 +181,12 @@ pub fn conv2d_i8(conv: &Conv, input: &[i8], zero_point: i8, weight: &[i8], out: 
                 let (row, col) = ((y * stride + dy).wrapping_sub(padding), (x * stride + dx).wrapping_sub(padding));
                 let sum: i32 = if row < h && col < w {
                     let first = ((image * h + row) * w + col) * c_in + oc / group_out * group_in;
-                    input[first..].iter().zip(weight).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum()
+                    input[first..]
+                        .iter()
+                        .zip(weight)
+                        .fold(0, |sum: i32, (x, w)| sum.wrapping_add(i32::from(*x) * i32::from(*w)))
                 } else {
-                    weight.iter().map(|w| i32::from(zero_point) * i32::from(*w)).sum()
+                    weight.iter().fold(0, |sum: i32, w| sum.wrapping_add(i32::from(zero_point) * i32::from(*w)))
                 };
                 *out = out.wrapping_add(sum);
             }

@@ -82,6 +82,17 @@ impl Simd for Baseline {
         a.simd_lt(b).select(yes, no)
     }
     #[inline(always)]
+    fn larger(self, best: f32x4, place_of_best: i32x4, v: f32x4, place: i32x4) -> (f32x4, i32x4) {
+        let take = v.simd_gt(best) | v.is_nan();
+        let mask: i32x4 = bytemuck::cast(take);
+        (take.select(v, best), mask.select(place, place_of_best))
+    }
+    #[inline(always)]
+    fn even(self, a: f32x4, b: f32x4) -> f32x4 {
+        let ([a0, _, a2, _], [b0, _, b2, _]) = (a.to_array(), b.to_array());
+        f32x4::new([a0, a2, b0, b2])
+    }
+    #[inline(always)]
     fn exp2i(self, n: f32x4) -> f32x4 {
         let bits: i32x4 = (n.trunc_int() + i32x4::splat(127)) << 23;
         bytemuck::cast(bits)

@@ -72,6 +72,14 @@ impl Simd for Scalar {
         if a < b { yes } else { no }
     }
     #[inline(always)]
+    fn larger(self, best: f32, place_of_best: i32, v: f32, place: i32) -> (f32, i32) {
+        if v > best || v.is_nan() { (v, place) } else { (best, place_of_best) }
+    }
+    #[inline(always)]
+    fn even(self, a: f32, _b: f32) -> f32 {
+        a
+    }
+    #[inline(always)]
     fn exp2i(self, n: f32) -> f32 {
         f32::from_bits(((n as i32 + 127) as u32) << 23)
     }

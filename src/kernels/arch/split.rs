@@ -39,6 +39,9 @@ impl<'a, T> Tile<'a, T> {
     #[inline(always)]
     pub(crate) fn row_mut(&mut self, row: usize, from: usize, to: usize) -> &mut [T] {
         assert!(row < self.rows && from <= to && to <= self.cols);
+        if from == to {
+            return &mut []; // rows of nothing may start anywhere
+        }
         // SAFETY: `MatMut` checked that `rows` rows of `cols` elements lie in its slice, a tile only ever shrinks, and the assert
         // keeps the range inside the tile, which no other tile overlaps; `&mut self` makes this the only live borrow of it.
         unsafe { core::slice::from_raw_parts_mut(self.start.add(row * self.row_stride + from), to - from) }
@@ -48,7 +51,10 @@ impl<'a, T> Tile<'a, T> {
     #[inline(always)]
     pub(crate) fn rows_mut<const M: usize>(&mut self, row: usize, from: usize, to: usize) -> [&mut [T]; M] {
         assert!(row + M <= self.rows && from <= to && to <= self.cols);
-        core::array::from_fn(|i| {
+        core::array::from_fn(|i| -> &mut [T] {
+            if from == to {
+                return &mut [];
+            }
             // SAFETY: as in `row_mut`, as `row + i` is below `rows`; rows are `row_stride >= cols` apart, so no two of these overlap.
             unsafe { core::slice::from_raw_parts_mut(self.start.add((row + i) * self.row_stride + from), to - from) }
         })

@@ -183,6 +183,24 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
     }
     #[inline(always)]
+    fn larger(self, best: __m256, place_of_best: __m256i, v: __m256, place: __m256i) -> (__m256, __m256i) {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let take = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(v, best), _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
+            let places = _mm256_blendv_epi8(place_of_best, place, _mm256_castps_si256(take));
+            (_mm256_blendv_ps(best, v, take), places)
+        }
+    }
+    #[inline(always)]
+    fn even(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            // Within halves first: a0 a2 b0 b2 | a4 a6 b4 b6; then the quarters in order.
+            let halves = _mm256_castps_pd(_mm256_shuffle_ps::<0b1000_1000>(a, b));
+            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b1101_1000>(halves))
+        }
+    }
+    #[inline(always)]
     fn exp2i(self, n: __m256) -> __m256 {
         // SAFETY: `self` proves AVX2; no memory is touched.
         unsafe {

@@ -102,6 +102,7 @@ impl Correlation {
     }
 
     /// Any number of images, one after the other: `dst = activation(correlate(src, weights) + bias)`.
+    #[inline]
     pub(super) fn images(
         &self,
         isa: Isa,

@@ -23,11 +23,12 @@ impl Shape {
         self.channels.next_multiple_of(lanes)
     }
 
-    /// Elements of a row, and of the registers that may be written behind the last one.
+    /// Elements of a row.
     pub(super) const fn row_len(&self, lanes: usize) -> usize {
         self.pitch * self.depth(lanes)
     }
 
+    /// Elements behind the last row that may be written to.
     pub(super) const fn slack(&self, lanes: usize) -> usize {
         lanes * self.depth(lanes)
     }

@@ -5,8 +5,9 @@ use crate::error::ShapeError;
 /// A two-dimensional convolution of a batch: which sizes, stride, padding and groups.
 ///
 /// Input `[n, c_in, h, w]`, weights `[c_out, c_in / groups, kh, kw]`, output `[n, c_out, oh, ow]` with
-/// `oh = ⌊(h + 2·padding − kh) / stride⌋ + 1` and `ow` alike; all of them in this order, without gaps. Output channels are cut into
-/// `groups` equal parts, each of which sees its own part of the input channels alone.
+/// `oh = ⌊(h + 2·padding − kh) / stride⌋ + 1` and `ow` alike, without gaps: in this order in single precision, channels last for
+/// [bytes](crate::kernels::conv_i8). Output channels are cut into `groups` equal parts, each of which sees its own part of the input
+/// channels alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
     pub(crate) n: usize,
@@ -23,7 +24,7 @@ pub struct Conv {
     pub(crate) ow: usize,
 }
 
-/// The product of sizes, if it fits in half a machine word: sums of a few such products then fit too.
+/// The product of sizes, if it fits in a sixteenth of the address space: sums of a few such products then fit too.
 const fn product(sizes: &[usize]) -> Result<usize, ShapeError> {
     let (mut all, mut i) = (1usize, 0);
     while i < sizes.len() {
@@ -93,25 +94,30 @@ impl Conv {
             return Err(ShapeError::Range { what, min: 1, max: cols as i64, got: kw as i64 });
         }
         let (oh, ow) = ((rows - kh) / stride + 1, (cols - kw) / stride + 1);
-        // Everything that is ever allotted: the buffers, and the padded planes of one image, strided or dilated.
-        let [Some(tall), Some(wide)] = [h.checked_add(2 * kh), w.checked_add(2 * kw)] else {
-            return Err(ShapeError::Overflow);
-        };
-        let buffers: [&[usize]; 7] = [
-            &[n, c_in, h, w],
-            &[n, c_out, oh, ow],
-            &[c_out, c_in, kh, kw],
-            &[c_in, rows, stride, cols / stride + 32],
-            &[c_out, tall, wide + 32],
+        // A stride beyond the image is as good as one to its end, and no row has to be laid out as long as it.
+        let longer = if rows < cols { cols } else { rows };
+        let stride = if stride < longer { stride } else { longer };
+        // Everything that is ever allotted: the buffers, and what the ways of computing need for one image.
+        let images = if n == 0 { 1 } else { n };
+        let (tall, wide) = (h.saturating_add(kh.saturating_mul(2)), w.saturating_add(kw.saturating_mul(2)));
+        let (in_strips, out_strips) = (c_in.div_ceil(16), c_out.div_ceil(16));
+        let strips = if in_strips < out_strips { out_strips } else { in_strips };
+        let planes: [&[usize]; 2] =
+            [&[c_in, rows, stride, (cols / stride).saturating_add(32)], &[c_out, tall, wide.saturating_add(32)]];
+        let buffers: [&[usize]; 5] = [
+            &[images, c_in, h, w],
+            &[images, c_out, oh, ow],
+            &[out_strips, 16, in_strips, 16, kh, kw],
             // Transformed by Winograd: the weights, and a row of tiles either way.
-            &[c_out.div_ceil(16), 16, c_in.div_ceil(8), 8, 36],
-            &[if c_in < c_out { c_out } else { c_in }.div_ceil(16), 16, wide + 8, 36],
+            &[out_strips, 16, in_strips, 16, 36],
+            &[strips, 16, wide.saturating_add(8), 36],
         ];
         let mut i = 0;
-        while i < buffers.len() {
-            match product(buffers[i]) {
-                // The planes of an image are addressed by 32 bits.
-                Ok(elements) if i < 3 || elements <= u32::MAX as usize => i += 1,
+        while i < planes.len() + buffers.len() {
+            // The planes of an image are addressed by 32 bits.
+            let (sizes, most) = if i < 2 { (planes[i], u32::MAX as usize) } else { (buffers[i - 2], usize::MAX) };
+            match product(sizes) {
+                Ok(elements) if elements <= most => i += 1,
                 Ok(_) => return Err(ShapeError::Overflow),
                 Err(error) => return Err(error),
             }
@@ -146,7 +152,7 @@ impl Conv {
     /// Multiply-adds of the definition, those with padding included: as many for each of the two gradients.
     #[must_use]
     pub const fn macs(&self) -> u64 {
-        self.output_len() as u64 * self.taps() as u64
+        (self.output_len() as u64).saturating_mul(self.taps() as u64)
     }
 
     /// Weights of one output channel.

@@ -59,8 +59,7 @@ fn within(got: &[f32], want: &[Exact], gamma: f64, what: impl std::fmt::Debug) {
     assert!(worst <= 100.0 * reference::UNIT_ROUNDOFF, "{what:?}: {} roundings", worst / reference::UNIT_ROUNDOFF);
 }
 
-/// What bounds a transformed sum: the largest products of `channels` channels, instead of its own. Beside the bound, which is that of
-/// the worst case, the error as a whole must be as small as it usually is.
+/// What bounds a transformed sum: the largest products of `channels` channels, instead of its own.
 fn of_maxima(want: &mut [Exact], x: &[f32], w: &[f32], channels: usize) {
     let max = |x: &[f32]| x.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     for want in want {
@@ -140,6 +139,41 @@ fn convolutions_match_f64_on_every_isa() {
                         );
                     }
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_are_added_to_what_is_there_before_the_activation() {
+    for isa in Isa::available() {
+        for sizes in SIZES {
+            let conv = conv(sizes);
+            let (x, w, bias) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2), uniform(conv.c_out, 3));
+            let before = uniform(conv.output_len(), 4);
+            let mut want: Vec<Exact> = vec![Exact::default(); conv.output_len()];
+            reference::conv2d_f64(&conv, &x, &w, &mut want);
+            if conv.is_transformed(false) {
+                of_maxima(&mut want, &x, &w, conv.c_in);
+            }
+            for (i, want) in want.iter_mut().enumerate() {
+                let (bias, before) = (f64::from(bias[i / (conv.oh * conv.ow) % conv.c_out]), f64::from(before[i]));
+                want.sum += bias + before;
+                want.magnitude += bias.abs() + before.abs();
+            }
+            let run = |activation| {
+                let mut out = Guarded::new(conv.output_len());
+                out.inner().copy_from_slice(&before);
+                let mut scratch = vec![f32::NAN; conv.scratch_len()];
+                let epilogue = Epilogue { bias: Some(&bias), activation, accumulate: true };
+                conv2d(isa, &conv, &x, &w, epilogue, out.inner(), &mut scratch).unwrap();
+                out.check()
+            };
+            let plain = run(Activation::Identity);
+            // Two roundings more than the product alone.
+            within(&plain, &want, conv.error_factor(false) + reference::gamma(2), (isa, "accumulate", sizes));
+            for (plain, relu) in plain.iter().zip(&run(Activation::Relu)) {
+                assert_eq!(plain.max(0.0), *relu, "{isa} {sizes:?}");
             }
         }
     }
@@ -241,6 +275,12 @@ fn shapes_and_buffers_that_do_not_fit_are_refused() {
     assert_eq!(new([usize::MAX, 4, 5, 5], [4, 4, 3, 3], 1, 1, 1), ShapeError::Overflow);
     assert_eq!(new([1, 1, 5, 5], [1, 1, 3, 3], 1, usize::MAX / 2 + 1, 1), ShapeError::Overflow);
     assert_eq!(new([1, 1, 1 << 20, 1 << 20], [1, 1, 3, 3], 1, 0, 1), ShapeError::Overflow);
+    assert_eq!(new([0, 1, 1, usize::MAX - 2], [1, 1, 1, 1], 1, 0, 1), ShapeError::Overflow);
+    let (side, padding) = (usize::MAX / 2 + 2, usize::MAX / 2);
+    assert_eq!(new([1, 1, 1, 1], [1, 1, side, 1], 1, padding, 1), ShapeError::Overflow);
+    Conv::new([1, 11_000, 1, 1], [11_000, 11_000, 1, 1], 1, 0, 1).unwrap();
+    let far = Conv::new([1, 1, 4, 4], [1, 1, 3, 3], usize::MAX, 1, 1).unwrap();
+    assert_eq!(far.output(), [1, 1, 1, 1]);
     let conv = Conv::new([1, 2, 5, 5], [3, 2, 3, 3], 1, 1, 1).unwrap();
     assert_eq!(conv.output(), [1, 3, 5, 5]);
     let (x, w, mut out) = ([0.0; 50], [0.0; 54], [0.0; 75]);

@@ -14,27 +14,27 @@ const PART: u64 = 500_000;
 #[must_use]
 pub const fn conv2d_scratch_len(conv: &Conv, threads: usize) -> usize {
     let way = Way::forward(conv);
-    way.prepared_len() + way.scratch_len() * parts(conv, threads)
+    way.prepared_len().saturating_add(way.scratch_len().saturating_mul(parts(conv, threads)))
 }
 
 /// Elements of scratch that [`conv2d_d_input`] needs for `threads` threads.
 #[must_use]
 pub const fn conv2d_d_input_scratch_len(conv: &Conv, threads: usize) -> usize {
     let way = Way::d_input(conv);
-    way.prepared_len() + way.scratch_len() * parts(conv, threads)
+    way.prepared_len().saturating_add(way.scratch_len().saturating_mul(parts(conv, threads)))
 }
 
 /// Elements of scratch that [`conv2d_d_weight`] needs, for any number of threads.
 #[must_use]
 pub const fn conv2d_d_weight_scratch_len(conv: &Conv) -> usize {
     let way = Gradient::of(conv);
-    way.prepared_len() + (way.scratch_len() + way.sums_len()) * way.parts()
+    way.prepared_len().saturating_add((way.scratch_len() + way.sums_len()).saturating_mul(way.parts()))
 }
 
 /// Parts of the batch for `threads` threads: two for each, where they are large enough.
 const fn parts(conv: &Conv, threads: usize) -> usize {
     let worth = conv.macs() / PART;
-    let mut parts = 2 * threads;
+    let mut parts = threads.saturating_mul(2);
     if worth < parts as u64 {
         parts = worth as usize;
     }
@@ -50,6 +50,7 @@ const fn parts(conv: &Conv, threads: usize) -> usize {
 /// As there; `scratch` needs [`conv2d_scratch_len`] elements for the threads of the pool.
 /// # Errors
 /// As there.
+#[inline]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,
@@ -73,6 +74,7 @@ pub fn conv2d(
 /// As there; `scratch` needs [`conv2d_d_input_scratch_len`] elements for the threads of the pool.
 /// # Errors
 /// As there.
+#[inline]
 pub fn conv2d_d_input(
     isa: Isa,
     conv: &Conv,
@@ -89,6 +91,7 @@ pub fn conv2d_d_input(
     Ok(())
 }
 
+#[inline]
 fn correlate(
     isa: Isa,
     way: &Way,
@@ -114,6 +117,7 @@ struct Images<'a> {
 
 impl Images<'_> {
     /// Halves the images until there is one part, each with its own scratch.
+    #[inline]
     fn share(self, src: &[f32], dst: &mut [f32], scratch: &mut [f32], parts: usize) {
         let Self { isa, way, prepared, epilogue } = self;
         let (src_len, dst_len) = way.image_lens();
@@ -138,6 +142,7 @@ impl Images<'_> {
 /// As there; `scratch` needs [`conv2d_d_weight_scratch_len`] elements.
 /// # Errors
 /// As there.
+#[inline]
 pub fn conv2d_d_weight(
     isa: Isa,
     conv: &Conv,
@@ -164,6 +169,7 @@ pub fn conv2d_d_weight(
 }
 
 /// Parts `range.0..range.1`, each into the beginning of its piece of the scratch.
+#[inline]
 fn partial_sums(
     isa: Isa,
     way: &Gradient,

@@ -72,11 +72,13 @@ impl Way {
     }
 
     /// Brings the weights in the order in which they are used.
+    #[inline]
     pub(super) fn prepare(&self, isa: Isa, weight: &[f32], prepared: &mut [f32]) {
         each!(self, way => way.prepare(isa, weight, prepared));
     }
 
     /// Any number of images, one after the other.
+    #[inline]
     pub(super) fn images(
         &self,
         isa: Isa,

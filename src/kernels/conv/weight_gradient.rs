@@ -74,6 +74,7 @@ impl Gradient {
     }
 
     /// The sums of one part of the batch.
+    #[inline]
     pub(super) fn part(
         &self,
         isa: Isa,

@@ -121,12 +121,11 @@ impl<C: Sink> Kernel for Groups<'_, '_, C> {
 
 /// Packs the weights of the output channels from `first` on, in pairs, filled up with zeros.
 fn pack(way: &Direct, weight: &[i8], first: usize, nr: usize, strip: &mut [i16]) {
-    let (Conv { kh, kw, .. }, image, taps) = (way.conv, way.image(), way.conv.taps());
+    let (image, taps) = (way.image(), way.conv.taps());
     let depth = image.depth;
     strip.fill(0);
     for (lane, weight) in weight.chunks_exact(taps).skip(first).take(nr).enumerate() {
         for (tap, channels) in weight.chunks_exact(image.channels).enumerate() {
-            debug_assert!(tap < kh * kw);
             for (c, w) in channels.iter().enumerate() {
                 let step = tap * depth + c; // rows of the kernel follow each other: `depth · kw` is even
                 strip[(step / 2 * nr + lane) * 2 + step % 2] = i16::from(*w);

@@ -62,12 +62,13 @@ pub struct Input<'a> {
 /// # Shapes
 /// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
 /// # Accuracy
-/// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1 goes by: F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up
-/// to 3,640. Their fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo
+/// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1, one group and at least 16 channels on both sides goes by:
+/// F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo
 /// `2³²`, is divided by that number exactly.
 /// # Errors
 /// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
 /// [`MAX_K`] products.
+#[inline]
 pub fn conv2d_i32(
     isa: Isa,
     conv: &Conv,
@@ -90,6 +91,7 @@ pub fn conv2d_i32(
 /// The integers of the formula of [`Requantize`], on every instruction set.
 /// # Errors
 /// As [`conv2d_i32`]; [`ShapeError::Length`] if the channels of `requantize` are not `c_out`.
+#[inline]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,

@@ -1,5 +1,6 @@
-//! Few rows of `x`: dot products along `k`, the weights read where they are.
+//! Few rows of `x` or of weights: dot products along `k`, the weights read where they are.
 
+use super::MAX_K;
 use super::sink::Sink;
 use crate::kernels::arch::band::Band;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
@@ -7,16 +8,19 @@ use crate::view::Mat;
 
 /// Columns that are finished together: 256 rows of 784 weights are 200 KB, which stay near while every row of `x` passes.
 const BLOCK: usize = 256;
+/// Rows of `x` that are prepared together.
+const ROWS: usize = 12;
 /// Bytes in the widest register.
 const WIDE: usize = 4 * MAX_LANES;
 
 /// Bytes for a row of `x`: magnitudes, signs, and what the flipped weights lack.
 const fn row_len(k: usize) -> usize {
-    2 * k.next_multiple_of(WIDE) + size_of::<i32>()
+    let whole = if k <= MAX_K { k.next_multiple_of(WIDE) } else { MAX_K }; // more is refused
+    2 * whole + size_of::<i32>()
 }
 
 pub(super) const fn scratch_len(m: usize, k: usize) -> usize {
-    m * row_len(k) / 2
+    if m < ROWS { m * row_len(k) / 2 } else { ROWS * row_len(k) / 2 }
 }
 
 /// `c = x · wᵀ`.
@@ -31,12 +35,22 @@ impl<C: Sink> Kernel for Dot<'_, '_, C> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
-        let (m, n, k) = (self.x.rows(), self.w.rows(), self.x.cols());
+        for first in (0..self.x.rows()).step_by(ROWS) {
+            self.rows(simd, first, (first + ROWS).min(self.x.rows()));
+        }
+    }
+}
+
+impl<C: Sink> Dot<'_, '_, C> {
+    /// Rows `first..last` of the output.
+    #[inline(always)]
+    fn rows<S: Simd>(&mut self, simd: S, first: usize, last: usize) {
+        let (m, n, k) = (last - first, self.w.rows(), self.x.cols());
         let whole = k.next_multiple_of(WIDE);
         // Magnitudes end in zeros, so whole registers of weights may be loaded: what lies behind a row counts nothing.
         let bytes: &mut [i8] = bytemuck::cast_slice_mut(&mut self.scratch[..scratch_len(m, k)]);
         for (i, row) in bytes.chunks_exact_mut(row_len(k)).enumerate() {
-            let x = &self.x.data()[i * self.x.row_stride()..][..k];
+            let x = &self.x.data()[(first + i) * self.x.row_stride()..][..k];
             let (magnitudes, signs) = row.split_at_mut(whole);
             let (signs, lacking) = signs.split_at_mut(whole);
             // One simple loop each, which the compiler makes vectors of.
@@ -89,7 +103,7 @@ impl<C: Sink> Kernel for Dot<'_, '_, C> {
                 for sum in &mut sums[..to - from] {
                     *sum += lacking;
                 }
-                self.c.put(simd, i, from, &sums[..to - from]);
+                self.c.put(simd, first + i, from, &sums[..to - from]);
             }
         }
     }
@@ -125,7 +139,7 @@ fn tile<S: Simd, const R: usize>(simd: S, part: Part<'_>) -> [S::I32; R] {
                 let (magnitudes, flip) = (simd.load_i8(x.row(p + half)), simd.load_i8(signs.row(p + half)));
                 for r in 0..R {
                     if r % 2 == half {
-                        simd.prefetch(w, (R + r) * stride + p * step);
+                        simd.prefetch(w, (R + r).wrapping_mul(stride).wrapping_add(p * step));
                     }
                     acc[r] = simd.dot_i8(magnitudes, flip, simd.load_i8(rows[r].row(p + half)), acc[r]);
                 }

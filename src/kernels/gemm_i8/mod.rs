@@ -3,7 +3,7 @@
 //!
 //! Two ways, chosen from the shape alone:
 //! - **packed**: both operands widened to 16 bits and multiplied in pairs, in register tiles, `k` in one piece;
-//! - **dot**: few rows of `x`, along whose `k` the weights are read where they are.
+//! - **dot**: few rows of `x`, or few of weights, along whose `k` the weights are read where they are.
 
 mod dot;
 mod pack;
@@ -35,7 +35,7 @@ pub const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
 const LONG: usize = 128;
 
 const fn is_dot(m: usize, n: usize, k: usize) -> bool {
-    m <= FEW || n <= FEW && k >= LONG
+    m <= FEW || k == 0 || n <= FEW && k >= LONG
 }
 
 /// `c = x·wᵀ`.
@@ -46,6 +46,7 @@ const fn is_dot(m: usize, n: usize, k: usize) -> bool {
 /// Exact.
 /// # Errors
 /// [`ShapeError`] if the shapes do not fit together, a buffer is too short, an operand is stored by columns, or `k` exceeds [`MAX_K`].
+#[inline]
 pub fn matmul_i32(
     isa: Isa,
     c: MatMut<'_, i32>,
@@ -66,6 +67,7 @@ pub fn matmul_i32(
 /// The integers of the formula of [`Requantize`], on every instruction set.
 /// # Errors
 /// As [`matmul_i32`]; [`ShapeError::Length`] if the channels are not `n`.
+#[inline]
 pub fn matmul(
     isa: Isa,
     c: MatMut<'_, i8>,
@@ -92,7 +94,7 @@ fn check(c: [usize; 2], x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &[i16]) -> Resu
         return Err(ShapeError::OutputDim { expected: [m, n], got: c });
     }
     for operand in [x, w] {
-        if operand.col_stride() != 1 {
+        if operand.col_stride() != 1 && operand.cols() > 1 {
             return Err(ShapeError::Stride { row_stride: operand.row_stride(), cols: operand.cols() });
         }
     }
@@ -111,7 +113,16 @@ fn check(c: [usize; 2], x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &[i16]) -> Resu
     Ok(())
 }
 
-fn run<C: Sink>(isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i16]) {
+fn run<C: Sink>(isa: Isa, c: C, mut x: Mat<'_, i8>, mut w: Mat<'_, i8>, scratch: &mut [i16]) {
+    if x.rows() == 0 || w.rows() == 0 {
+        return;
+    }
+    if x.cols() == 0 {
+        // Rows of nothing may lie any distance apart, behind the end of their slices too.
+        if let (Ok(rows), Ok(cols)) = (Mat::new(&[], x.rows(), 0), Mat::new(&[], w.rows(), 0)) {
+            (x, w) = (rows, cols);
+        }
+    }
     if is_dot(x.rows(), w.rows(), x.cols()) {
         isa.run(Dot { c, x, w, scratch });
     } else {

@@ -1,5 +1,6 @@
 //! The packed way: groups of rows of `x`, strips of the weights, register tiles of 32-bit sums.
 
+use super::MAX_K;
 use super::pack::{self, pairs};
 use super::sink::Sink;
 use crate::kernels::cut::{Panels, even};
@@ -20,7 +21,7 @@ const LINE: usize = 32;
 
 /// `k` in whole pairs; not 0, so that sizes can be divided by it.
 const fn whole(k: usize) -> usize {
-    if k == 0 { 2 } else { 2 * pairs(k) }
+    if k == 0 { 2 } else { 2 * pairs(if k <= MAX_K { k } else { MAX_K }) } // more is refused
 }
 
 /// Panels of `x` in a group.
@@ -39,7 +40,7 @@ const fn kept_columns(n: usize, k: usize) -> usize {
 pub(super) const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
     let (panels, group) = (m.div_ceil(MR), group_len(m, k));
     let cols = if panels <= group { NV * MAX_LANES } else { kept_columns(n, k) };
-    let rows = if group * MR < m { group * MR } else { m };
+    let rows = if group.saturating_mul(MR) < m { group * MR } else { m };
     (rows + cols) * whole(k) + 2 * MAX_LANES + LINE
 }
 

@@ -64,6 +64,21 @@ fn sums_are_exact_on_every_isa_at_every_edge() {
     }
 }
 
+/// Rows of nothing may be any distance apart, and need no elements.
+#[test]
+fn sums_of_nothing_are_zero_however_far_their_rows_are_apart() {
+    for (m, stride) in [(1, 3), (5, 3), (13, 3), (40, usize::MAX)] {
+        let nothing = |rows| Mat::with_row_stride(&[], rows, 0, stride).unwrap();
+        let mut c = vec![7; m * 20];
+        let mut scratch = vec![0; scratch_len(m, 20, 0)];
+        matmul_i32(Isa::best(), MatMut::new(&mut c, m, 20).unwrap(), nothing(m), nothing(20), &mut scratch).unwrap();
+        assert_eq!(c, vec![0; m * 20], "{m} {stride}");
+    }
+    let empty = Mat::new(&[], 0, 0).unwrap();
+    let far = Mat::new(&[], usize::MAX, 0).unwrap();
+    matmul_i32(Isa::best(), MatMut::new(&mut [], 0, usize::MAX).unwrap(), empty, far, &mut []).unwrap();
+}
+
 #[test]
 fn the_largest_products_of_the_longest_sums_do_not_overflow() {
     let k = MAX_K;

@@ -36,6 +36,7 @@ impl Dots {
     }
 
     /// Adds images `from..to` to `sums`, which are ordered as the weights.
+    #[inline]
     pub(super) fn images(
         &self,
         isa: Isa,

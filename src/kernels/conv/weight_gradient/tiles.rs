@@ -54,6 +54,7 @@ impl Tiles {
     }
 
     /// Adds images `from..to` to `sums`.
+    #[inline]
     pub(super) fn images(
         &self,
         isa: Isa,

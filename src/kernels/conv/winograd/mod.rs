@@ -82,6 +82,8 @@ impl<T: Transform> Winograd<T> {
     const fn block(&self) -> usize {
         let row = self.tiles().1 * T::ALPHA * T::ALPHA * self.channels().0.next_multiple_of(MAX_LANES);
         let rows = BLOCK / row;
+        let all = self.tiles().0.saturating_mul(self.conv.n);
+        let rows = if rows < all { rows } else { all };
         if rows == 0 { 1 } else { rows }
     }
 

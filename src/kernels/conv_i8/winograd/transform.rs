@@ -13,7 +13,7 @@ pub(super) const SIDE: usize = 6;
 pub(in crate::kernels::conv_i8) trait Transform: Copy + Send + Sync + 'static {
     const OUT: usize;
     const ALPHA: usize;
-    /// Most input channels: sums of nine products each, times the power of two in `FACTOR`, have to fit 32 bits.
+    /// Most input channels: sums of nine products each, times the power of two that is divided by last, have to fit 32 bits.
     const MAX_CHANNELS: usize;
     /// `Bᵀ·d`
     fn input<S: Simd>(simd: S, d: [S::I16; SIDE]) -> [S::I16; SIDE];
@@ -26,7 +26,7 @@ pub(in crate::kernels::conv_i8) trait Transform: Copy + Send + Sync + 'static {
 }
 
 /// F(2, 3): weights twice the usual, `[2 0 0; 1 1 1; 1 -1 1; 0 0 2]`, so four times the convolution in two directions. Inputs, sums of
-/// four bytes, need 11 bits; weights, sums of nine, 12.
+/// four bytes, need 10 bits; weights, sums of nine, 12.
 #[derive(Clone, Copy)]
 pub(in crate::kernels::conv_i8) struct Two;
 

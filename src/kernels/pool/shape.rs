@@ -1,0 +1,138 @@
+//! The shape of a pooling, checked once.
+
+use crate::error::ShapeError;
+
+/// Windows over the planes of a batch: `[n, c, h, w]` to `[n, c, oh, ow]`, `oh = ⌊(h + 2·padding − kh) / stride⌋ + 1` and `ow` alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    n: usize,
+    c: usize,
+    h: usize,
+    w: usize,
+    kh: usize,
+    kw: usize,
+    pub(super) stride: usize,
+    padding: usize,
+    oh: usize,
+    pub(super) ow: usize,
+}
+
+/// A part of a row of the output that one place of the window serves: outputs `from..to`, the first from pixel `start` of the plane, the
+/// others a stride further each.
+pub(super) struct Run {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) start: usize,
+}
+
+impl Pool {
+    /// Of `input [n, c, h, w]` by windows of `kernel` rows and columns, `stride` pixels apart. `n` may be 0.
+    ///
+    /// # Errors
+    /// [`ShapeError::Range`] for a size or a stride of 0, for a padding of more than half the window, which would let windows miss the
+    /// image, and for a window larger than the padded image; [`ShapeError::Overflow`] if a plane has more than `2³¹ − 1` pixels or a
+    /// buffer would not fit in memory.
+    pub const fn new(input: [usize; 4], kernel: [usize; 2], stride: usize, padding: usize) -> Result<Self, ShapeError> {
+        let ([n, c, h, w], [kh, kw]) = (input, kernel);
+        let sizes = [
+            ("the channels of a pooling", c),
+            ("the rows of its planes", h),
+            ("the columns of its planes", w),
+            ("the rows of its window", kh),
+            ("the columns of its window", kw),
+            ("the stride of a pooling", stride),
+        ];
+        let mut i = 0;
+        while i < sizes.len() {
+            if sizes[i].1 == 0 {
+                return Err(ShapeError::Range { what: sizes[i].0, min: 1, max: i64::MAX, got: 0 });
+            }
+            i += 1;
+        }
+        let smaller = if kh < kw { kh } else { kw };
+        if padding > smaller / 2 {
+            let (what, max) = ("the padding of a pooling, at most half its window,", smaller / 2);
+            return Err(ShapeError::Range { what, min: 0, max: max as i64, got: padding as i64 });
+        }
+        let plane = match h.checked_mul(w) {
+            Some(plane) if plane <= i32::MAX as usize => plane,
+            _ => return Err(ShapeError::Overflow),
+        };
+        // Padding and sides are at most those of a plane that was just found small, or of the window.
+        let [Some(rows), Some(cols)] = [h.checked_add(2 * padding), w.checked_add(2 * padding)] else {
+            return Err(ShapeError::Overflow);
+        };
+        if kh > rows || kw > cols {
+            let (max, got) = if kh > rows { (rows, kh) } else { (cols, kw) };
+            let what = "a side of the window of a pooling, against that of the padded plane,";
+            return Err(ShapeError::Range { what, min: 1, max: max as i64, got: got as i64 });
+        }
+        let (oh, ow) = ((rows - kh) / stride + 1, (cols - kw) / stride + 1);
+        let planes = match n.checked_mul(c) {
+            Some(planes) => planes,
+            None => return Err(ShapeError::Overflow),
+        };
+        let larger = match oh.checked_mul(ow) {
+            Some(out) if out > plane => out,
+            Some(_) => plane,
+            None => return Err(ShapeError::Overflow),
+        };
+        if larger > i32::MAX as usize || planes.checked_mul(larger).is_none() {
+            return Err(ShapeError::Overflow);
+        }
+        Ok(Self { n, c, h, w, kh, kw, stride, padding, oh, ow })
+    }
+
+    /// Sizes of the output: `[n, c, oh, ow]`.
+    #[must_use]
+    pub const fn output(&self) -> [usize; 4] {
+        [self.n, self.c, self.oh, self.ow]
+    }
+
+    /// Elements of the input.
+    #[must_use]
+    pub const fn input_len(&self) -> usize {
+        self.n * self.c * self.h * self.w
+    }
+
+    /// Elements of the output.
+    #[must_use]
+    pub const fn output_len(&self) -> usize {
+        self.n * self.c * self.oh * self.ow
+    }
+
+    pub(super) fn check(&self, input: usize, output: usize) -> Result<(), ShapeError> {
+        super::length("the input of a pooling, or its gradient,", self.input_len(), input)?;
+        super::length("the output of a pooling, or its gradient,", self.output_len(), output)
+    }
+
+    /// Elements of a plane of the input, and of the output.
+    pub(super) const fn planes(&self) -> (usize, usize) {
+        (self.h * self.w, self.oh * self.ow)
+    }
+
+    /// What each pixel of a window counts in its mean.
+    pub(super) const fn share(&self) -> f32 {
+        1.0 / (self.kh as f32 * self.kw as f32)
+    }
+
+    /// The first pixel of a window that lies in the plane.
+    #[inline(always)]
+    pub(super) const fn first(&self, y: usize, x: usize) -> usize {
+        (y * self.stride).saturating_sub(self.padding) * self.w + (x * self.stride).saturating_sub(self.padding)
+    }
+
+    /// What the places of the window serve in row `y` of the output, rows of the window before columns.
+    #[inline(always)]
+    pub(super) fn runs(&self, y: usize) -> impl Iterator<Item = Run> + use<> {
+        let Self { h, w, kh, kw, stride, padding, ow, .. } = *self;
+        (0..kh * kw).filter_map(move |place| {
+            let (dy, dx) = (place / kw, place % kw);
+            let row = (y * stride + dy).checked_sub(padding).filter(|row| *row < h)?;
+            // From the first window whose pixel is not left of the plane to the last whose pixel is not right of it.
+            let from = padding.saturating_sub(dx).div_ceil(stride).min(ow);
+            let to = (w + padding).saturating_sub(dx).div_ceil(stride).min(ow);
+            (from < to).then(|| Run { from, to, start: row * w + from * stride + dx - padding })
+        })
+    }
+}
