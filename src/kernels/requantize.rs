@@ -144,6 +144,15 @@ impl Requantize<'_> {
         self.bias.len()
     }
 
+    /// Whether there are `expected` channels.
+    pub(super) const fn check_channels(&self, expected: usize) -> Result<(), ShapeError> {
+        let got = self.channels();
+        if got == expected {
+            return Ok(());
+        }
+        Err(ShapeError::Length { what: "the channels of requantization", expected, got })
+    }
+
     /// The sums of the channels from `first` on. Panics if there are fewer channels than sums or outputs.
     #[inline(always)]
     pub(super) fn part<S: Simd>(&self, simd: S, first: usize, sums: &[i32], out: &mut [i8]) {

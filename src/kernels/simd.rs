@@ -146,9 +146,29 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// The first `4 · LANES` bytes. Panics if there are fewer.
     fn load_i8(self, src: &[i8]) -> Self::I8;
-    /// `acc[i] + Σ x[j] · (w[j] ^ flip[j])` over four `j` for each lane, whichever, wrapping: `x` is unsigned and at most 128, where
-    /// `flip` is all zeros at most 127. So no two products exceed 16 bits, for any `w`.
-    fn dot_i8(self, x: Self::I8, flip: Self::I8, w: Self::I8, acc: Self::I32) -> Self::I32;
+    /// All quads of lanes `quad`.
+    fn splat_quad(self, quad: [i8; 4]) -> Self::I8;
+    /// `a ^ b`
+    fn xor_i8(self, a: Self::I8, b: Self::I8) -> Self::I8;
+    /// Whether [`dot_quads`](Self::dot_quads) takes the bytes of `x` without sign, as 0 to 255.
+    const UNSIGNED: bool = false;
+    /// Whether `dot_quads` adds products two by two in 16 bits, in which they must fit: those of bytes `4i` and `4i + 1`, and of the
+    /// next two.
+    const NARROW: bool = false;
+    /// `acc[i] + Σ x[4i + j] · w[4i + j]` for `j` from 0 to 3, wrapping.
+    fn dot_quads(self, x: Self::I8, w: Self::I8, acc: Self::I32) -> Self::I32;
+    /// Sets `R <= LANES` rows of `4 · LANES` bytes, `stride` apart, side by side, four bytes at a time: row `p` of `dst` (`dst_stride`
+    /// apart) holds bytes `4p` to `4p + 3` of each of them, then zeros or leftovers. Every row of `dst` may be written a register wide,
+    /// in order.
+    #[inline(always)]
+    fn interleave_quads<const R: usize>(self, src: &[i8], stride: usize, dst: &mut [i8], dst_stride: usize) {
+        for p in 0..Self::LANES {
+            let dst = &mut dst[p * dst_stride..][..4 * R];
+            for j in 0..R {
+                dst[4 * j..][..4].copy_from_slice(&src[j * stride + 4 * p..][..4]);
+            }
+        }
+    }
 }
 
 /// Floats in the widest register of any instruction set here.

@@ -3,7 +3,7 @@
 use super::scalar::{half_to_single, scale};
 use crate::kernels::simd::{Kernel, Simd};
 use half::f16;
-use wide::{f32x4, i8x16, i16x8, i32x4, u16x8};
+use wide::{f32x4, i8x16, i16x8, i32x4};
 
 /// Four floats in whatever registers the target always has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -219,10 +219,17 @@ impl Simd for Baseline {
         i8x16::new(core::array::from_fn(|i| src[i]))
     }
     #[inline(always)]
-    fn dot_i8(self, x: i8x16, flip: i8x16, w: i8x16, acc: i32x4) -> i32x4 {
-        // Odd bytes are the upper halves of 16-bit lanes, even bytes the lower ones; those of x without sign.
-        let (x, w): (u16x8, i16x8) = (bytemuck::cast(x), bytemuck::cast(w ^ flip));
-        let (odd, even): (i16x8, i16x8) = (bytemuck::cast(x >> 8_i32), bytemuck::cast(x & u16x8::splat(255)));
-        acc + odd.dot(w >> 8_i32) + even.dot((w << 8_i32) >> 8_i32)
+    fn splat_quad(self, quad: [i8; 4]) -> i8x16 {
+        bytemuck::cast(i32x4::splat(bytemuck::cast(quad)))
+    }
+    #[inline(always)]
+    fn xor_i8(self, a: i8x16, b: i8x16) -> i8x16 {
+        a ^ b
+    }
+    #[inline(always)]
+    fn dot_quads(self, x: i8x16, w: i8x16, acc: i32x4) -> i32x4 {
+        // Odd bytes are the upper halves of 16-bit lanes, even bytes the lower ones.
+        let (x, w): (i16x8, i16x8) = (bytemuck::cast(x), bytemuck::cast(w));
+        acc + (x >> 8_i32).dot(w >> 8_i32) + ((x << 8_i32) >> 8_i32).dot((w << 8_i32) >> 8_i32)
     }
 }

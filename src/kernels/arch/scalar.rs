@@ -188,9 +188,17 @@ impl Simd for Scalar {
         [src[0], src[1], src[2], src[3]]
     }
     #[inline(always)]
-    fn dot_i8(self, x: [i8; 4], flip: [i8; 4], w: [i8; 4], mut acc: i32) -> i32 {
+    fn splat_quad(self, quad: [i8; 4]) -> [i8; 4] {
+        quad
+    }
+    #[inline(always)]
+    fn xor_i8(self, a: [i8; 4], b: [i8; 4]) -> [i8; 4] {
+        core::array::from_fn(|i| a[i] ^ b[i])
+    }
+    #[inline(always)]
+    fn dot_quads(self, x: [i8; 4], w: [i8; 4], mut acc: i32) -> i32 {
         for i in 0..4 {
-            acc = acc.wrapping_add(i32::from(x[i] as u8) * i32::from(w[i] ^ flip[i]));
+            acc = acc.wrapping_add(i32::from(x[i]) * i32::from(w[i]));
         }
         acc
     }

@@ -430,13 +430,37 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_si256(src.as_ptr().cast()) }
     }
     #[inline(always)]
-    fn dot_i8(self, x: __m256i, flip: __m256i, w: __m256i, acc: __m256i) -> __m256i {
-        // Of two products of x <= 127 and a byte, or of x <= 128 and a flipped byte, which is -128 only for a byte of 127, the sum
-        // is -2^15 to 127 * 2^8, so nothing saturates.
+    fn splat_quad(self, quad: [i8; 4]) -> __m256i {
+        self.splat_i32(bytemuck::cast(quad))
+    }
+    #[inline(always)]
+    fn xor_i8(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2; no memory is touched.
-        unsafe {
-            let pairs = _mm256_maddubs_epi16(x, _mm256_xor_si256(w, flip));
-            _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        unsafe { _mm256_xor_si256(a, b) }
+    }
+    const UNSIGNED: bool = true;
+    const NARROW: bool = true;
+    #[inline(always)]
+    fn dot_quads(self, x: __m256i, w: __m256i, acc: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1))) }
+    }
+    #[inline(always)]
+    fn interleave_quads<const R: usize>(self, src: &[i8], stride: usize, dst: &mut [i8], dst_stride: usize) {
+        assert!(R <= 8);
+        let rows = Band::new(src, R, 32, stride);
+        let mut r = [self.splat(0.0); 8];
+        for j in 0..R {
+            let row = rows.row(j);
+            assert!(row.len() >= 32);
+            // SAFETY: the assert gives 32 readable bytes; `loadu` needs no alignment; `self` proves AVX2.
+            r[j] = unsafe { _mm256_castsi256_ps(_mm256_loadu_si256(row.as_ptr().cast())) };
+        }
+        for (p, v) in self.columns(r).into_iter().enumerate() {
+            let dst = &mut dst[p * dst_stride..];
+            assert!(dst.len() >= 32);
+            // SAFETY: the assert gives 32 writable bytes; `storeu` needs no alignment; `self` proves AVX2.
+            unsafe { _mm256_storeu_si256(dst.as_mut_ptr().cast(), _mm256_castps_si256(v)) }
         }
     }
 }

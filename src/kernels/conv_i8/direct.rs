@@ -6,8 +6,8 @@ use super::image::Widened;
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
 use crate::kernels::cut::Panels;
-use crate::kernels::gemm_i8::packed::{MR, NV};
 use crate::kernels::gemm_i8::sink::Sink;
+use crate::kernels::gemm_i8::tile::{MR, NV};
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 
 /// Any kernel, stride, padding and groups.

@@ -102,7 +102,7 @@ pub fn conv2d(
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
     check(conv, input, weight, out.len(), scratch)?;
-    length("the channels of requantization", conv.c_out, requantize.channels())?;
+    requantize.check_channels(conv.c_out)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
     run(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch);
     Ok(())

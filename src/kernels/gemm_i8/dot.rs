@@ -15,12 +15,12 @@ const WIDE: usize = 4 * MAX_LANES;
 
 /// Bytes for a row of `x`: magnitudes, signs, and what the flipped weights lack.
 const fn row_len(k: usize) -> usize {
-    let whole = if k <= MAX_K { k.next_multiple_of(WIDE) } else { MAX_K }; // more is refused
+    let whole = if k <= MAX_K { k.next_multiple_of(WIDE) } else { 0 }; // more is refused
     2 * whole + size_of::<i32>()
 }
 
 pub(super) const fn scratch_len(m: usize, k: usize) -> usize {
-    if m < ROWS { m * row_len(k) / 2 } else { ROWS * row_len(k) / 2 }
+    if m < ROWS { m * row_len(k) / 4 } else { ROWS * row_len(k) / 4 }
 }
 
 /// `c = x · wᵀ`.
@@ -28,7 +28,7 @@ pub(super) struct Dot<'a, 's, C> {
     pub(super) c: C,
     pub(super) x: Mat<'a, i8>,
     pub(super) w: Mat<'a, i8>,
-    pub(super) scratch: &'s mut [i16],
+    pub(super) scratch: &'s mut [i32],
 }
 
 impl<C: Sink> Kernel for Dot<'_, '_, C> {
@@ -53,6 +53,12 @@ impl<C: Sink> Dot<'_, '_, C> {
             let x = &self.x.data()[(first + i) * self.x.row_stride()..][..k];
             let (magnitudes, signs) = row.split_at_mut(whole);
             let (signs, lacking) = signs.split_at_mut(whole);
+            if !S::UNSIGNED {
+                magnitudes[..k].copy_from_slice(x);
+                magnitudes[k..].fill(0);
+                lacking.fill(0);
+                continue;
+            }
             // One simple loop each, which the compiler makes vectors of.
             for (magnitude, x) in magnitudes.iter_mut().zip(x) {
                 *magnitude = x.wrapping_abs();
@@ -112,9 +118,9 @@ impl<C: Sink> Dot<'_, '_, C> {
 /// A row of `x` and the weights of a tile.
 #[derive(Clone, Copy)]
 struct Part<'p> {
-    /// Magnitudes, then zeros.
+    /// Magnitudes, or the numbers themselves where they are taken with their signs; then zeros.
     x: &'p [i8],
-    /// -1 for negative x.
+    /// -1 for negative x; of magnitudes alone.
     signs: &'p [i8],
     w: &'p [i8],
     stride: usize,
@@ -141,7 +147,8 @@ fn tile<S: Simd, const R: usize>(simd: S, part: Part<'_>) -> [S::I32; R] {
                     if r % 2 == half {
                         simd.prefetch(w, (R + r).wrapping_mul(stride).wrapping_add(p * step));
                     }
-                    acc[r] = simd.dot_i8(magnitudes, flip, simd.load_i8(rows[r].row(p + half)), acc[r]);
+                    acc[r] =
+                        simd.dot_quads(magnitudes, flipped(simd, simd.load_i8(rows[r].row(p + half)), flip), acc[r]);
                 }
             }
         }
@@ -151,8 +158,15 @@ fn tile<S: Simd, const R: usize>(simd: S, part: Part<'_>) -> [S::I32; R] {
         for r in 0..R {
             let mut last = [0; WIDE];
             last[..k - whole * step].copy_from_slice(&w[r * stride + whole * step..][..k - whole * step]);
-            acc[r] = simd.dot_i8(x, signs, simd.load_i8(&last), acc[r]);
+            acc[r] = simd.dot_quads(x, flipped(simd, simd.load_i8(&last), signs), acc[r]);
         }
     }
     acc
+}
+
+/// The weights that magnitudes of `x` multiply. Of two products of a magnitude of at most 127 and a byte, or of 128 and a flipped byte,
+/// which is -128 only for a byte of 127, the sum is -2^15 to 127 · 2^8: 16 bits hold it.
+#[inline(always)]
+fn flipped<S: Simd>(simd: S, w: S::I8, flip: S::I8) -> S::I8 {
+    if S::UNSIGNED { simd.xor_i8(w, flip) } else { w }
 }

@@ -7,8 +7,11 @@
 
 mod dot;
 mod pack;
-pub(super) mod packed;
+mod packed;
 pub(super) mod sink;
+pub(super) mod step;
+pub(super) mod tile;
+mod weights;
 
 use super::Isa;
 use super::arch::split::Tile;
@@ -18,6 +21,7 @@ use crate::view::{Mat, MatMut};
 use dot::Dot;
 use packed::Packed;
 use sink::{Bytes, Sink, Sums};
+pub use weights::Weights;
 
 /// Longest sums: `131,071 · 2¹⁴ < 2³¹`, so none can overflow.
 pub const MAX_K: usize = 131_071;
@@ -52,9 +56,9 @@ pub fn matmul_i32(
     c: MatMut<'_, i32>,
     x: Mat<'_, i8>,
     w: Mat<'_, i8>,
-    scratch: &mut [i16],
+    scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    check([c.rows(), c.cols()], x, w, scratch)?;
+    let (x, w) = check([c.rows(), c.cols()], x, w, scratch)?;
     run(isa, Sums(Tile::whole(c)), x, w, scratch);
     Ok(())
 }
@@ -74,54 +78,58 @@ pub fn matmul(
     x: Mat<'_, i8>,
     w: Mat<'_, i8>,
     requantize: Requantize<'_>,
-    scratch: &mut [i16],
+    scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    check([c.rows(), c.cols()], x, w, scratch)?;
-    if requantize.channels() != w.rows() {
-        let (expected, got) = (w.rows(), requantize.channels());
-        return Err(ShapeError::Length { what: "the channels of requantization", expected, got });
-    }
+    let (x, w) = check([c.rows(), c.cols()], x, w, scratch)?;
+    requantize.check_channels(w.rows())?;
     run(isa, Bytes(Tile::whole(c), requantize), x, w, scratch);
     Ok(())
 }
 
-fn check(c: [usize; 2], x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &[i16]) -> Result<(), ShapeError> {
-    let (m, k, n) = (x.rows(), x.cols(), w.rows());
-    if k != w.cols() {
-        return Err(ShapeError::InnerDim { a_cols: k, b_rows: w.cols() });
+fn check<'x, 'w>(
+    c: [usize; 2],
+    x: Mat<'x, i8>,
+    w: Mat<'w, i8>,
+    scratch: &[i32],
+) -> Result<(Mat<'x, i8>, Mat<'w, i8>), ShapeError> {
+    check_shapes(c, [x.rows(), x.cols()], [w.rows(), w.cols()])?;
+    let needed = scratch_len(x.rows(), w.rows(), x.cols());
+    if scratch.len() < needed {
+        return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
+    }
+    Ok((by_rows(x)?, by_rows(w)?))
+}
+
+/// Whether `c [m, n] = x [m, k] · (w [n, k])ᵀ` is possible.
+fn check_shapes(c: [usize; 2], x: [usize; 2], w: [usize; 2]) -> Result<(), ShapeError> {
+    let ([m, k], [n, rows]) = (x, w);
+    if k != rows {
+        return Err(ShapeError::InnerDim { a_cols: k, b_rows: rows });
     }
     if c != [m, n] {
         return Err(ShapeError::OutputDim { expected: [m, n], got: c });
     }
-    for operand in [x, w] {
-        if operand.col_stride() != 1 && operand.cols() > 1 {
-            return Err(ShapeError::Stride { row_stride: operand.row_stride(), cols: operand.cols() });
-        }
-    }
     if k > MAX_K {
-        return Err(ShapeError::Range {
-            what: "the length of sums of bytes",
-            min: 0,
-            max: MAX_K as i64,
-            got: k as i64,
-        });
-    }
-    let needed = scratch_len(m, n, k);
-    if scratch.len() < needed {
-        return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
+        let what = "the length of sums of bytes";
+        return Err(ShapeError::Range { what, min: 0, max: MAX_K as i64, got: k as i64 });
     }
     Ok(())
 }
 
-fn run<C: Sink>(isa: Isa, c: C, mut x: Mat<'_, i8>, mut w: Mat<'_, i8>, scratch: &mut [i16]) {
+/// `operand` if it is stored by rows. Rows of nothing may lie any distance apart, behind the end of their slice too: they are brought
+/// together.
+fn by_rows(operand: Mat<'_, i8>) -> Result<Mat<'_, i8>, ShapeError> {
+    match operand.cols() {
+        0 => Mat::new(&[], operand.rows(), 0),
+        1 => Ok(operand),
+        _ if operand.col_stride() == 1 => Ok(operand),
+        cols => Err(ShapeError::Stride { row_stride: operand.row_stride(), cols }),
+    }
+}
+
+fn run<C: Sink>(isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i32]) {
     if x.rows() == 0 || w.rows() == 0 {
         return;
-    }
-    if x.cols() == 0 {
-        // Rows of nothing may lie any distance apart, behind the end of their slices too.
-        if let (Ok(rows), Ok(cols)) = (Mat::new(&[], x.rows(), 0), Mat::new(&[], w.rows(), 0)) {
-            (x, w) = (rows, cols);
-        }
     }
     if is_dot(x.rows(), w.rows(), x.cols()) {
         isa.run(Dot { c, x, w, scratch });

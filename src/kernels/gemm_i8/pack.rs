@@ -1,6 +1,8 @@
-//! Packing: panels of `x` and strips of the weights, widened to 16 bits and paired in the order in which the tiles read them.
+//! Packing: panels of `x` and strips of the weights, in pairs of 16 bits or quads of bytes, in the order in which the tiles read them.
 
-use super::packed::NV;
+use super::step::{Quads, Step};
+use super::tile::NV;
+use crate::kernels::cut::Panels;
 use crate::kernels::simd::Simd;
 use crate::view::Mat;
 
@@ -9,9 +11,75 @@ pub(super) const fn pairs(k: usize) -> usize {
     k.div_ceil(2)
 }
 
+/// Packs the rows from `row` on that `panels` cover, in words of `D`.
+#[inline(always)]
+pub(super) fn group<D: Step, S: Simd>(simd: S, x: Mat<'_, i8>, row: usize, panels: Panels, dst: &mut [i32]) {
+    let (k, stride) = (x.cols(), x.row_stride());
+    for i in 0..panels.count {
+        let start = panels.start(i);
+        let (rows, dst) = (&x.data()[(row + start) * stride..], &mut dst[start * k.div_ceil(D::DEPTH)..]);
+        match panels.height(i) {
+            5 => panel::<D, S, 5>(simd, rows, stride, k, dst),
+            4 => panel::<D, S, 4>(simd, rows, stride, k, dst),
+            3 => panel::<D, S, 3>(simd, rows, stride, k, dst),
+            2 => panel::<D, S, 2>(simd, rows, stride, k, dst),
+            _ => panel::<D, S, 1>(simd, rows, stride, k, dst),
+        }
+    }
+}
+
+#[inline(always)]
+fn panel<D: Step, S: Simd, const H: usize>(simd: S, rows: &[i8], stride: usize, k: usize, dst: &mut [i32]) {
+    if D::DEPTH == Quads::DEPTH {
+        quad_panel::<S, H>(simd, rows, stride, k, dst);
+    } else {
+        pair_panel::<S, H>(simd, rows, stride, k, dst);
+    }
+}
+
+/// Packs `H` rows of `k`, `stride` apart, as `[quads][H][4]`, shifted by 128 where the set multiplies bytes without sign. A register more
+/// of `dst` is overwritten.
+#[inline(always)]
+fn quad_panel<S: Simd, const H: usize>(simd: S, rows: &[i8], stride: usize, k: usize, dst: &mut [i32]) {
+    let bytes: &mut [i8] = bytemuck::cast_slice_mut(&mut *dst);
+    let mut p = 0;
+    if S::LANES >= H {
+        while p + 4 * S::LANES <= k {
+            simd.interleave_quads::<H>(&rows[p..], stride, &mut bytes[p * H..], 4 * H);
+            p += 4 * S::LANES;
+        }
+    }
+    for (p, dst) in (p..k).step_by(4).zip(bytes[p * H..].chunks_exact_mut(4 * H)) {
+        for i in 0..H {
+            let row = &rows[i * stride..][p..k];
+            for j in 0..4 {
+                dst[4 * i + j] = row.get(j).copied().unwrap_or(0); // multiplied by weights of zero
+            }
+        }
+    }
+    if S::UNSIGNED {
+        for word in &mut dst[..k.div_ceil(4) * H] {
+            *word ^= 0x8080_8080_u32 as i32;
+        }
+    }
+}
+
+/// Packs the weight rows from `col` on, `nr` or as many as there are, as `[quads][nr][4]`, filled up with zeros.
+pub(super) fn quads(w: Mat<'_, i8>, col: usize, nr: usize, strip: &mut [i32]) {
+    let (k, strip) = (w.cols(), bytemuck::cast_slice_mut::<i32, i8>(strip));
+    strip.fill(0);
+    for (lane, row) in (col..w.rows()).take(nr).enumerate() {
+        let row = &w.data()[row * w.row_stride()..][..k];
+        for (p, quad) in row.chunks(4).enumerate() {
+            strip[4 * (p * nr + lane)..][..quad.len()].copy_from_slice(quad);
+        }
+    }
+}
+
 /// Packs `H` rows of `k`, `stride` apart, as `[pairs][H][2]`. A register more of `dst` is overwritten.
 #[inline(always)]
-pub(super) fn panel<S: Simd, const H: usize>(simd: S, rows: &[i8], stride: usize, k: usize, dst: &mut [i16]) {
+fn pair_panel<S: Simd, const H: usize>(simd: S, rows: &[i8], stride: usize, k: usize, dst: &mut [i32]) {
+    let dst: &mut [i16] = bytemuck::cast_slice_mut(dst);
     let mut p = 0;
     if S::LANES >= H {
         while p + 2 * S::LANES <= k {
@@ -30,7 +98,8 @@ pub(super) fn panel<S: Simd, const H: usize>(simd: S, rows: &[i8], stride: usize
 
 /// Packs `cols` weight rows from `col` as `[pairs][NV · LANES][2]`, filled up with zeros.
 #[inline(always)]
-pub(super) fn strip<S: Simd>(simd: S, w: Mat<'_, i8>, col: usize, cols: usize, dst: &mut [i16]) {
+pub(super) fn strip<S: Simd>(simd: S, w: Mat<'_, i8>, col: usize, cols: usize, dst: &mut [i32]) {
+    let dst: &mut [i16] = bytemuck::cast_slice_mut(dst);
     let (k, stride, width) = (w.cols(), w.row_stride(), 2 * NV * S::LANES);
     for part in 0..NV {
         let from = part * S::LANES;

@@ -55,7 +55,7 @@ fn sums_are_exact_on_every_isa_at_every_edge() {
             let (x, w) = (bytes(m * stride, 1), bytes(n * k, 2));
             let want = reference(&x, &w, [m, n, k], stride);
             let mut got = vec![i32::MIN; m * n];
-            let mut scratch = vec![i16::MIN; scratch_len(m, n, k)];
+            let mut scratch = vec![i32::MIN; scratch_len(m, n, k)];
             let a = Mat::with_row_stride(&x, m, k, stride).unwrap();
             let w = Mat::new(&w, n, k).unwrap();
             matmul_i32(isa, MatMut::new(&mut got, m, n).unwrap(), a, w, &mut scratch).unwrap();
@@ -110,7 +110,7 @@ fn requantized_outputs_are_those_of_requantizing_the_sums() {
             let mut want = vec![0; m * n];
             by.rows(Isa::SCALAR, &reference(&x, &w, [m, n, k], k), &mut want).unwrap();
             let mut got = vec![i8::MIN; m * n];
-            let mut scratch = vec![i16::MIN; scratch_len(m, n, k)];
+            let mut scratch = vec![i32::MIN; scratch_len(m, n, k)];
             let (x, w) = (Mat::new(&x, m, k).unwrap(), Mat::new(&w, n, k).unwrap());
             matmul(isa, MatMut::new(&mut got, m, n).unwrap(), x, w, by, &mut scratch).unwrap();
             assert!(got == want, "{isa} {m}x{n}x{k}");
@@ -123,7 +123,7 @@ fn operands_that_do_not_fit_are_refused() {
     let (x, w) = ([1; 12], [1; 12]);
     let w = Mat::new(&w, 4, 3).unwrap();
     let mut scratch = [0; 512];
-    let product = |x: Mat<'_, i8>, rows: usize, scratch: &mut [i16]| {
+    let product = |x: Mat<'_, i8>, rows: usize, scratch: &mut [i32]| {
         let mut c = [0; 64];
         matmul_i32(Isa::best(), MatMut::new(&mut c, rows, 4).unwrap(), x, w, scratch)
     };
@@ -143,4 +143,47 @@ fn operands_that_do_not_fit_are_refused() {
     let mut c = [0];
     let error = matmul_i32(Isa::best(), MatMut::new(&mut c, 1, 1).unwrap(), x, w, &mut scratch).unwrap_err();
     assert!(matches!(error, ShapeError::Range { got: 131_072, .. }));
+}
+
+/// Weights of several kinds: with pairs that exceed 16 bits everywhere, in few places, and nowhere.
+fn kinds(len: usize) -> [Vec<i8>; 4] {
+    let small: Vec<i8> = bytes(len, 3).iter().map(|w| w / 2).collect();
+    let mut few = small.clone();
+    for (i, w) in few.iter_mut().enumerate().filter(|(i, _)| i % 97 < 2) {
+        *w = if i % 5 == 0 { 127 } else { -128 };
+    }
+    [small, few, bytes(len, 4), vec![-128; len]]
+}
+
+#[test]
+fn products_with_packed_weights_are_exact_on_every_isa() {
+    for isa in Isa::available() {
+        let mut forms = [0; 2];
+        for [m, n, k] in SIZES {
+            let stride = k + 3;
+            for (kind, w) in kinds(n * k).into_iter().enumerate() {
+                let x = if kind == 3 { vec![-128; m * stride] } else { bytes(m * stride, 1) };
+                let want = reference(&x, &w, [m, n, k], stride);
+                let mut got = vec![i32::MIN; m * n];
+                let mut words = vec![i32::MIN; Weights::packed_len(isa, n, k)];
+                let w = Weights::pack(isa, Mat::new(&w, n, k).unwrap(), &mut words).unwrap();
+                forms[usize::from(w.is_wide())] += 1;
+                let mut scratch = vec![i32::MIN; w.scratch_len(m)];
+                let a = Mat::with_row_stride(&x, m, k, stride).unwrap();
+                w.matmul_i32(MatMut::new(&mut got, m, n).unwrap(), a, &mut scratch).unwrap();
+                assert!(got == want, "{isa} {m}x{n}x{k} of kind {kind}");
+                if n > 0 {
+                    let multipliers = vec![1 << 30; n];
+                    let (bias, shifts) = (vec![5; n], vec![9; n]);
+                    let by = Requantize::new(&bias, &multipliers, &shifts, 3, (-100, 120)).unwrap();
+                    let (mut out, mut want) = (vec![77; m * n], vec![0; m * n]);
+                    w.matmul(MatMut::new(&mut out, m, n).unwrap(), a, by, &mut scratch).unwrap();
+                    by.rows(isa, &got, &mut want).unwrap();
+                    assert!(out == want, "{isa} {m}x{n}x{k} of kind {kind}, requantized");
+                }
+            }
+        }
+        println!("isa {isa}: {} products of bytes, {} of pairs of 16 bits", forms[0], forms[1]);
+        assert!(forms[0] > 0);
+    }
 }
