@@ -56,6 +56,15 @@ pub enum ShapeError {
         /// The number given.
         got: i64,
     },
+    /// A number that need not be whole is outside the range that the operation is defined on, or NaN.
+    Number {
+        /// What the number is.
+        what: &'static str,
+        /// What is allowed, in words.
+        expected: &'static str,
+        /// The number given, as [`f32::to_bits`] has it: floats are not `Eq`.
+        got: u32,
+    },
     /// A product of sizes does not fit in `usize`.
     Overflow,
 }
@@ -79,6 +88,9 @@ impl fmt::Display for ShapeError {
                 write!(f, "rows of {cols} columns overlap at a row stride of {row_stride}")
             }
             Self::Range { what, min, max, got } => write!(f, "{what}: expected {min} to {max}, found {got}"),
+            Self::Number { what, expected, got } => {
+                write!(f, "{what}: expected {expected}, found {}", f32::from_bits(got))
+            }
             Self::Overflow => write!(f, "the product of the sizes does not fit in a machine word"),
         }
     }

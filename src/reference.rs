@@ -3,12 +3,18 @@
 //! Nothing here is fast and nothing here is clever: each function is the formula, so that a fast kernel has something to be
 //! compared with. All work on the caller's slices. What needs `exp` or `tanh` in f64 needs the feature `std`.
 
+mod batch_norm;
 mod conv;
+mod dropout;
+mod warp;
 
+pub use batch_norm::{batch_norm_backward_f64, batch_norm_statistics_f64};
 pub use conv::{
     Exact, conv2d_d_input_f32, conv2d_d_input_f64, conv2d_d_weight_f32, conv2d_d_weight_f64, conv2d_f32, conv2d_f64,
     conv2d_i8,
 };
+pub use dropout::{dropout_f64, dropout_word};
+pub use warp::bilinear_f64;
 
 use crate::error::ShapeError;
 use crate::kernels::{Activation, Epilogue};

@@ -1,8 +1,11 @@
-//! Activations and their gradients, sums of columns, pixels to floats: one element at a time, a register at once.
+//! Activations and their gradients, sums of tensors and of columns, pixels to floats: one element at a time, a register at once.
+
+mod sum;
 
 use super::simd::{Kernel, Simd};
 use super::{Activation, Isa};
 use crate::error::ShapeError;
+pub use sum::{add, add_assign, scale};
 
 /// Largest error of [`Activation::Tanh`], in units in the last place, on every instruction set.
 pub const TANH_ULP: f64 = 2.0;

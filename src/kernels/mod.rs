@@ -6,11 +6,14 @@
 //! The larger kernels are `#[inline]` from their public function on, which compiles them in the program that calls them and in no other:
 //! three instruction sets of every tile shape are a minute's work for the compiler.
 
+pub mod affine;
 mod arch;
+pub mod batch_norm;
 pub mod conv;
 pub mod conv_i8;
 pub mod convert;
 mod cut;
+pub mod dropout;
 mod element;
 pub mod elementwise;
 mod epilogue;
@@ -18,6 +21,7 @@ pub mod gemm_f16;
 pub mod gemm_f32;
 pub mod gemm_i8;
 mod isa;
+mod map;
 #[cfg(feature = "train")]
 pub mod parallel;
 pub mod peak;

@@ -1,0 +1,124 @@
+//! Sums and multiples of whole tensors: where a residual branch joins its trunk.
+
+use super::activate;
+use crate::error::ShapeError;
+use crate::kernels::map::{Formula, InPlace, Map, Operand, rectified};
+use crate::kernels::simd::Simd;
+use crate::kernels::{Activation, Isa};
+
+/// `out = activation(a + b)`; ReLU in the same pass, as at the end of a residual block.
+///
+/// Its gradient by `a` and by `b` is that of the activation alone: [`activate_backward`](super::activate_backward).
+///
+/// # Accuracy
+/// `|error| ≤ u·|a + b|`, `u = 2⁻²⁴`, and that of the [activation](activate).
+/// # Errors
+/// [`ShapeError::Length`] if the slices differ in length.
+pub fn add(isa: Isa, activation: Activation, a: &[f32], b: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
+    length("the second addend", a.len(), b.len())?;
+    length("the sum", a.len(), out.len())?;
+    added(isa, activation, a, b, out);
+    Ok(())
+}
+
+/// `a = activation(a + b)`: [`add`] in place.
+///
+/// # Accuracy
+/// As [`add`].
+/// # Errors
+/// [`ShapeError::Length`] if the slices differ in length.
+pub fn add_assign(isa: Isa, activation: Activation, a: &mut [f32], b: &[f32]) -> Result<(), ShapeError> {
+    length("the addend", a.len(), b.len())?;
+    added(isa, activation, InPlace, b, a);
+    Ok(())
+}
+
+/// `x = factor · x`.
+///
+/// # Accuracy
+/// `|error| ≤ u·|factor · x|`, `u = 2⁻²⁴`.
+pub fn scale(isa: Isa, factor: f32, x: &mut [f32]) {
+    isa.run(Map { formula: Product, x: InPlace, with: (factor, 0.0), out: x });
+}
+
+fn added(isa: Isa, activation: Activation, a: impl Operand, b: &[f32], out: &mut [f32]) {
+    if activation == Activation::Relu {
+        isa.run(Map { formula: Sum::<true>, x: a, with: (b, 0.0), out });
+    } else {
+        isa.run(Map { formula: Sum::<false>, x: a, with: (b, 0.0), out: &mut *out });
+        activate(isa, activation, out);
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sum<const RELU: bool>;
+
+impl<const RELU: bool> Formula for Sum<RELU> {
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, x: S::F32, a: S::F32, _b: S::F32) -> S::F32 {
+        rectified::<RELU, S>(simd, simd.add(x, a))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Product;
+
+impl Formula for Product {
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, x: S::F32, a: S::F32, _b: S::F32) -> S::F32 {
+        simd.mul(x, a)
+    }
+}
+
+fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
+    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::kernels::testing::uniform;
+    use std::{vec, vec::Vec};
+
+    fn bits(x: &[f32]) -> Vec<u32> {
+        x.iter().map(|x| x.to_bits()).collect()
+    }
+
+    /// One rounded operation an element: the same bits as a plain loop, at sizes around a register.
+    #[test]
+    fn sums_and_multiples_match_plain_loops_on_every_isa() {
+        for isa in Isa::available() {
+            let lanes = isa.lanes();
+            for len in [0, 1, lanes - 1, lanes, lanes + 1, 2 * lanes + 1, 7 * lanes + 3, 1000] {
+                let (mut a, b) = (uniform(len, 1), uniform(len, 2));
+                if let Some(last) = a.last_mut() {
+                    *last = f32::NAN;
+                }
+                let plain: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+                for activation in [Activation::Identity, Activation::Relu, Activation::Tanh, Activation::Sigmoid] {
+                    let mut want = plain.clone();
+                    activate(isa, activation, &mut want);
+                    let mut got = vec![f32::INFINITY; len];
+                    add(isa, activation, &a, &b, &mut got).unwrap();
+                    assert_eq!(bits(&got), bits(&want), "{isa} {len} {activation:?}");
+                    let mut got = a.clone();
+                    add_assign(isa, activation, &mut got, &b).unwrap();
+                    assert_eq!(bits(&got), bits(&want), "{isa} {len} {activation:?} in place");
+                }
+                let want: Vec<f32> = a.iter().map(|a| 0.3 * a).collect();
+                scale(isa, 0.3, &mut a);
+                assert_eq!(bits(&a), bits(&want), "{isa} {len} scaled");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_differ_are_refused() {
+        let isa = Isa::best();
+        assert!(add(isa, Activation::Relu, &[0.0; 3], &[0.0; 4], &mut [0.0; 3]).is_err());
+        assert!(add(isa, Activation::Relu, &[0.0; 3], &[0.0; 3], &mut [0.0; 4]).is_err());
+        let error = add_assign(isa, Activation::Identity, &mut [0.0; 3], &[0.0; 2]).unwrap_err();
+        assert_eq!(error, ShapeError::Length { what: "the addend", expected: 3, got: 2 });
+    }
+}
