@@ -2,6 +2,10 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::arch::Avx2;
+#[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+use super::arch::Avx512;
+#[cfg(target_arch = "aarch64")]
+use super::arch::Neon;
 use super::arch::{Baseline, Scalar};
 use super::simd::{Kernel, Simd};
 use core::fmt;
@@ -13,13 +17,21 @@ pub struct Isa(Token);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Token {
     Scalar(Scalar),
+    #[cfg(inkstone_dsp)]
+    Dsp(Scalar<true>),
     Baseline(Baseline),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+    Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon<false>),
+    #[cfg(target_arch = "aarch64")]
+    DotProd(Neon<true>),
 }
 
 /// Names that [`Isa::from_name`] knows on any machine, slowest first.
-pub const ISA_NAMES: [&str; 3] = ["scalar", "baseline", "avx2"];
+pub const ISA_NAMES: [&str; 7] = ["scalar", "baseline", "avx2", "avx512", "neon", "dotprod", "dsp"];
 
 /// Why an instruction set cannot be forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +68,7 @@ impl fmt::Display for Joined<'_> {
 
 impl Isa {
     /// Plain scalar code, one element at a time: every machine has it.
-    pub const SCALAR: Self = Self(Token::Scalar(Scalar));
+    pub const SCALAR: Self = Self(Token::Scalar(Scalar::PLAIN));
     /// What the compilation target guarantees (SSE2, NEON, simd128), by way of the crate `wide`.
     pub const BASELINE: Self = Self(Token::Baseline(Baseline));
 
@@ -64,24 +76,51 @@ impl Isa {
     #[inline]
     #[must_use]
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::detect() {
-            return Self(Token::Avx2(avx2));
-        }
-        Self::BASELINE
+        Self::detected().into_iter().rev().flatten().next().unwrap_or(Self::PORTABLE[1])
     }
 
     /// Every instruction set of this machine, slowest first.
     pub fn available() -> impl Iterator<Item = Self> {
-        let known: [Option<Self>; 3] = [
-            Some(Self::SCALAR),
-            Some(Self::BASELINE),
-            #[cfg(target_arch = "x86_64")]
-            Avx2::detect().map(|avx2| Self(Token::Avx2(avx2))),
-            #[cfg(not(target_arch = "x86_64"))]
-            None,
-        ];
-        known.into_iter().flatten()
+        Self::PORTABLE.into_iter().chain(Self::detected().into_iter().flatten())
+    }
+
+    /// What every machine has: where there are no vectors, the baseline is scalar code that pretends, and slower.
+    const PORTABLE: [Self; 2] =
+        if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
+            [Self::SCALAR, Self::BASELINE]
+        } else {
+            [Self::BASELINE, Self::SCALAR]
+        };
+
+    /// What has to be looked for, slowest first.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn detected() -> [Option<Self>; 2] {
+        // AVX-512 was never run, on hardware or in an emulator: it compiles, and is looked for only where `--cfg inkstone_avx512` asks.
+        #[cfg(inkstone_avx512)]
+        let avx512 = Avx512::detect().map(|avx512| Self(Token::Avx512(avx512)));
+        #[cfg(not(inkstone_avx512))]
+        let avx512 = None;
+        [Avx2::detect().map(|avx2| Self(Token::Avx2(avx2))), avx512]
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline]
+    fn detected() -> [Option<Self>; 2] {
+        let neon = Neon::<false>::detect().map(|neon| Self(Token::Neon(neon)));
+        [neon, Neon::<true>::detect().map(|dots| Self(Token::DotProd(dots)))]
+    }
+
+    #[cfg(inkstone_dsp)]
+    #[inline]
+    fn detected() -> [Option<Self>; 1] {
+        [Some(Self(Token::Dsp(Scalar::DSP)))]
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", inkstone_dsp)))]
+    #[inline]
+    fn detected() -> [Option<Self>; 0] {
+        []
     }
 
     /// The instruction set called `name` (one of [`ISA_NAMES`]).
@@ -98,9 +137,17 @@ impl Isa {
     pub const fn name(self) -> &'static str {
         match self.0 {
             Token::Scalar(_) => ISA_NAMES[0],
+            #[cfg(inkstone_dsp)]
+            Token::Dsp(_) => ISA_NAMES[6],
             Token::Baseline(_) => ISA_NAMES[1],
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => ISA_NAMES[2],
+            #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+            Token::Avx512(_) => ISA_NAMES[3],
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) => ISA_NAMES[4],
+            #[cfg(target_arch = "aarch64")]
+            Token::DotProd(_) => ISA_NAMES[5],
         }
     }
 
@@ -108,10 +155,16 @@ impl Isa {
     #[must_use]
     pub const fn lanes(self) -> usize {
         match self.0 {
-            Token::Scalar(_) => Scalar::LANES,
+            Token::Scalar(_) => Scalar::<false>::LANES,
+            #[cfg(inkstone_dsp)]
+            Token::Dsp(_) => Scalar::<true>::LANES,
             Token::Baseline(_) => Baseline::LANES,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => Avx2::LANES,
+            #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+            Token::Avx512(_) => Avx512::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) | Token::DotProd(_) => Neon::<false>::LANES,
         }
     }
 
@@ -120,9 +173,17 @@ impl Isa {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Token::Scalar(scalar) => scalar.outline(kernel),
+            #[cfg(inkstone_dsp)]
+            Token::Dsp(dsp) => dsp.outline(kernel),
             Token::Baseline(baseline) => baseline.outline(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(avx2) => avx2.run(kernel),
+            #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+            Token::Avx512(avx512) => avx512.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(neon) => neon.run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::DotProd(dots) => dots.run(kernel),
         }
     }
 }

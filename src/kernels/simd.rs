@@ -169,10 +169,22 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
             }
         }
     }
+
+    /// Four bytes in two words, widened: the first and the third, the second and the fourth. For sets of one lane, whose registers are few.
+    #[inline(always)]
+    fn spread(self, quad: [i8; 4]) -> [i32; 2] {
+        let [a, b, c, d] = quad.map(i16::from);
+        [bytemuck::cast([a, c]), bytemuck::cast([b, d])]
+    }
+    /// `Σ x[i] · w[r · stride + i]` for four rows `r`, `x` as [`spread`](Self::spread) left it. Panics if `w` is shorter.
+    #[inline(always)]
+    fn dot_rows(self, x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
+        plain_rows(x, w, stride)
+    }
 }
 
 /// Floats in the widest register of any instruction set here.
-pub(crate) const MAX_LANES: usize = 8;
+pub(crate) const MAX_LANES: usize = if cfg!(inkstone_avx512) { 16 } else { 8 };
 
 /// Work that is compiled once per instruction set.
 pub(crate) trait Kernel {
@@ -180,4 +192,20 @@ pub(crate) trait Kernel {
     type Output;
     /// Does the work; implementations are `#[inline(always)]`.
     fn eval<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// [`Simd::dot_rows`] without any instruction of its own.
+#[inline(always)]
+pub(super) fn plain_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
+    let rows: [&[[i8; 4]]; 4] = core::array::from_fn(|r| w[r * stride..][..4 * x.len()].as_chunks().0);
+    let mut acc = [0_i32; 4];
+    for (p, x) in x.iter().enumerate() {
+        let [[a, c], [b, d]]: [[i16; 2]; 2] = [bytemuck::cast(x[0]), bytemuck::cast(x[1])];
+        for r in 0..4 {
+            let w = rows[r][p].map(i32::from);
+            let sum = i32::from(a) * w[0] + i32::from(b) * w[1] + i32::from(c) * w[2] + i32::from(d) * w[3];
+            acc[r] = acc[r].wrapping_add(sum);
+        }
+    }
+    acc
 }

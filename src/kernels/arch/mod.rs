@@ -1,5 +1,11 @@
 //! The instruction sets: each file implements [`Simd`](super::simd::Simd) for one. The only `unsafe` code of the crate is in here.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(inkstone_dsp)]
+mod arm;
+#[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+mod avx512;
 mod baseline;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -8,6 +14,10 @@ mod x86_64;
 pub(crate) mod band;
 pub(crate) mod split;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use aarch64::Neon;
+#[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+pub(crate) use avx512::Avx512;
 pub(crate) use baseline::Baseline;
 pub(crate) use scalar::{Scalar, half_to_single};
 #[cfg(target_arch = "x86_64")]

@@ -3,11 +3,23 @@
 use crate::kernels::simd::{Kernel, Simd};
 use half::f16;
 
-/// Plain scalar arithmetic.
+/// Plain scalar arithmetic; with `DSP` products of 16-bit pairs in one instruction, as Cortex-M4 and its like have them. The field is
+/// private, so that `DSP` can only stand where the target has them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Scalar;
+pub(crate) struct Scalar<const DSP: bool = false>(());
 
-impl Simd for Scalar {
+impl Scalar {
+    /// What every machine has.
+    pub(crate) const PLAIN: Self = Self(());
+}
+
+#[cfg(inkstone_dsp)]
+impl Scalar<true> {
+    /// What this target has by its name.
+    pub(crate) const DSP: Self = Self(());
+}
+
+impl<const DSP: bool> Simd for Scalar<DSP> {
     type F32 = f32;
     type I32 = i32;
     type I16 = [i16; 2];
@@ -177,6 +189,10 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn dot_pairs(self, a: [i16; 2], b: [i16; 2], acc: i32) -> i32 {
+        #[cfg(inkstone_dsp)]
+        if DSP {
+            return super::arm::smlad(bytemuck::cast(a), bytemuck::cast(b), acc);
+        }
         acc.wrapping_add(i32::from(a[0]) * i32::from(b[0])).wrapping_add(i32::from(a[1]) * i32::from(b[1]))
     }
     #[inline(always)]
@@ -185,7 +201,8 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn load_i8(self, src: &[i8]) -> [i8; 4] {
-        [src[0], src[1], src[2], src[3]]
+        let src = &src[..4];
+        core::array::from_fn(|i| src[i])
     }
     #[inline(always)]
     fn splat_quad(self, quad: [i8; 4]) -> [i8; 4] {
@@ -197,10 +214,24 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn dot_quads(self, x: [i8; 4], w: [i8; 4], mut acc: i32) -> i32 {
+        #[cfg(inkstone_dsp)]
+        if DSP {
+            return super::arm::dot_bytes(bytemuck::cast(x), bytemuck::cast(w), acc);
+        }
         for i in 0..4 {
             acc = acc.wrapping_add(i32::from(x[i]) * i32::from(w[i]));
         }
         acc
+    }
+    #[cfg(inkstone_dsp)]
+    #[inline(always)]
+    fn spread(self, quad: [i8; 4]) -> [i32; 2] {
+        super::arm::spread(quad)
+    }
+    #[cfg(inkstone_dsp)]
+    #[inline(always)]
+    fn dot_rows(self, x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
+        if DSP { super::arm::dot_rows(x, w, stride) } else { crate::kernels::simd::plain_rows(x, w, stride) }
     }
 }
 

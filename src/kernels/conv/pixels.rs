@@ -1,6 +1,6 @@
 //! Rows of pixels with their channels last: what lies side by side in a register belongs to one pixel.
 
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{MAX_LANES, Simd};
 
 /// Where a row of an image lies, and where it goes.
 #[derive(Clone, Copy)]
@@ -39,7 +39,8 @@ impl Shape {
         match S::LANES {
             1 => self.blocks::<S, 1>(simd, image, at, dst),
             4 => self.blocks::<S, 4>(simd, image, at, dst),
-            _ => self.blocks::<S, 8>(simd, image, at, dst),
+            8 => self.blocks::<S, 8>(simd, image, at, dst),
+            _ => self.blocks::<S, MAX_LANES>(simd, image, at, dst),
         }
         let depth = self.depth(S::LANES);
         dst[..self.left * depth].fill(0.0);

@@ -100,17 +100,17 @@ impl Conv {
         // Everything that is ever allotted: the buffers, and what the ways of computing need for one image.
         let images = if n == 0 { 1 } else { n };
         let (tall, wide) = (h.saturating_add(kh.saturating_mul(2)), w.saturating_add(kw.saturating_mul(2)));
-        let (in_strips, out_strips) = (c_in.div_ceil(16), c_out.div_ceil(16));
+        let (in_strips, out_strips) = (c_in.div_ceil(32), c_out.div_ceil(32));
         let strips = if in_strips < out_strips { out_strips } else { in_strips };
         let planes: [&[usize]; 2] =
             [&[c_in, rows, stride, (cols / stride).saturating_add(32)], &[c_out, tall, wide.saturating_add(32)]];
         let buffers: [&[usize]; 5] = [
             &[images, c_in, h, w],
             &[images, c_out, oh, ow],
-            &[out_strips, 16, in_strips, 16, kh, kw],
+            &[out_strips, 32, in_strips, 32, kh, kw],
             // Transformed by Winograd: the weights, and a row of tiles either way.
-            &[out_strips, 16, in_strips, 16, 36],
-            &[strips, 16, wide.saturating_add(8), 36],
+            &[out_strips, 32, in_strips, 32, 36],
+            &[strips, 32, wide.saturating_add(8), 36],
         ];
         let mut i = 0;
         while i < planes.len() + buffers.len() {

@@ -5,7 +5,7 @@ use super::*;
 use crate::kernels::Activation;
 use crate::kernels::testing::uniform;
 use crate::reference::{self, Exact};
-use std::{println, vec, vec::Vec};
+use std::{vec, vec::Vec};
 
 /// `n, c_in, h, w; c_out, kh, kw; stride, padding, groups`.
 type Sizes = ([usize; 4], [usize; 3], [usize; 3]);
@@ -92,51 +92,47 @@ impl Guarded {
     }
 }
 
+/// The sums of `conv2d` without bias, and what bounds their errors.
+fn sums(conv: &Conv, x: &[f32], w: &[f32]) -> Vec<Exact> {
+    let mut want = vec![Exact::default(); conv.output_len()];
+    reference::conv2d_f64(conv, x, w, &mut want);
+    if conv.is_transformed(false) {
+        of_maxima(&mut want, x, w, conv.c_in);
+    }
+    want
+}
+
+/// `want` with `bias` of each channel added.
+fn with_bias(conv: &Conv, want: &[Exact], bias: &[f32]) -> Vec<Exact> {
+    let bias = |i: usize| f64::from(bias[i / (conv.oh * conv.ow) % conv.c_out]);
+    let sum = |(i, want): (usize, &Exact)| Exact { sum: want.sum + bias(i), magnitude: want.magnitude + bias(i).abs() };
+    want.iter().enumerate().map(sum).collect()
+}
+
 #[test]
 fn convolutions_match_f64_on_every_isa() {
-    for isa in Isa::available() {
-        println!("isa {isa}");
-        for sizes in SIZES {
-            let conv = conv(sizes);
-            let (x, w, bias) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2), uniform(conv.c_out, 3));
-            for bias in [None, Some(&bias[..])] {
-                let mut want: Vec<Exact> = (0..conv.output_len())
-                    .map(|i| {
-                        let bias = bias.map_or(0.0, |bias| f64::from(bias[i / (conv.oh * conv.ow) % conv.c_out]));
-                        Exact { sum: bias, magnitude: bias.abs() }
-                    })
-                    .collect();
-                reference::conv2d_f64(&conv, &x, &w, &mut want);
-                let factor = conv.error_factor(false);
-                if conv.is_transformed(false) {
-                    of_maxima(&mut want, &x, &w, conv.c_in);
-                }
-                let mut out = Guarded::new(conv.output_len());
-                let mut scratch = Guarded::new(conv.scratch_len());
-                conv2d(isa, &conv, &x, &w, Epilogue { bias, ..Epilogue::default() }, out.inner(), scratch.inner())
-                    .unwrap();
-                scratch.check();
-                let plain = out.check();
-                within(&plain, &want, factor, (isa, sizes));
-                for activation in [Activation::Relu, Activation::Tanh] {
+    for sizes in SIZES {
+        let conv = conv(sizes);
+        let (x, w, bias) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2), uniform(conv.c_out, 3));
+        let plain_sums = sums(&conv, &x, &w);
+        let biased = with_bias(&conv, &plain_sums, &bias);
+        for isa in Isa::available() {
+            for (bias, want) in [(None, &plain_sums), (Some(&bias[..]), &biased)] {
+                let run = |activation| {
                     let mut out = Guarded::new(conv.output_len());
-                    let mut scratch = vec![f32::NAN; conv.scratch_len()];
-                    conv2d(
-                        isa,
-                        &conv,
-                        &x,
-                        &w,
-                        Epilogue { bias, activation, accumulate: false },
-                        out.inner(),
-                        &mut scratch,
-                    )
-                    .unwrap();
-                    for (got, plain) in out.check().iter().zip(&plain) {
+                    let mut scratch = Guarded::new(conv.scratch_len());
+                    let epilogue = Epilogue { bias, activation, accumulate: false };
+                    conv2d(isa, &conv, &x, &w, epilogue, out.inner(), scratch.inner()).unwrap();
+                    scratch.check();
+                    out.check()
+                };
+                let plain = run(Activation::Identity);
+                within(&plain, want, conv.error_factor(false), (isa, sizes));
+                for activation in [Activation::Relu, Activation::Tanh] {
+                    for (got, plain) in run(activation).iter().zip(&plain) {
                         let want = if activation == Activation::Relu { plain.max(0.0) } else { plain.tanh() };
-                        assert!(
-                            (got - want).abs() <= 3e-7 * want.abs(),
-                            "{isa} {sizes:?} {activation:?}: {got} {want}"
-                        );
+                        let error = (got - want).abs();
+                        assert!(error <= 3e-7 * want.abs(), "{isa} {sizes:?} {activation:?}: {got} {want}");
                     }
                 }
             }
@@ -146,21 +142,16 @@ fn convolutions_match_f64_on_every_isa() {
 
 #[test]
 fn sums_are_added_to_what_is_there_before_the_activation() {
-    for isa in Isa::available() {
-        for sizes in SIZES {
-            let conv = conv(sizes);
-            let (x, w, bias) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2), uniform(conv.c_out, 3));
-            let before = uniform(conv.output_len(), 4);
-            let mut want: Vec<Exact> = vec![Exact::default(); conv.output_len()];
-            reference::conv2d_f64(&conv, &x, &w, &mut want);
-            if conv.is_transformed(false) {
-                of_maxima(&mut want, &x, &w, conv.c_in);
-            }
-            for (i, want) in want.iter_mut().enumerate() {
-                let (bias, before) = (f64::from(bias[i / (conv.oh * conv.ow) % conv.c_out]), f64::from(before[i]));
-                want.sum += bias + before;
-                want.magnitude += bias.abs() + before.abs();
-            }
+    for sizes in SIZES {
+        let conv = conv(sizes);
+        let (x, w, bias) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2), uniform(conv.c_out, 3));
+        let before = uniform(conv.output_len(), 4);
+        let mut want = with_bias(&conv, &sums(&conv, &x, &w), &bias);
+        for (want, before) in want.iter_mut().zip(&before) {
+            want.sum += f64::from(*before);
+            want.magnitude += f64::from(before.abs());
+        }
+        for isa in Isa::available() {
             let run = |activation| {
                 let mut out = Guarded::new(conv.output_len());
                 out.inner().copy_from_slice(&before);
@@ -181,41 +172,40 @@ fn sums_are_added_to_what_is_there_before_the_activation() {
 
 #[test]
 fn gradients_match_f64_on_every_isa() {
-    for isa in Isa::available() {
-        for sizes in SIZES {
-            let conv = conv(sizes);
-            let (x, w) = (uniform(conv.input_len(), 4), uniform(conv.weight_len(), 5));
-            let d_out = uniform(conv.output_len(), 6);
-
-            let mut want = vec![Exact::default(); conv.input_len()];
-            reference::conv2d_d_input_f64(&conv, &d_out, &w, &mut want);
-            if conv.is_transformed(true) {
-                of_maxima(&mut want, &d_out, &w, conv.c_out);
-            }
+    for sizes in SIZES {
+        let conv = conv(sizes);
+        let (x, w) = (uniform(conv.input_len(), 4), uniform(conv.weight_len(), 5));
+        let d_out = uniform(conv.output_len(), 6);
+        let mut d_x = vec![Exact::default(); conv.input_len()];
+        reference::conv2d_d_input_f64(&conv, &d_out, &w, &mut d_x);
+        if conv.is_transformed(true) {
+            of_maxima(&mut d_x, &d_out, &w, conv.c_out);
+        }
+        let mut d_w = vec![Exact::default(); conv.weight_len()];
+        reference::conv2d_d_weight_f64(&conv, &x, &d_out, &mut d_w);
+        let mut d_bias = vec![Exact::default(); conv.c_out];
+        for (i, x) in d_out.iter().enumerate() {
+            let want = &mut d_bias[i / (conv.oh * conv.ow) % conv.c_out];
+            want.sum += f64::from(*x);
+            want.magnitude += f64::from(x.abs());
+        }
+        let gamma = reference::gamma(conv.n * conv.oh * conv.ow + 1);
+        for isa in Isa::available() {
             let mut got = Guarded::new(conv.input_len());
             let mut scratch = Guarded::new(conv.d_input_scratch_len());
             conv2d_d_input(isa, &conv, &d_out, &w, got.inner(), scratch.inner()).unwrap();
             scratch.check();
-            within(&got.check(), &want, conv.error_factor(true), (isa, "d_input", sizes));
+            within(&got.check(), &d_x, conv.error_factor(true), (isa, "d_input", sizes));
 
-            let mut want = vec![Exact::default(); conv.weight_len()];
-            reference::conv2d_d_weight_f64(&conv, &x, &d_out, &mut want);
             let mut got = Guarded::new(conv.weight_len());
             let mut scratch = Guarded::new(conv.d_weight_scratch_len());
             conv2d_d_weight(isa, &conv, &x, &d_out, got.inner(), scratch.inner()).unwrap();
             scratch.check();
-            let gamma = reference::gamma(conv.n * conv.oh * conv.ow + 1);
-            within(&got.check(), &want, gamma, (isa, "d_weight", sizes));
+            within(&got.check(), &d_w, gamma, (isa, "d_weight", sizes));
 
-            let mut want = vec![Exact::default(); conv.c_out];
-            for (i, x) in d_out.iter().enumerate() {
-                let want = &mut want[i / (conv.oh * conv.ow) % conv.c_out];
-                want.sum += f64::from(*x);
-                want.magnitude += f64::from(x.abs());
-            }
             let mut got = Guarded::new(conv.c_out);
             conv2d_d_bias(isa, &conv, &d_out, got.inner()).unwrap();
-            within(&got.check(), &want, gamma, (isa, "d_bias", sizes));
+            within(&got.check(), &d_bias, gamma, (isa, "d_bias", sizes));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod direct;
 mod image;
+mod patches;
 mod winograd;
 
 use super::Isa;
@@ -17,6 +18,7 @@ use super::requantize::Requantize;
 use crate::error::ShapeError;
 use crate::view::MatMut;
 use direct::Direct;
+use patches::Patches;
 use winograd::{Four, Two, Winograd};
 
 /// How a convolution is computed, chosen from its shape.
@@ -38,9 +40,13 @@ impl Way {
     }
 }
 
-/// Elements of scratch for `conv`.
+/// Elements of scratch for `conv`: a few hundred words on a set of one lane, as microcontrollers have, transformed and widened images on
+/// the others.
 #[must_use]
-pub const fn scratch_len(conv: &Conv) -> usize {
+pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
+    if isa.lanes() == 1 {
+        return patches::scratch_len(conv);
+    }
     match Way::of(conv) {
         Way::Direct(direct) => direct.scratch_len(),
         Way::Two(two) => two.scratch_len(),
@@ -63,8 +69,8 @@ pub struct Input<'a> {
 /// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
 /// # Accuracy
 /// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1, one group and at least 16 channels on both sides goes by:
-/// F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo
-/// `2³²`, is divided by that number exactly.
+/// F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their fractions are multiplied
+/// away, and what they leave of the sums, a known number of times the convolution modulo `2³²`, is divided by that number exactly.
 /// # Errors
 /// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
 /// [`MAX_K`] products.
@@ -77,7 +83,7 @@ pub fn conv2d_i32(
     out: &mut [i32],
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    check(conv, input, weight, out.len(), scratch)?;
+    check(isa, conv, input, weight, out.len(), scratch)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
     run(isa, conv, input, weight, Sums(Tile::whole(out)), scratch);
     Ok(())
@@ -101,7 +107,7 @@ pub fn conv2d(
     out: &mut [i8],
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    check(conv, input, weight, out.len(), scratch)?;
+    check(isa, conv, input, weight, out.len(), scratch)?;
     requantize.check_channels(conv.c_out)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
     run(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch);
@@ -112,7 +118,14 @@ fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeEr
     if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
-fn check(conv: &Conv, input: Input<'_>, weight: &[i8], out: usize, scratch: &[i32]) -> Result<(), ShapeError> {
+fn check(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    out: usize,
+    scratch: &[i32],
+) -> Result<(), ShapeError> {
     length("the input of a convolution", conv.input_len(), input.bytes.len())?;
     length("the weights of a convolution", conv.weight_len(), weight.len())?;
     length("the output of a convolution", conv.output_len(), out)?;
@@ -120,7 +133,7 @@ fn check(conv: &Conv, input: Input<'_>, weight: &[i8], out: usize, scratch: &[i3
         let (what, got) = ("the length of sums of bytes", conv.taps() as i64);
         return Err(ShapeError::Range { what, min: 1, max: MAX_K as i64, got });
     }
-    let needed = scratch_len(conv);
+    let needed = scratch_len(isa, conv);
     if scratch.len() < needed {
         return Err(ShapeError::TooShort { what: "the scratch of a convolution", needed, got: scratch.len() });
     }
@@ -128,6 +141,9 @@ fn check(conv: &Conv, input: Input<'_>, weight: &[i8], out: usize, scratch: &[i3
 }
 
 fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
+    if isa.lanes() == 1 {
+        return isa.run(Patches { conv: *conv, input, weight, out, scratch });
+    }
     match Way::of(conv) {
         Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
         Way::Two(two) => two.run(isa, input, weight, out, scratch),

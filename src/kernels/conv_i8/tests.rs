@@ -47,7 +47,7 @@ fn sums_are_those_of_the_definition_on_every_isa() {
                 let mut want = vec![0; conv.output_len()];
                 reference::conv2d_i8(&conv, &x, zero_point, &w, &mut want).unwrap();
                 let mut got = vec![i32::MIN; conv.output_len()];
-                let mut scratch = vec![i32::MIN; scratch_len(&conv)];
+                let mut scratch = vec![i32::MIN; scratch_len(isa, &conv)];
                 conv2d_i32(isa, &conv, input, &w, &mut got, &mut scratch).unwrap();
                 assert!(got == want, "{isa} {sizes:?} {zero_point}");
 
@@ -80,7 +80,7 @@ fn the_largest_sums_are_exact_either_way() {
             for (x, w) in [(-128, -128), (-128, 127), (127, 127)] {
                 let (xs, ws) = (vec![x; conv.input_len()], vec![w; conv.weight_len()]);
                 let mut got = vec![0; 256];
-                let mut scratch = vec![0; scratch_len(&conv)];
+                let mut scratch = vec![0; scratch_len(isa, &conv)];
                 conv2d_i32(isa, &conv, Input { bytes: &xs, zero_point: 0 }, &ws, &mut got, &mut scratch).unwrap();
                 assert_eq!(got, [9 * c_in as i32 * i32::from(x) * i32::from(w); 256], "{isa} {c_in} {x} {w}");
             }
@@ -117,7 +117,7 @@ fn the_largest_transformed_values_fit() {
             .collect();
         let (mut want, mut got) = (vec![0; conv.output_len()], vec![i32::MIN; conv.output_len()]);
         reference::conv2d_i8(&conv, &x, 0, &w, &mut want).unwrap();
-        let mut scratch = vec![i32::MIN; scratch_len(&conv)];
+        let mut scratch = vec![i32::MIN; scratch_len(isa, &conv)];
         conv2d_i32(isa, &conv, Input { bytes: &x, zero_point: 0 }, &w, &mut got, &mut scratch).unwrap();
         assert!(got == want, "{isa}");
     }
@@ -127,7 +127,7 @@ fn the_largest_transformed_values_fit() {
 fn buffers_that_do_not_fit_are_refused() {
     let conv = Conv::new([1, 2, 4, 4], [3, 2, 3, 3], 1, 1, 1).unwrap();
     let (x, w, mut out) = (vec![0; 32], vec![0; 54], vec![0; 48]);
-    let mut scratch = vec![0; scratch_len(&conv)];
+    let mut scratch = vec![0; scratch_len(Isa::best(), &conv)];
     let mut run = |x: &[i8], w: &[i8], scratch: &mut [i32]| {
         conv2d_i32(Isa::best(), &conv, Input { bytes: x, zero_point: 0 }, w, &mut out, scratch)
     };
@@ -141,7 +141,7 @@ fn buffers_that_do_not_fit_are_refused() {
     assert_eq!(error, ShapeError::Length { what: "the channels of requantization", expected: 3, got: 2 });
     let conv = Conv::new([1, 20_000, 3, 3], [1, 20_000, 3, 3], 1, 0, 1).unwrap();
     let (x, w) = (vec![0; conv.input_len()], vec![0; conv.weight_len()]);
-    let mut scratch = vec![0; scratch_len(&conv)];
+    let mut scratch = vec![0; scratch_len(Isa::best(), &conv)];
     let error = conv2d_i32(Isa::best(), &conv, Input { bytes: &x, zero_point: 0 }, &w, &mut [0], &mut scratch);
     assert!(matches!(error, Err(ShapeError::Range { got: 180_000, .. })));
 }

@@ -77,6 +77,12 @@ pub(super) fn strip_b<S: Simd, T: Element>(
             let columns = &b.data()[(col + j) * b.col_stride() + k.0..];
             let dst = &mut dst[j..];
             match here {
+                16 => columns_b::<S, T, 16>(simd, columns, b.col_stride(), kc, dst),
+                9.. => {
+                    columns_b::<S, T, 8>(simd, columns, b.col_stride(), kc, dst);
+                    j += 8;
+                    continue;
+                }
                 8 => columns_b::<S, T, 8>(simd, columns, b.col_stride(), kc, dst),
                 7 => columns_b::<S, T, 7>(simd, columns, b.col_stride(), kc, dst),
                 6 => columns_b::<S, T, 6>(simd, columns, b.col_stride(), kc, dst),

@@ -32,7 +32,7 @@ impl Operand {
 }
 
 /// Guard elements before, after and between the rows of C must survive; NaN in C must not (unless it is added to).
-fn check_product(isa: Isa, [m, n, k]: [usize; 3], transposed: [bool; 2], gap: usize) {
+fn check_product([m, n, k]: [usize; 3], transposed: [bool; 2], gap: usize) {
     const GUARD: f32 = 777.0;
     let a = Operand::new(m, k, transposed[0], gap, 1);
     let b = Operand::new(k, n, transposed[1], gap, 2);
@@ -40,41 +40,46 @@ fn check_product(isa: Isa, [m, n, k]: [usize; 3], transposed: [bool; 2], gap: us
     let old = uniform(m * n, 4);
     let (mut want, mut magnitude) = (vec![0.0f64; m * n], vec![0.0f64; m * n]);
     reference::matmul_f64(a.view(), b.view(), &mut want, &mut magnitude).unwrap();
-    let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
-    for (accumulate, bias, activation) in [
-        (false, None, Activation::Identity),
-        (true, None, Activation::Identity),
-        (false, Some(&bias[..]), Activation::Relu),
-        (true, Some(&bias[..]), Activation::Tanh),
-    ] {
-        let stride = n + 3;
-        let mut c = vec![GUARD; m * stride + 16];
-        for i in 0..m {
-            for j in 0..n {
-                c[8 + i * stride + j] = if accumulate { old[i * n + j] } else { f32::NAN };
+    for isa in Isa::available() {
+        let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
+        for (accumulate, bias, activation) in [
+            (false, None, Activation::Identity),
+            (true, None, Activation::Identity),
+            (false, Some(&bias[..]), Activation::Relu),
+            (true, Some(&bias[..]), Activation::Tanh),
+        ] {
+            let stride = n + 3;
+            let mut c = vec![GUARD; m * stride + 16];
+            for i in 0..m {
+                for j in 0..n {
+                    c[8 + i * stride + j] = if accumulate { old[i * n + j] } else { f32::NAN };
+                }
             }
-        }
-        let epilogue = Epilogue { accumulate, bias, activation };
-        let out = MatMut::with_row_stride(&mut c[8..], m, n, stride).unwrap();
-        matmul_with(isa, out, a.view(), b.view(), epilogue, &mut scratch).unwrap();
-        for (at, got) in c.iter().enumerate() {
-            let inside = at >= 8 && (at - 8) / stride < m && (at - 8) % stride < n;
-            if !inside {
-                assert_eq!(*got, GUARD, "{isa} {m}x{n}x{k} {transposed:?} guard {at}");
-                continue;
+            let epilogue = Epilogue { accumulate, bias, activation };
+            let out = MatMut::with_row_stride(&mut c[8..], m, n, stride).unwrap();
+            matmul_with(isa, out, a.view(), b.view(), epilogue, &mut scratch).unwrap();
+            for (at, got) in c.iter().enumerate() {
+                let inside = at >= 8 && (at - 8) / stride < m && (at - 8) % stride < n;
+                if !inside {
+                    assert_eq!(*got, GUARD, "{isa} {m}x{n}x{k} {transposed:?} guard {at}");
+                    continue;
+                }
+                let (i, j) = ((at - 8) / stride, (at - 8) % stride);
+                let old = if accumulate { f64::from(old[i * n + j]) } else { 0.0 };
+                let shift = bias.map_or(0.0, |bias| f64::from(bias[j]));
+                let sum = want[i * n + j] + old + shift;
+                let bound = reference::gamma(k + 2) * (magnitude[i * n + j] + old.abs() + shift.abs());
+                let (want, bound) = match activation {
+                    Activation::Relu => (sum.max(0.0), bound),
+                    Activation::Tanh => (sum.tanh(), bound + 4.0 * f64::from(f32::EPSILON)),
+                    _ => (sum, bound),
+                };
+                let error = (f64::from(*got) - want).abs();
+                assert!(
+                    error <= bound,
+                    "{isa} {m}x{n}x{k} {transposed:?} {activation:?} at {i},{j}: {got} {want} {bound}"
+                );
             }
-            let (i, j) = ((at - 8) / stride, (at - 8) % stride);
-            let old = if accumulate { f64::from(old[i * n + j]) } else { 0.0 };
-            let shift = bias.map_or(0.0, |bias| f64::from(bias[j]));
-            let sum = want[i * n + j] + old + shift;
-            let bound = reference::gamma(k + 2) * (magnitude[i * n + j] + old.abs() + shift.abs());
-            let (want, bound) = match activation {
-                Activation::Relu => (sum.max(0.0), bound),
-                Activation::Tanh => (sum.tanh(), bound + 4.0 * f64::from(f32::EPSILON)),
-                _ => (sum, bound),
-            };
-            let error = (f64::from(*got) - want).abs();
-            assert!(error <= bound, "{isa} {m}x{n}x{k} {transposed:?} {activation:?} at {i},{j}: {got} {want} {bound}");
         }
     }
 }
@@ -85,12 +90,12 @@ const LAYOUTS: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [
 fn small_products_match_the_reference_on_every_isa() {
     for isa in Isa::available() {
         println!("isa {isa}");
-        for m in [0, 1, 2, 3, 5, 6, 7, 13] {
-            for n in [0, 1, 2, 4, 7, 8, 9, 16, 17, 33] {
-                for k in [0, 1, 3, 7, 8, 9, 16, 17] {
-                    for layout in LAYOUTS {
-                        check_product(isa, [m, n, k], layout, 0);
-                    }
+    }
+    for m in [0, 1, 2, 3, 5, 6, 7, 13] {
+        for n in [0, 1, 2, 4, 7, 8, 9, 16, 17, 33] {
+            for k in [0, 1, 3, 7, 8, 9, 16, 17] {
+                for layout in LAYOUTS {
+                    check_product([m, n, k], layout, 0);
                 }
             }
         }
@@ -99,27 +104,25 @@ fn small_products_match_the_reference_on_every_isa() {
 
 #[test]
 fn products_around_the_blocks_match_the_reference_on_every_isa() {
-    for isa in Isa::available() {
-        for shape in [
-            [191, 33, 40],
-            [192, 16, 400],
-            [193, 17, 400],
-            [205, 15, 639],
-            [128, 20, 640],
-            [129, 401, 641], // A packed, in two groups
-            [33, 100, 1281],
-            [24, 256, 257],
-            [25, 256, 257],
-            [1, 70, 600],
-            [2, 65, 500],
-            [3, 1025, 30],
-            [20, 1030, 65],
-            [40, 257, 70],
-            [65, 300, 257],
-        ] {
-            for layout in LAYOUTS {
-                check_product(isa, shape, layout, 5);
-            }
+    for shape in [
+        [191, 33, 40],
+        [192, 16, 400],
+        [193, 17, 400],
+        [205, 15, 639],
+        [128, 20, 640],
+        [129, 401, 641], // A packed, in two groups
+        [33, 100, 1281],
+        [24, 256, 257],
+        [25, 256, 257],
+        [1, 70, 600],
+        [2, 65, 500],
+        [3, 1025, 30],
+        [20, 1030, 65],
+        [40, 257, 70],
+        [65, 300, 257],
+    ] {
+        for layout in LAYOUTS {
+            check_product(shape, layout, 5);
         }
     }
 }

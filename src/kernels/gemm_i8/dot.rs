@@ -2,6 +2,7 @@
 
 use super::MAX_K;
 use super::sink::Sink;
+use super::words;
 use crate::kernels::arch::band::Band;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
@@ -45,6 +46,9 @@ impl<C: Sink> Dot<'_, '_, C> {
     /// Rows `first..last` of the output.
     #[inline(always)]
     fn rows<S: Simd>(&mut self, simd: S, first: usize, last: usize) {
+        if S::LANES == 1 {
+            return self.words(simd, first, last);
+        }
         let (m, n, k) = (last - first, self.w.rows(), self.x.cols());
         let whole = k.next_multiple_of(WIDE);
         // Magnitudes end in zeros, so whole registers of weights may be loaded: what lies behind a row counts nothing.
@@ -110,6 +114,24 @@ impl<C: Sink> Dot<'_, '_, C> {
                     *sum += lacking;
                 }
                 self.c.put(simd, first + i, from, &sums[..to - from]);
+            }
+        }
+    }
+}
+
+impl<C: Sink> Dot<'_, '_, C> {
+    /// Rows `first..last` of the output, for sets of one lane.
+    #[inline(always)]
+    fn words<S: Simd>(&mut self, simd: S, first: usize, last: usize) {
+        /// Columns that are handed over together.
+        const COLS: usize = 32;
+        let (n, k, stride) = (self.w.rows(), self.x.cols(), self.w.row_stride());
+        for i in first..last {
+            words::spread(simd, &self.x.data()[i * self.x.row_stride()..][..k], self.scratch);
+            for from in (0..n).step_by(COLS) {
+                let sums = &mut [0; COLS][..COLS.min(n - from)];
+                words::row(simd, self.scratch, k, &self.w.data()[from * stride..], stride, sums);
+                self.c.put(simd, i, from, sums);
             }
         }
     }

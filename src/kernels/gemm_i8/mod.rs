@@ -12,6 +12,7 @@ pub(super) mod sink;
 pub(super) mod step;
 pub(super) mod tile;
 mod weights;
+pub(super) mod words;
 
 use super::Isa;
 use super::arch::split::Tile;

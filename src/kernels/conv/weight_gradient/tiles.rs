@@ -21,7 +21,7 @@ pub(super) struct Tiles {
 
 impl Tiles {
     pub(super) const fn of(conv: &Conv) -> Option<Self> {
-        if conv.groups == 1 && conv.c_in >= MAX_LANES && conv.c_out >= 4 { Some(Self { conv: *conv }) } else { None }
+        if conv.groups == 1 && conv.c_in >= 8 && conv.c_out >= 4 { Some(Self { conv: *conv }) } else { None }
     }
 
     /// How a row of pixels of `channels` channels is laid out.

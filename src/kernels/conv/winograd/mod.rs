@@ -386,7 +386,8 @@ impl<T: Transform> Kernel for Back<'_, '_, T> {
             match S::LANES {
                 1 => planes::<S, 1>(simd, back, out, (count, h * w, w), epilogue.accumulate),
                 4 => planes::<S, 4>(simd, back, out, (count, h * w, w), epilogue.accumulate),
-                _ => planes::<S, 8>(simd, back, out, (count, h * w, w), epilogue.accumulate),
+                8 => planes::<S, 8>(simd, back, out, (count, h * w, w), epilogue.accumulate),
+                _ => planes::<S, MAX_LANES>(simd, back, out, (count, h * w, w), epilogue.accumulate),
             }
             if epilogue.activation != Activation::Identity && !relu {
                 for c in 0..count {

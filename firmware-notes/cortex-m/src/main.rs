@@ -1,0 +1,168 @@
+//! Inkstone's kernels on Cortex-M: each is compared with plain loops, then its instructions are counted.
+//!
+//! The count is the system timer's, which under QEMU's `-icount shift=0` is that of instructions: see `README.md`.
+
+#![no_std]
+#![no_main]
+
+mod host;
+
+use core::panic::PanicInfo;
+use cortex_m::peripheral::SYST;
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m_rt::entry;
+use host::{exit, print, print_number};
+use inkstone::kernels::conv::Conv;
+use inkstone::kernels::{Epilogue, Isa, conv_i8, gemm_i8, matmul_scratch_len, matmul_with};
+use inkstone::reference;
+use inkstone::view::{Mat, MatMut};
+
+/// Instructions a tick under QEMU, as measured.
+const PER_TICK: u32 = if cfg!(feature = "microbit") { 62 } else { 40 };
+
+/// Inputs and outputs of a fully connected layer: small enough for 16 kB of RAM on a Cortex-M0.
+const DENSE: [usize; 2] = if cfg!(feature = "microbit") { [64, 32] } else { [784, 128] };
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    // The text of a panic would bring the formatting code along.
+    print("panicked\n");
+    exit(false)
+}
+
+/// Bytes, the same on every machine.
+fn fill(bytes: &mut [i8], mut seed: u32) {
+    for byte in bytes {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = (seed >> 24) as i8;
+    }
+}
+
+fn count(timer: &mut SYST, work: impl FnOnce()) -> u32 {
+    timer.set_clock_source(SystClkSource::Core);
+    timer.set_reload(0x00ff_ffff);
+    timer.clear_current();
+    timer.enable_counter();
+    let before = SYST::get_current();
+    work();
+    let after = SYST::get_current();
+    timer.disable_counter();
+    (before.wrapping_sub(after) & 0x00ff_ffff) * PER_TICK
+}
+
+fn report(name: &str, isa: Isa, instructions: u32, macs: u64) {
+    print(name);
+    print(" ");
+    print(isa.name());
+    print(" ");
+    print_number(instructions);
+    print(" instructions, ");
+    let hundredths = (u64::from(instructions) * 100 / macs) as u32;
+    print_number(hundredths / 100);
+    print(if hundredths % 100 < 10 { ".0" } else { "." });
+    print_number(hundredths % 100);
+    print(" a multiplication\n");
+}
+
+fn check(equal: bool, name: &str, isa: Isa) {
+    if !equal {
+        print(name);
+        print(" differs from the plain loops on ");
+        print(isa.name());
+        print("\n");
+        exit(false);
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    let Some(mut peripherals) = cortex_m::Peripherals::take() else { exit(false) };
+    for isa in Isa::available() {
+        print("isa ");
+        print(isa.name());
+        print("\n");
+        dense(isa, &mut peripherals.SYST);
+        convs(isa, &mut peripherals.SYST);
+        single(isa);
+    }
+    print("all kernels agree with the plain loops\n");
+    exit(true)
+}
+
+/// A fully connected layer of bytes.
+fn dense(isa: Isa, timer: &mut SYST) {
+    const K: usize = DENSE[0];
+    const N: usize = DENSE[1];
+    const SCRATCH: usize = gemm_i8::scratch_len(1, N, K);
+    let (mut x, mut w, mut scratch) = ([0; K], [0; N * K], [0; SCRATCH]);
+    fill(&mut x, 1);
+    fill(&mut w, 2);
+    let (mut sums, mut want) = ([0; N], [0; N]);
+    let (Ok(x), Ok(w)) = (Mat::new(&x, 1, K), Mat::new(&w, N, K)) else { exit(false) };
+    let instructions = count(timer, || {
+        let out = MatMut::new(&mut sums, 1, N).and_then(|c| gemm_i8::matmul_i32(isa, c, x, w, &mut scratch));
+        check(out.is_ok(), "dense", isa);
+    });
+    let reference = MatMut::new(&mut want, 1, N).and_then(|c| reference::matmul_i8(c, x, w));
+    check(reference.is_ok() && sums == want, "dense", isa);
+    report(if cfg!(feature = "microbit") { "dense 64->32" } else { "dense 784->128" }, isa, instructions, (N * K) as u64);
+}
+
+/// Scratch of convolutions: what sets of vectors ask for, which nobody would choose on a chip.
+const SCRATCH: usize = if cfg!(feature = "microbit") { 900 } else { 20_000 };
+
+/// 3x3 convolutions of bytes.
+#[cfg(not(feature = "microbit"))]
+fn convs(isa: Isa, timer: &mut SYST) {
+    conv::<1, 8, 28, { 28 * 28 }, 72, { 28 * 28 * 8 }>("conv 28x28 1->8", isa, timer);
+    conv::<8, 16, 14, { 14 * 14 * 8 }, { 16 * 72 }, { 14 * 14 * 16 }>("conv 14x14 8->16", isa, timer);
+}
+
+/// The same, small enough for 16 kB.
+#[cfg(feature = "microbit")]
+fn convs(isa: Isa, timer: &mut SYST) {
+    conv::<3, 4, 6, { 6 * 6 * 3 }, { 4 * 27 }, { 6 * 6 * 4 }>("conv 6x6 3->4", isa, timer);
+}
+
+fn conv<const C_IN: usize, const C_OUT: usize, const SIDE: usize, const IN: usize, const WEIGHTS: usize, const OUT: usize>(
+    name: &str,
+    isa: Isa,
+    timer: &mut SYST,
+) {
+    let Ok(conv) = Conv::new([1, C_IN, SIDE, SIDE], [C_OUT, C_IN, 3, 3], 1, 1, 1) else { exit(false) };
+    let (mut x, mut w) = ([0; IN], [0; WEIGHTS]);
+    fill(&mut x, 3);
+    fill(&mut w, 4);
+    let (mut sums, mut want, mut scratch) = ([0; OUT], [0; OUT], [0; SCRATCH]);
+    let input = conv_i8::Input { bytes: &x, zero_point: -3 };
+    let instructions = count(timer, || {
+        check(conv_i8::conv2d_i32(isa, &conv, input, &w, &mut sums, &mut scratch).is_ok(), name, isa);
+    });
+    let reference = reference::conv2d_i8(&conv, &x, -3, &w, &mut want);
+    check(reference.is_ok() && sums == want, name, isa);
+    report(name, isa, instructions, conv.macs());
+}
+
+/// A product in single precision, against sums in double precision.
+fn single(isa: Isa) {
+    const M: usize = 7;
+    const N: usize = 9;
+    const K: usize = 33;
+    const SCRATCH: usize = matmul_scratch_len(M, N, K);
+    let (mut bytes, mut a, mut b) = ([0; M * K + K * N], [0.0; M * K], [0.0; K * N]);
+    fill(&mut bytes, 5);
+    for (x, byte) in a.iter_mut().chain(&mut b).zip(bytes) {
+        *x = f32::from(byte) / 100.0;
+    }
+    let (mut c, mut want, mut magnitude) = ([0.0; M * N], [0.0; M * N], [0.0; M * N]);
+    let mut scratch = [0.0; SCRATCH];
+    let (Ok(a), Ok(b)) = (Mat::new(&a, M, K), Mat::new(&b, K, N)) else { exit(false) };
+    let out = MatMut::new(&mut c, M, N).and_then(|c| matmul_with(isa, c, a, b, Epilogue::default(), &mut scratch));
+    let reference = reference::matmul_f64(a, b, &mut want, &mut magnitude);
+    check(out.is_ok() && reference.is_ok(), "single", isa);
+    for ((got, want), magnitude) in c.iter().zip(&want).zip(&magnitude) {
+        let error = f64::from(*got) - want;
+        let bound = reference::gamma(K + 2) * magnitude;
+        check(error <= bound && -error <= bound, "single", isa);
+    }
+}
