@@ -1,13 +1,10 @@
 //! Three kernels to be counted, not timed: `counted NAME CALLS` runs one of them, so that the difference between two numbers of
 //! calls under `valgrind --tool=callgrind` is the kernel's own instructions. `tests/instructions.sh` does that and compares.
 
-#[path = "common/operands.rs"]
-mod operands;
-
+use inkstone::bench::operands::uniform;
 use inkstone::kernels::update::{Penalty, Update, update};
 use inkstone::kernels::{Activation, Epilogue, Isa, matmul, matmul_scratch_len};
 use inkstone::view::{Mat, MatMut};
-use operands::uniform;
 use std::hint::black_box;
 
 fn product(calls: usize, [m, n, k]: [usize; 3], transposed: [bool; 2]) {

@@ -4,18 +4,13 @@
 //! Prints each shape's ratio and the worst, and fails where the naive loop is more than a twentieth and 5 ns faster.
 //! `cargo bench --bench small_shapes -- --all` prints every row, otherwise those under 1.5.
 
-#[path = "common/operands.rs"]
-mod operands;
-#[path = "common/timing.rs"]
-mod timing;
-
+use inkstone::bench::operands::uniform;
+use inkstone::bench::timing::{Pace, interleaved};
 use inkstone::kernels::{Epilogue, matmul, matmul_scratch_len};
 use inkstone::reference;
 use inkstone::view::{Mat, MatMut};
-use operands::uniform;
 use std::hint::black_box;
 use std::process::ExitCode;
-use timing::interleaved;
 
 const SIZES: [usize; 8] = [1, 2, 3, 5, 8, 16, 31, 64];
 /// The naive loop may be this much faster before it counts.
@@ -23,7 +18,7 @@ const NANOSECONDS: f64 = 5.0;
 const RATIO: f64 = 0.95;
 
 /// Nanoseconds of the naive loop and of ours.
-fn time(m: usize, n: usize, k: usize, layout: &str, turn: f64, turns: usize) -> (f64, f64) {
+fn time(m: usize, n: usize, k: usize, layout: &str, pace: Pace) -> (f64, f64) {
     let (a, b) = (uniform(m * k, 1), uniform(k * n, 2));
     let [ta, tb] = [0, 1].map(|i| layout.as_bytes()[i] == b't');
     let view = |data, rows, cols, transposed: bool| {
@@ -47,7 +42,7 @@ fn time(m: usize, n: usize, k: usize, layout: &str, turn: f64, turns: usize) -> 
             matmul(c, black_box(a), black_box(b), Epilogue::default(), &mut scratch).unwrap();
         }),
     ];
-    let seconds = interleaved(turn, turns, &mut works);
+    let seconds = interleaved(pace, &mut works);
     (seconds[0] * 1e9, seconds[1] * 1e9)
 }
 
@@ -63,10 +58,10 @@ fn main() -> ExitCode {
         for m in SIZES {
             for n in SIZES {
                 for k in SIZES {
-                    let (mut naive, mut ours) = time(m, n, k, layout, 20e-6, 7);
+                    let (mut naive, mut ours) = time(m, n, k, layout, Pace { turn: 20e-6, turns: 7 });
                     for _ in 0..3 {
                         if !passes(naive, ours) {
-                            (naive, ours) = time(m, n, k, layout, 1e-3, 21); // a disturbed turn, or the truth?
+                            (naive, ours) = time(m, n, k, layout, Pace { turn: 1e-3, turns: 21 }); // a disturbed turn, or the truth?
                         }
                     }
                     let name = format!("{m}x{n}x{k}{layout}");

@@ -9,6 +9,7 @@
 //! | [`graph`] | a list of operations | shapes, parameters, one arena planned by lifetime |
 //! | [`train`] | a graph and batches | weights, metrics, checkpoints |
 //! | [`checkpoint`] | weights and optimizer state | safetensors that PyTorch reads, runs that resume to the same bytes |
+//! | [`bench`] | instruction sets and threads | speeds of the kernels, in percent of what the machine does at most |
 //!
 //! Under them all lie [`kernels`] (arithmetic on slices, compiled once for each instruction set), [`view`] and [`shape`] (sizes,
 //! checked once), [`error`], and [`reference`](mod@reference): the plain loops that the kernels are tested and timed against.
@@ -23,6 +24,8 @@
 //! | `std` | files: data sets, checkpoints; detection of instruction sets at run time |
 //! | `train` | training on all cores, gradient checks |
 //! | `cli` (default) | the command `inkstone` |
+//!
+//! Beside the chain stands `peers`: two other crates' matrix products in `inkstone bench`.
 //!
 //! # One product
 //! ```
@@ -41,6 +44,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "train")]
+pub mod bench;
 #[cfg(feature = "std")]
 pub mod checkpoint;
 #[cfg(feature = "std")]

@@ -41,14 +41,14 @@ impl Machine {
 /// The most threads that can be asked for: far beyond any machine, and small enough to start.
 const MAX_THREADS: usize = 1024;
 
-fn threads(text: &str) -> Result<usize, String> {
+pub(super) fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
         _ => Err(format!("expected a whole number from 1 to {MAX_THREADS}")),
     }
 }
 
-fn isa(text: &str) -> Result<Isa, String> {
+pub(super) fn isa(text: &str) -> Result<Isa, String> {
     Isa::from_name(text).map_err(|error| {
         let here: Vec<&str> = Isa::available().map(Isa::name).collect();
         format!("{error}; this machine has {}", here.join(", "))

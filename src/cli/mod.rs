@@ -1,5 +1,6 @@
 //! The command: one file per subcommand. Each parses its flags, calls the rooms of the library, and says what came out.
 
+mod bench;
 mod completions;
 mod data;
 mod draw;
@@ -43,6 +44,7 @@ enum Command {
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
     Gradcheck(gradcheck::Gradcheck),
+    Bench(bench::Bench),
     Data(data::Data),
     Completions(completions::Completions),
 }
@@ -102,6 +104,7 @@ impl Cli {
             Command::Predict(command) => command.run(screen),
             Command::Inspect(command) => command.run(screen),
             Command::Gradcheck(command) => command.run(screen),
+            Command::Bench(command) => command.run(screen),
             Command::Data(command) => command.run(screen),
             Command::Completions(command) => command.run(screen),
         }

@@ -1,0 +1,78 @@
+//! What the benches share: a table, timed in turns, then the same cases through criterion.
+//!
+//! The words after `--` choose cases whose name contains one of them; `--table` prints the table alone.
+
+use criterion::{Criterion, Throughput};
+use inkstone::bench::gemm_f32::Peers;
+use inkstone::bench::{Case, Meter, Pace, Row, Setup};
+use inkstone::kernels::Isa;
+
+/// Times the cases that the command line chooses, their plain loops up to `reference_up_to` operations.
+pub(crate) fn main(cases: fn() -> Vec<Case>, reference_up_to: u64, peers: Option<Peers>) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let setup = Setup { isa: Isa::best(), every_isa: true, threads, reference_up_to, peers };
+    // All of it runs on a worker: entering a pool from outside would cost more than a small product.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| run(&cases(), setup));
+}
+
+fn run(cases: &[Case], setup: Setup) {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let chosen = |case: &&Case| {
+        let mut filters = words.iter().filter(|word| !word.starts_with("--")).peekable();
+        filters.peek().is_none() || filters.any(|word| case.name().contains(word.as_str()))
+    };
+    let cases: Vec<&Case> = cases.iter().filter(chosen).collect();
+    table(&cases, setup);
+    if words.iter().any(|word| word == "--table") {
+        return;
+    }
+    let mut criterion = Criterion::default();
+    for case in cases {
+        let mut group = criterion.benchmark_group(case.name());
+        group.throughput(Throughput::Elements(case.cost().operations)); // so that elem/s reads as operations a second
+        let timed = case.with_ways(&setup, &mut |ways| {
+            for mut way in ways {
+                group.bench_function(way.variant.label(), |b| b.iter(|| way.call()));
+            }
+        });
+        timed.unwrap_or_else(|error| panic!("{error}"));
+        group.finish();
+    }
+    criterion.final_summary();
+}
+
+/// Every case, all ways in turns with the peaks. `% peak` is of the arithmetic's, `% read` of reading as many bytes as the way moves
+/// at least: both of what the threads used do together.
+fn table(cases: &[&Case], setup: Setup) {
+    let meter = Meter::new(setup, Pace::FULL);
+    let peaks = meter.peaks();
+    println!(
+        "{}: {:.1} GFLOP/s in f32, {:.1} GOP/s in 16-bit pairs, {:.1} GB/s read from memory; {} threads: {:.1} GB/s",
+        peaks.isa, peaks.f32_gflops, peaks.i16_gops, peaks.read_gb_per_s, peaks.threads, peaks.read_gb_per_s_threads
+    );
+    println!(
+        "{:<32} {:<26} {:>10} {:>9} {:>7} {:>7} {:>7} {:>8} {:>7}",
+        "bench", "variant", "us", "1e9 op/s", "% peak", "GB/s", "% read", "x naive", "x f32"
+    );
+    for case in cases {
+        let rows = meter.measure(case).unwrap_or_else(|error| panic!("{error}"));
+        rows.iter().for_each(print);
+    }
+}
+
+fn print(row: &Row) {
+    let times = |factor: Option<f64>| factor.map_or_else(|| "-".to_owned(), |factor| format!("{factor:.2}"));
+    println!(
+        "{:<32} {:<26} {:>10.2} {:>9.2} {:>7.1} {:>7.2} {:>7.1} {:>8} {:>7}",
+        row.bench,
+        row.variant.label(),
+        row.seconds * 1e6,
+        row.gflops,
+        row.percent_of_arithmetic,
+        row.gb_per_s,
+        row.percent_of_reading,
+        times(row.speedup),
+        times(row.speedup_over_f32)
+    );
+}

@@ -1,0 +1,94 @@
+//! Plain loops in single precision of what passes over memory: the formula, as the reference of its kernels.
+
+use crate::kernels::Activation;
+use crate::kernels::update::Update;
+
+/// Pooling of planes of `h x w` by windows of 2 x 2 without overlap; `fold` joins the four pixels of one.
+pub(super) fn pool2x2([h, w]: [usize; 2], input: &[f32], out: &mut [f32], fold: impl Fn([f32; 4]) -> f32) {
+    for (plane, out) in input.chunks_exact(h * w).zip(out.chunks_exact_mut(h / 2 * (w / 2))) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let at = i / (w / 2) * 2 * w + i % (w / 2) * 2;
+            *out = fold([plane[at], plane[at + 1], plane[at + w], plane[at + w + 1]]);
+        }
+    }
+}
+
+/// The gradient of the mean of windows of 2 x 2: a quarter to each pixel.
+pub(super) fn mean2x2_backward([h, w]: [usize; 2], d_out: &[f32], d_input: &mut [f32]) {
+    for (d_out, d_input) in d_out.chunks_exact(h / 2 * (w / 2)).zip(d_input.chunks_exact_mut(h * w)) {
+        for (i, d_input) in d_input.iter_mut().enumerate() {
+            *d_input = 0.25 * d_out[i / w / 2 * (w / 2) + i % w / 2];
+        }
+    }
+}
+
+/// Means of planes of `len` elements.
+pub(super) fn plane_means(len: usize, input: &[f32], out: &mut [f32]) {
+    for (plane, out) in input.chunks_exact(len).zip(out) {
+        *out = plane.iter().sum::<f32>() / len as f32;
+    }
+}
+
+/// Each row of `cols` becomes probabilities.
+pub(super) fn softmax(x: &mut [f32], cols: usize) {
+    for row in x.chunks_exact_mut(cols) {
+        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row.iter_mut().for_each(|x| *x = (*x - max).exp());
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|x| *x /= sum);
+    }
+}
+
+/// Each row becomes `factor · (softmax − onehot)`, and its loss `−ln softmax` at its label.
+pub(super) fn cross_entropy(x: &mut [f32], cols: usize, labels: &[u8], factor: f32, losses: &mut [f32]) {
+    softmax(x, cols);
+    for ((row, label), loss) in x.chunks_exact_mut(cols).zip(labels).zip(losses) {
+        *loss = -row[usize::from(*label)].ln();
+        row.iter_mut().for_each(|x| *x *= factor);
+        row[usize::from(*label)] -= factor;
+    }
+}
+
+/// Element by element.
+pub(super) fn activate(activation: Activation, x: &mut [f32]) {
+    match activation {
+        Activation::Identity => {}
+        Activation::Relu => x.iter_mut().for_each(|x| *x = x.max(0.0)),
+        Activation::Tanh => x.iter_mut().for_each(|x| *x = x.tanh()),
+        Activation::Sigmoid => x.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+    }
+}
+
+/// One step of `rule`, of which those that the benches do not time do nothing.
+pub(super) fn update(rule: Update, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    match rule {
+        Update::Sgd { lr } => w.iter_mut().zip(g).for_each(|(w, g)| *w -= lr * g),
+        Update::Momentum { lr, mu } => {
+            for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+                *v = mu * *v + g;
+                *w -= lr * *v;
+            }
+        }
+        Update::Adam { lr, beta1, beta2, eps, bias1, bias2, decay } => {
+            let (new1, new2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
+            let (beta1, beta2) = (beta1 as f32, beta2 as f32);
+            for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+                *m = beta1 * *m + new1 * g;
+                *v = beta2 * *v + new2 * g * g;
+                *w = *w * (1.0 - lr * decay) - lr * (*m / bias1) / ((*v / bias2).sqrt() + eps);
+            }
+        }
+        Update::Ema { .. } | Update::Nesterov { .. } => {}
+    }
+}
+
+/// `clamp(zero_point + ⌊(sum + bias) · multiplier / 2^(31 + shift) + 1/2⌋)` with one factor for all channels.
+pub(super) fn requantize(sums: &[i32], bias: &[i32], multiplier: i32, shift: u8, zero_point: i8, out: &mut [i8]) {
+    let half = 1i64 << (30 + shift);
+    for (sums, out) in sums.chunks_exact(bias.len()).zip(out.chunks_exact_mut(bias.len())) {
+        for ((sum, bias), out) in sums.iter().zip(bias).zip(out) {
+            let scaled = (i64::from(sum.wrapping_add(*bias)) * i64::from(multiplier) + half) >> (31 + shift);
+            *out = (scaled + i64::from(zero_point)).clamp(-128, 127) as i8;
+        }
+    }
+}

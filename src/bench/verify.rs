@@ -1,0 +1,36 @@
+//! Answers are checked before they are timed.
+
+use super::error::Cause;
+use crate::reference;
+use crate::view::Mat;
+
+/// Fails at the first element of `got` further from what is wanted than its tolerance: `(value, tolerance)` for each.
+pub(super) fn close<T: Copy + Into<f64>>(want: impl Iterator<Item = (f64, f64)>, got: &[T]) -> Result<(), Cause> {
+    for (at, ((expected, tolerance), found)) in want.zip(got).enumerate() {
+        element(at, expected, tolerance, (*found).into())?;
+    }
+    Ok(())
+}
+
+/// Fails at the first element of `got` that is not that of `want`.
+pub(super) fn equal<T: Copy + Into<f64>>(want: &[T], got: &[T]) -> Result<(), Cause> {
+    close(want.iter().map(|want| ((*want).into(), 0.0)), got)
+}
+
+/// Fails unless `c` is `a·b` within the rounding bound, at 256 places spread over it.
+pub(super) fn product(a: Mat<'_>, b: Mat<'_>, c: &[f32]) -> Result<(), Cause> {
+    let (m, k, n) = (a.rows(), a.cols(), b.cols());
+    for place in 0..256 {
+        let at = place * 7919 % (m * n);
+        let (i, j) = (at / n, at % n);
+        let (mut want, mut magnitude) = ([0.0], [0.0]);
+        reference::matmul_f64(a.rows_range(i, i + 1), b.cols_range(j, j + 1), &mut want, &mut magnitude)?;
+        element(at, want[0], reference::gamma(k + 2) * magnitude[0], c[at].into())?;
+    }
+    Ok(())
+}
+
+fn element(at: usize, expected: f64, tolerance: f64, found: f64) -> Result<(), Cause> {
+    let right = (found - expected).abs() <= tolerance; // false where something is not a number
+    if right { Ok(()) } else { Err(Cause::Answer { at, expected, tolerance, found }) }
+}

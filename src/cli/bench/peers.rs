@@ -1,0 +1,82 @@
+//! The same products by other crates. The criterion bench of the products includes this file too.
+
+use inkstone::bench::gemm_f32::{Peer, Product};
+
+/// `gemm` on one thread and on `threads`, `matrixmultiply` on one.
+pub(crate) fn products(product: Product<'_>, threads: usize) -> Vec<Peer<'_>> {
+    let mut peers = vec![by_gemm(product, 1)];
+    if threads > 1 {
+        peers.push(by_gemm(product, threads));
+    }
+    peers.push(by_matrixmultiply(product));
+    peers
+}
+
+/// Fails unless the slices hold the matrices that the strides describe.
+fn check(product: &Product<'_>, c: &[f32]) {
+    let Product { m, n, k, a, a_strides, b, b_strides } = *product;
+    let whole =
+        |rows: usize, cols: usize, strides: [isize; 2]| strides == [cols as isize, 1] || strides == [1, rows as isize];
+    assert!(c.len() == m * n && a.len() == m * k && b.len() == k * n, "a matrix of {m} x {n} x {k} is not whole");
+    assert!(whole(m, k, a_strides) && whole(k, n, b_strides), "a matrix of {m} x {n} x {k} has gaps");
+}
+
+fn by_gemm(product: Product<'_>, threads: usize) -> Peer<'_> {
+    let parallelism = if threads == 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(threads) };
+    let run = move |c: &mut [f32]| {
+        check(&product, c);
+        let Product { m, n, k, a, a_strides, b, b_strides } = product;
+        // SAFETY: `check` found that the strides describe the whole of the slices: m x k, k x n and m x n elements.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                c.as_mut_ptr(),
+                1,
+                n as isize,
+                false,
+                a.as_ptr(),
+                a_strides[1],
+                a_strides[0],
+                b.as_ptr(),
+                b_strides[1],
+                b_strides[0],
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    };
+    Peer { name: "gemm", threads, run: Box::new(run) }
+}
+
+fn by_matrixmultiply(product: Product<'_>) -> Peer<'_> {
+    let run = move |c: &mut [f32]| {
+        check(&product, c);
+        let Product { m, n, k, a, a_strides, b, b_strides } = product;
+        // SAFETY: `check` found that the strides describe the whole of the slices: m x k, k x n and m x n elements.
+        unsafe {
+            matrixmultiply::sgemm(
+                m,
+                k,
+                n,
+                1.0,
+                a.as_ptr(),
+                a_strides[0],
+                a_strides[1],
+                b.as_ptr(),
+                b_strides[0],
+                b_strides[1],
+                0.0,
+                c.as_mut_ptr(),
+                n as isize,
+                1,
+            );
+        }
+    };
+    Peer { name: "matrixmultiply", threads: 1, run: Box::new(run) }
+}
