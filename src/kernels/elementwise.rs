@@ -33,19 +33,16 @@ pub fn activate(isa: Isa, activation: Activation, x: &mut [f32]) {
 /// [`activate`] inside another kernel.
 #[inline(always)]
 pub(super) fn activate_simd<S: Simd>(simd: S, activation: Activation, x: &mut [f32]) {
-    let zero = simd.splat(0.0);
     // One loop for each function: the choice must not stand inside.
     match activation {
         Activation::Identity => {}
         Activation::Relu => {
             let mut chunks = x.chunks_exact_mut(S::LANES);
             for x in &mut chunks {
-                let v = simd.load(x);
-                simd.store(simd.select_lt(v, zero, zero, v), x);
+                simd.store(simd.relu(simd.load(x)), x);
             }
             let x = chunks.into_remainder();
-            let v = simd.load_partial(x);
-            simd.store_partial(simd.select_lt(v, zero, zero, v), x);
+            simd.store_partial(simd.relu(simd.load_partial(x)), x);
         }
         Activation::Tanh => {
             let mut chunks = x.chunks_exact_mut(S::LANES);
@@ -173,9 +170,8 @@ struct Relu;
 impl Gradient for Relu {
     #[inline(always)]
     fn of<S: Simd>(&self, simd: S, y: S::F32, dy: S::F32) -> S::F32 {
-        let zero = simd.splat(0.0);
         // y ≤ 0 only where it is 0; NaN compares false and lets the gradient pass, as it must not be hidden.
-        simd.select_lt(y, simd.splat(f32::from_bits(1)), zero, dy)
+        simd.clear_lt(y, simd.splat(f32::from_bits(1)), dy)
     }
 }
 

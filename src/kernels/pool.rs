@@ -5,6 +5,7 @@ mod shape;
 use super::Isa;
 use super::simd::{Kernel, MAX_LANES, Simd};
 use crate::error::ShapeError;
+use core::ops::Range;
 pub use shape::Pool;
 use shape::Run;
 
@@ -64,7 +65,7 @@ pub fn max_pool2d_backward(pool: &Pool, d_out: &[f32], argmax: &[u32], d_input: 
 #[inline]
 pub fn avg_pool2d(isa: Isa, pool: &Pool, input: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
     pool.check(input.len(), out.len())?;
-    isa.run(Mean { pool, input, out });
+    isa.run(Means { pool, input, out });
     Ok(())
 }
 
@@ -125,21 +126,178 @@ fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeEr
     if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
-/// `LANES` pixels, `stride` apart, of which the first is `src[0]`; `None` if a register would reach past the end.
+/// `LANES` pixels, `stride` apart, of which the first is `src[0]`; what lies behind the end of `src` is left out.
 #[inline(always)]
-fn load_strided<S: Simd>(simd: S, src: &[f32], stride: usize) -> Option<S::F32> {
+fn load_strided<S: Simd>(simd: S, src: &[f32], stride: usize) -> S::F32 {
     match stride {
-        1 if src.len() >= S::LANES => Some(simd.load(src)),
-        2 if src.len() >= 2 * S::LANES => Some(simd.even(simd.load(src), simd.load(&src[S::LANES..]))),
-        3.. if src.len() > (S::LANES - 1) * stride => {
+        1 if src.len() >= S::LANES => simd.load(src),
+        2 if src.len() >= 2 * S::LANES => simd.even(simd.load(src), simd.load(&src[S::LANES..])),
+        _ => {
             let mut lanes = [0.0; MAX_LANES];
-            for (i, lane) in lanes.iter_mut().enumerate().take(S::LANES) {
-                *lane = src[i * stride];
+            for (lane, x) in lanes.iter_mut().zip(src.iter().step_by(stride)) {
+                *lane = *x;
             }
-            Some(simd.load(&lanes))
+            simd.load(&lanes)
         }
-        _ => None,
     }
+}
+
+/// A pooling of one way or the other: what a window comes to, computed for a register of windows or for one.
+trait Window<S: Simd>: Copy {
+    /// What is known of windows of which no pixel was seen.
+    type Sum: Copy;
+    fn none(self, simd: S) -> Self::Sum;
+    /// With another pixel of each, of which the first is pixel `at` of its plane.
+    fn with(self, simd: S, sum: Self::Sum, v: S::F32, at: usize) -> Self::Sum;
+    /// Writes the first windows to places `from..to` of a row of the output.
+    fn put(self, simd: S, sum: Self::Sum, from: usize, to: usize, row: &mut Row<'_>);
+}
+
+/// A row of the output; of means the places are empty.
+struct Row<'a> {
+    out: &'a mut [f32],
+    argmax: &'a mut [i32],
+}
+
+/// Windows of all planes; those of 2x2 side by side, which most networks have, in loops whose lengths are known.
+#[inline(always)]
+fn each_window<S: Simd, W: Window<S>>(
+    simd: S,
+    way: W,
+    pool: &Pool,
+    input: &[f32],
+    out: &mut [f32],
+    argmax: &mut [i32],
+) {
+    if pool.is_two() {
+        windows::<S, W, true>(simd, way, pool, input, out, argmax);
+    } else {
+        windows::<S, W, false>(simd, way, pool, input, out, argmax);
+    }
+}
+
+/// Windows of all planes, a row of the output at a time: registers of windows side by side. Windows that reach into the padding are done
+/// one by one.
+#[inline(always)]
+fn windows<S: Simd, W: Window<S>, const TWO: bool>(
+    simd: S,
+    way: W,
+    pool: &Pool,
+    input: &[f32],
+    out: &mut [f32],
+    argmax: &mut [i32],
+) {
+    let (plane, out_plane) = pool.planes();
+    let inside = pool.inside();
+    for (p, out) in out.chunks_exact_mut(out_plane).enumerate() {
+        for (y, out) in out.chunks_exact_mut(pool.ow).enumerate() {
+            let argmax = match argmax.len() {
+                0 => &mut [][..],
+                _ => &mut argmax[p * out_plane + y * pool.ow..][..pool.ow],
+            };
+            let mut row = Row { out, argmax };
+            let place = (y, &input[p * plane..]);
+            for x in (0..inside.start).chain(inside.end..pool.ow) {
+                window::<S, W, TWO>(simd, way, pool, place, x..x + 1, pool.columns(x), &mut row);
+            }
+            let mut x = inside.start;
+            while x < inside.end {
+                let to = (x + S::LANES).min(inside.end);
+                // The last register may do some windows once more, which is faster than writing a part of one.
+                let from = if inside.len() >= S::LANES { to - S::LANES } else { x };
+                window::<S, W, TWO>(simd, way, pool, place, from..to, 0..pool.kw(), &mut row);
+                x = to;
+            }
+        }
+    }
+}
+
+/// Windows `at` of row `place.0`, of whose columns `columns` lie in the plane that `place.1` begins with. No closure: those are not compiled
+/// with the instructions of the set.
+#[inline(always)]
+fn window<S: Simd, W: Window<S>, const TWO: bool>(
+    simd: S,
+    way: W,
+    pool: &Pool,
+    place: (usize, &[f32]),
+    at: Range<usize>,
+    columns: Range<usize>,
+    row: &mut Row<'_>,
+) {
+    let mut sum = way.none(simd);
+    let (rows, columns, stride) = if TWO { (0..2, 0..2, 2) } else { (pool.rows(place.0), columns, pool.stride) };
+    for dy in rows {
+        for dx in columns.clone() {
+            let pixel = pool.pixel(place.0, at.start, dy, dx);
+            let v = load_strided(simd, &place.1[pixel..], stride);
+            sum = way.with(simd, sum, v, pixel);
+        }
+    }
+    way.put(simd, sum, at.start, at.end, row);
+}
+
+/// The largest pixel and its place.
+#[derive(Clone, Copy)]
+struct Largest<S: Simd> {
+    /// Distances of the places of a register from its first.
+    steps: S::I32,
+}
+
+impl<S: Simd> Window<S> for Largest<S> {
+    type Sum = Option<(S::F32, S::I32)>;
+    #[inline(always)]
+    fn none(self, _simd: S) -> Self::Sum {
+        None
+    }
+    #[inline(always)]
+    fn with(self, simd: S, sum: Self::Sum, v: S::F32, at: usize) -> Self::Sum {
+        let places = simd.add_i32(simd.splat_i32(at as i32), self.steps);
+        match sum {
+            Some((best, place)) => Some(simd.larger(best, place, v, places)),
+            None => Some((v, places)),
+        }
+    }
+    #[inline(always)]
+    fn put(self, simd: S, sum: Self::Sum, from: usize, to: usize, row: &mut Row<'_>) {
+        // No window lies in the padding alone.
+        let Some((best, place)) = sum else { return };
+        put(simd, best, &mut row.out[from..to]);
+        if to - from == S::LANES {
+            simd.store_i32(place, &mut row.argmax[from..to]);
+        } else {
+            let mut places = [0; MAX_LANES];
+            simd.store_i32(place, &mut places);
+            for (argmax, place) in row.argmax[from..to].iter_mut().zip(places) {
+                *argmax = place;
+            }
+        }
+    }
+}
+
+/// The mean, with the share of each pixel.
+#[derive(Clone, Copy)]
+struct Mean(f32);
+
+impl<S: Simd> Window<S> for Mean {
+    type Sum = S::F32;
+    #[inline(always)]
+    fn none(self, simd: S) -> S::F32 {
+        simd.splat(0.0)
+    }
+    #[inline(always)]
+    fn with(self, simd: S, sum: S::F32, v: S::F32, _at: usize) -> S::F32 {
+        simd.add(sum, v)
+    }
+    #[inline(always)]
+    fn put(self, simd: S, sum: S::F32, from: usize, to: usize, row: &mut Row<'_>) {
+        put(simd, simd.mul(sum, simd.splat(self.0)), &mut row.out[from..to]);
+    }
+}
+
+/// The first lanes, as many as `out` has elements: a register at most.
+#[inline(always)]
+fn put<S: Simd>(simd: S, v: S::F32, out: &mut [f32]) {
+    if out.len() == S::LANES { simd.store(v, out) } else { simd.store_partial(v, out) }
 }
 
 struct Max<'a, 'o> {
@@ -154,78 +312,25 @@ impl Kernel for Max<'_, '_> {
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
         let Self { pool, input, out, argmax } = self;
-        let (plane, out_plane) = pool.planes();
         let mut steps = [0; MAX_LANES];
         for (i, step) in steps.iter_mut().enumerate() {
-            *step = (i * pool.stride) as i32;
+            *step = i as i32 * pool.stride as i32;
         }
-        let steps = simd.load_i32(&steps);
-        let outs = out.chunks_exact_mut(out_plane).zip(argmax.chunks_exact_mut(out_plane));
-        for ((out, argmax), input) in outs.zip(input.chunks_exact(plane)) {
-            let rows = out.chunks_exact_mut(pool.ow).zip(argmax.chunks_exact_mut(pool.ow));
-            for (y, (out, argmax)) in rows.enumerate() {
-                out.fill(f32::NEG_INFINITY);
-                for (x, place) in argmax.iter_mut().enumerate() {
-                    *place = pool.first(y, x) as i32;
-                }
-                for Run { from, to, start } in pool.runs(y) {
-                    let mut x = from;
-                    while x + S::LANES <= to {
-                        let at = start + (x - from) * pool.stride;
-                        let Some(v) = load_strided(simd, &input[at..], pool.stride) else { break };
-                        let (out, argmax) = (&mut out[x..x + S::LANES], &mut argmax[x..x + S::LANES]);
-                        let places = simd.add_i32(simd.splat_i32(at as i32), steps);
-                        let (best, place) = simd.larger(simd.load(out), simd.load_i32(argmax), v, places);
-                        simd.store(best, out);
-                        simd.store_i32(place, argmax);
-                        x += S::LANES;
-                    }
-                    for x in x..to {
-                        let at = start + (x - from) * pool.stride;
-                        if input[at] > out[x] || input[at].is_nan() {
-                            (out[x], argmax[x]) = (input[at], at as i32);
-                        }
-                    }
-                }
-            }
-        }
+        each_window(simd, Largest::<S> { steps: simd.load_i32(&steps) }, pool, input, out, argmax);
     }
 }
 
-struct Mean<'a, 'o> {
+struct Means<'a, 'o> {
     pool: &'a Pool,
     input: &'a [f32],
     out: &'o mut [f32],
 }
 
-impl Kernel for Mean<'_, '_> {
+impl Kernel for Means<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        let Self { pool, input, out } = self;
-        let (plane, out_plane) = pool.planes();
-        let share = pool.share();
-        for (out, input) in out.chunks_exact_mut(out_plane).zip(input.chunks_exact(plane)) {
-            for (y, out) in out.chunks_exact_mut(pool.ow).enumerate() {
-                out.fill(0.0);
-                for Run { from, to, start } in pool.runs(y) {
-                    let mut x = from;
-                    while x + S::LANES <= to {
-                        let at = start + (x - from) * pool.stride;
-                        let Some(v) = load_strided(simd, &input[at..], pool.stride) else { break };
-                        let out = &mut out[x..x + S::LANES];
-                        simd.store(simd.add(simd.load(out), v), out);
-                        x += S::LANES;
-                    }
-                    for x in x..to {
-                        out[x] += input[start + (x - from) * pool.stride];
-                    }
-                }
-                for out in out {
-                    *out *= share;
-                }
-            }
-        }
+        each_window(simd, Mean(self.pool.share()), self.pool, self.input, self.out, &mut []);
     }
 }
 

@@ -53,6 +53,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn sqrt(self, a: Self::F32) -> Self::F32;
     /// `a < b` per lane: `yes` there, `no` elsewhere (also where either is NaN).
     fn select_lt(self, a: Self::F32, b: Self::F32, yes: Self::F32, no: Self::F32) -> Self::F32;
+    /// `max(v, 0)`; NaN stays. Its own operation, as a select that is stored where it was loaded becomes a masked store, which takes AMD
+    /// some twenty cycles.
+    #[inline(always)]
+    fn relu(self, v: Self::F32) -> Self::F32 {
+        let zero = self.splat(0.0);
+        self.select_lt(v, zero, zero, v)
+    }
+    /// 0 where `a < b`, `v` elsewhere (also where either is NaN): for results that are stored where `v` was loaded, as `relu`'s are.
+    #[inline(always)]
+    fn clear_lt(self, a: Self::F32, b: Self::F32, v: Self::F32) -> Self::F32 {
+        self.select_lt(a, b, self.splat(0.0), v)
+    }
     /// The larger of two and what belongs to it: `(v, place)` where `v > best` or `v` is NaN, `(best, place_of_best)` elsewhere.
     fn larger(
         self,

@@ -183,6 +183,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes) }
     }
     #[inline(always)]
+    fn relu(self, v: __m512) -> __m512 {
+        // Of a NaN and a number the second is taken.
+        // SAFETY: `self` proves AVX-512; no memory is touched.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+    }
+    #[inline(always)]
     fn larger(self, best: __m512, place_of_best: __m512i, v: __m512, place: __m512i) -> (__m512, __m512i) {
         // SAFETY: `self` proves AVX-512F; no memory is touched.
         unsafe {

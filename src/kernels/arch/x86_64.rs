@@ -183,6 +183,22 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
     }
     #[inline(always)]
+    fn relu(self, v: __m256) -> __m256 {
+        // Of a NaN and a number the second is taken.
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
+    }
+    #[inline(always)]
+    fn clear_lt(self, a: __m256, b: __m256, v: __m256) -> __m256 {
+        // The compiler would see through a mask, and store by it; it does not see through the sign instruction: times 0 or times 1.
+        // SAFETY: `self` proves AVX2; no memory is touched.
+        unsafe {
+            let below = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b));
+            let keep = _mm256_add_epi32(below, _mm256_set1_epi32(1));
+            _mm256_castsi256_ps(_mm256_sign_epi32(_mm256_castps_si256(v), keep))
+        }
+    }
+    #[inline(always)]
     fn larger(self, best: __m256, place_of_best: __m256i, v: __m256, place: __m256i) -> (__m256, __m256i) {
         // SAFETY: `self` proves AVX2; no memory is touched.
         unsafe {

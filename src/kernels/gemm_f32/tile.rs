@@ -260,7 +260,6 @@ impl Kernel for Finish<'_, '_> {
         let (from, to) = self.cols;
         let Epilogue { bias, activation, .. } = self.epilogue;
         let relu = activation == Activation::Relu;
-        let zero = simd.splat(0.0);
         for row in self.rows.0..self.rows.1 {
             let out = self.c.row_mut(row, from, to);
             match bias {
@@ -269,12 +268,12 @@ impl Kernel for Finish<'_, '_> {
                     let mut biases = bias[from..to].chunks_exact(S::LANES);
                     for (out, bias) in (&mut outs).zip(&mut biases) {
                         let v = simd.add(simd.load(out), simd.load(bias));
-                        simd.store(if relu { simd.select_lt(v, zero, zero, v) } else { v }, out);
+                        simd.store(if relu { simd.relu(v) } else { v }, out);
                     }
                     let (out, bias) = (outs.into_remainder(), biases.remainder());
                     if !out.is_empty() {
                         let v = simd.add(simd.load_partial(out), simd.load_partial(bias));
-                        simd.store_partial(if relu { simd.select_lt(v, zero, zero, v) } else { v }, out);
+                        simd.store_partial(if relu { simd.relu(v) } else { v }, out);
                     }
                 }
                 None if relu => elementwise::activate_simd(simd, Activation::Relu, out),

@@ -1,6 +1,7 @@
 //! The shape of a pooling, checked once.
 
 use crate::error::ShapeError;
+use core::ops::Range;
 
 /// Windows over the planes of a batch: `[n, c, h, w]` to `[n, c, oh, ow]`, `oh = ⌊(h + 2·padding − kh) / stride⌋ + 1` and `ow` alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,10 +117,44 @@ impl Pool {
         1.0 / (self.kh as f32 * self.kw as f32)
     }
 
-    /// The first pixel of a window that lies in the plane.
+    /// Whether windows are 2x2, side by side, without padding.
+    pub(super) const fn is_two(&self) -> bool {
+        self.kh == 2 && self.kw == 2 && self.stride == 2 && self.padding == 0
+    }
+
+    /// Columns of the window.
+    pub(super) const fn kw(&self) -> usize {
+        self.kw
+    }
+
+    /// Outputs of a row whose windows have all their columns in the plane.
+    pub(super) fn inside(&self) -> Range<usize> {
+        let from = self.padding.div_ceil(self.stride).min(self.ow);
+        let to = (self.w + self.padding + 1).saturating_sub(self.kw).div_ceil(self.stride).min(self.ow);
+        from..to.max(from)
+    }
+
+    /// Rows of the window that lie in the plane, for row `y` of the output.
     #[inline(always)]
-    pub(super) const fn first(&self, y: usize, x: usize) -> usize {
-        (y * self.stride).saturating_sub(self.padding) * self.w + (x * self.stride).saturating_sub(self.padding)
+    pub(super) fn rows(&self, y: usize) -> Range<usize> {
+        Self::seen(y * self.stride, self.padding, self.h, self.kh)
+    }
+
+    /// Columns of the window that lie in the plane, for column `x` of the output.
+    #[inline(always)]
+    pub(super) fn columns(&self, x: usize) -> Range<usize> {
+        Self::seen(x * self.stride, self.padding, self.w, self.kw)
+    }
+
+    #[inline(always)]
+    fn seen(start: usize, padding: usize, len: usize, window: usize) -> Range<usize> {
+        padding.saturating_sub(start)..(len + padding).saturating_sub(start).min(window)
+    }
+
+    /// The pixel that place `(dy, dx)` of the window sees for output `(y, x)`, which must lie in the plane.
+    #[inline(always)]
+    pub(super) const fn pixel(&self, y: usize, x: usize, dy: usize, dx: usize) -> usize {
+        (y * self.stride + dy - self.padding) * self.w + x * self.stride + dx - self.padding
     }
 
     /// What the places of the window serve in row `y` of the output, rows of the window before columns.

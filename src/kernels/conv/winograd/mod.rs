@@ -373,7 +373,7 @@ impl<T: Transform> Kernel for Back<'_, '_, T> {
                 for y in 0..T::OUT {
                     for x in 0..T::OUT {
                         let v = simd.add(tile[y][x], bias);
-                        let v = if relu { simd.select_lt(v, zero, zero, v) } else { v };
+                        let v = if relu { simd.relu(v) } else { v };
                         simd.store(v, &mut back[(y * pitch + tx * T::OUT + x) * nr + part * S::LANES..]);
                     }
                 }
