@@ -2,6 +2,8 @@
 
 use crate::kernels::arch::band::Band;
 use crate::kernels::simd::{Kernel, Simd};
+#[cfg(all(test, not(feature = "std")))]
+extern crate std; // the tests look for instructions at run time, as programs with `std` do
 use core::arch::aarch64::*;
 use core::arch::asm;
 use half::f16;
@@ -20,9 +22,9 @@ impl Neon<false> {
 impl Neon<true> {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
-        #[cfg(feature = "std")]
+        #[cfg(any(test, feature = "std"))]
         let found = std::arch::is_aarch64_feature_detected!("dotprod");
-        #[cfg(not(feature = "std"))]
+        #[cfg(not(any(test, feature = "std")))]
         let found = cfg!(target_feature = "dotprod");
         (found && cfg!(target_feature = "neon")).then_some(Self(()))
     }
