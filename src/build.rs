@@ -1,8 +1,13 @@
-//! Says which targets have instructions that no stable `cfg` tells of.
+//! Says which targets have vectors, and which have instructions that no stable `cfg` tells of.
 
 fn main() {
     println!("cargo::rerun-if-changed=src/build.rs");
-    println!("cargo::rustc-check-cfg=cfg(inkstone_dsp)");
+    println!("cargo::rustc-check-cfg=cfg(inkstone_dsp, inkstone_vectors)");
+    // Where there are none, `wide` pretends: slower than plain code, and flash is scarce.
+    let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    if features.split(',').any(|feature| ["sse2", "neon", "simd128"].contains(&feature)) {
+        println!("cargo::rustc-cfg=inkstone_vectors");
+    }
     let target = std::env::var("TARGET").unwrap_or_default();
     // Cortex-M4 and M7: the DSP extension is what their names have before `thumbv7m`'s.
     if target.starts_with("thumbv7em-") {

@@ -4,9 +4,11 @@
 use super::arch::Avx2;
 #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
 use super::arch::Avx512;
+#[cfg(inkstone_vectors)]
+use super::arch::Baseline;
 #[cfg(target_arch = "aarch64")]
 use super::arch::Neon;
-use super::arch::{Baseline, Scalar};
+use super::arch::Scalar;
 use super::simd::{Kernel, Simd};
 use core::fmt;
 
@@ -19,6 +21,7 @@ enum Token {
     Scalar(Scalar),
     #[cfg(inkstone_dsp)]
     Dsp(Scalar<true>),
+    #[cfg(inkstone_vectors)]
     Baseline(Baseline),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -70,13 +73,17 @@ impl Isa {
     /// Plain scalar code, one element at a time: every machine has it.
     pub const SCALAR: Self = Self(Token::Scalar(Scalar::PLAIN));
     /// What the compilation target guarantees (SSE2, NEON, simd128), by way of the crate `wide`.
+    #[cfg(inkstone_vectors)]
     pub const BASELINE: Self = Self(Token::Baseline(Baseline));
+    /// What the compilation target guarantees: it has no vectors, so scalar code.
+    #[cfg(not(inkstone_vectors))]
+    pub const BASELINE: Self = Self::SCALAR;
 
     /// The fastest instruction set of this machine.
     #[inline]
     #[must_use]
     pub fn best() -> Self {
-        Self::detected().into_iter().rev().flatten().next().unwrap_or(Self::PORTABLE[1])
+        Self::detected().into_iter().rev().flatten().next().unwrap_or(Self::BASELINE)
     }
 
     /// Every instruction set of this machine, slowest first.
@@ -84,13 +91,11 @@ impl Isa {
         Self::PORTABLE.into_iter().chain(Self::detected().into_iter().flatten())
     }
 
-    /// What every machine has: where there are no vectors, the baseline is scalar code that pretends, and slower.
-    const PORTABLE: [Self; 2] =
-        if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
-            [Self::SCALAR, Self::BASELINE]
-        } else {
-            [Self::BASELINE, Self::SCALAR]
-        };
+    /// What every machine has.
+    #[cfg(inkstone_vectors)]
+    const PORTABLE: [Self; 2] = [Self::SCALAR, Self::BASELINE];
+    #[cfg(not(inkstone_vectors))]
+    const PORTABLE: [Self; 1] = [Self::SCALAR];
 
     /// What has to be looked for, slowest first.
     #[cfg(target_arch = "x86_64")]
@@ -139,6 +144,7 @@ impl Isa {
             Token::Scalar(_) => ISA_NAMES[0],
             #[cfg(inkstone_dsp)]
             Token::Dsp(_) => ISA_NAMES[6],
+            #[cfg(inkstone_vectors)]
             Token::Baseline(_) => ISA_NAMES[1],
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => ISA_NAMES[2],
@@ -158,6 +164,7 @@ impl Isa {
             Token::Scalar(_) => Scalar::<false>::LANES,
             #[cfg(inkstone_dsp)]
             Token::Dsp(_) => Scalar::<true>::LANES,
+            #[cfg(inkstone_vectors)]
             Token::Baseline(_) => Baseline::LANES,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => Avx2::LANES,
@@ -175,6 +182,7 @@ impl Isa {
             Token::Scalar(scalar) => scalar.outline(kernel),
             #[cfg(inkstone_dsp)]
             Token::Dsp(dsp) => dsp.outline(kernel),
+            #[cfg(inkstone_vectors)]
             Token::Baseline(baseline) => baseline.outline(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(avx2) => avx2.run(kernel),

@@ -6,6 +6,7 @@ mod aarch64;
 mod arm;
 #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
 mod avx512;
+#[cfg(inkstone_vectors)]
 mod baseline;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +19,7 @@ pub(crate) mod split;
 pub(crate) use aarch64::Neon;
 #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
 pub(crate) use avx512::Avx512;
+#[cfg(inkstone_vectors)]
 pub(crate) use baseline::Baseline;
 pub(crate) use scalar::{Scalar, half_to_single};
 #[cfg(target_arch = "x86_64")]
