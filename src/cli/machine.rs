@@ -13,7 +13,7 @@ pub(crate) struct Machine {
     /// Worker threads [default: one per CPU]; any number gives the same bytes
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads, help_heading = "Machine")]
     pub(crate) threads: Option<usize>,
-    /// Instruction set: scalar, baseline or avx2 [default: the fastest this machine has]
+    /// Instruction set, one of those of `inkstone bench --isa list` [default: the fastest this machine has]
     ///
     /// Forcing one is for tests and comparisons. Results agree to the bit for one instruction set, and in accuracy across them.
     #[arg(long, value_name = "NAME", value_parser = isa, help_heading = "Machine")]

@@ -105,7 +105,12 @@ fn dense(isa: Isa, timer: &mut SYST) {
     });
     let reference = MatMut::new(&mut want, 1, N).and_then(|c| reference::matmul_i8(c, x, w));
     check(reference.is_ok() && sums == want, "dense", isa);
-    report(if cfg!(feature = "microbit") { "dense 64->32" } else { "dense 784->128" }, isa, instructions, (N * K) as u64);
+    report(
+        if cfg!(feature = "microbit") { "dense 64->32" } else { "dense 784->128" },
+        isa,
+        instructions,
+        (N * K) as u64,
+    );
 }
 
 /// Scratch of convolutions: what sets of vectors ask for, which nobody would choose on a chip.
@@ -124,7 +129,14 @@ fn convs(isa: Isa, timer: &mut SYST) {
     conv::<3, 4, 6, { 6 * 6 * 3 }, { 4 * 27 }, { 6 * 6 * 4 }>("conv 6x6 3->4", isa, timer);
 }
 
-fn conv<const C_IN: usize, const C_OUT: usize, const SIDE: usize, const IN: usize, const WEIGHTS: usize, const OUT: usize>(
+fn conv<
+    const C_IN: usize,
+    const C_OUT: usize,
+    const SIDE: usize,
+    const IN: usize,
+    const WEIGHTS: usize,
+    const OUT: usize,
+>(
     name: &str,
     isa: Isa,
     timer: &mut SYST,

@@ -2,7 +2,7 @@
 
 use super::MAX_K;
 use super::sink::Sink;
-use super::words;
+use super::words::{self, Spread};
 use crate::kernels::arch::band::Band;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
@@ -127,7 +127,8 @@ impl<C: Sink> Dot<'_, '_, C> {
         const COLS: usize = 32;
         let (n, k, stride) = (self.w.rows(), self.x.cols(), self.w.row_stride());
         for i in first..last {
-            words::spread(simd, &self.x.data()[i * self.x.row_stride()..][..k], self.scratch);
+            let x = &self.x.data()[i * self.x.row_stride()..][..k];
+            Spread::new(self.scratch, k).extend(simd, x);
             for from in (0..n).step_by(COLS) {
                 let sums = &mut [0; COLS][..COLS.min(n - from)];
                 words::row(simd, self.scratch, k, &self.w.data()[from * stride..], stride, sums);

@@ -2,50 +2,100 @@
 
 use crate::kernels::simd::Simd;
 
-/// Words that [`spread`] needs for `k` bytes.
+/// Words that [`Spread`] needs for `k` bytes.
 pub(in crate::kernels) const fn spread_len(k: usize) -> usize {
     2 * k.div_ceil(4)
 }
 
-/// Widens `x` as [`row`] reads it, zeros behind its end.
-#[inline(always)]
-pub(in crate::kernels) fn spread<S: Simd>(simd: S, x: &[i8], dst: &mut [i32]) {
-    let (quads, rest) = x.as_chunks::<4>();
-    let dst = dst[..spread_len(x.len())].as_chunks_mut::<2>().0;
-    for (quad, dst) in quads.iter().zip(&mut *dst) {
-        *dst = simd.spread(*quad);
+/// A row of bytes, widened as [`row`] reads it and gathered piece by piece. No copies of unknown length here: each would be a call, which
+/// costs more than the few bytes that it moves.
+pub(in crate::kernels) struct Spread<'a> {
+    words: &'a mut [[i32; 2]],
+    /// Bytes so far.
+    len: usize,
+}
+
+impl<'a> Spread<'a> {
+    /// Of `k` bytes; zeros lie behind them.
+    #[inline(always)]
+    pub(in crate::kernels) fn new(words: &'a mut [i32], k: usize) -> Self {
+        let words = words[..spread_len(k)].as_chunks_mut::<2>().0;
+        if let Some(last) = words.last_mut() {
+            *last = [0; 2];
+        }
+        Self { words, len: 0 }
     }
-    if let (false, Some(dst)) = (rest.is_empty(), dst.last_mut()) {
-        let mut quad = [0; 4];
-        quad[..rest.len()].copy_from_slice(rest);
-        *dst = simd.spread(quad);
+
+    /// The bytes of `src`.
+    #[inline(always)]
+    pub(in crate::kernels) fn extend<S: Simd>(&mut self, simd: S, src: &[i8]) {
+        let mut src = src;
+        if self.len.is_multiple_of(4) {
+            let (quads, rest) = src.as_chunks::<4>();
+            for (quad, words) in quads.iter().zip(&mut self.words[self.len / 4..]) {
+                *words = simd.spread(*quad);
+            }
+            self.len += 4 * quads.len();
+            src = rest;
+        }
+        for x in src {
+            self.push(*x);
+        }
+    }
+
+    /// `x`, `count` times.
+    #[inline(always)]
+    pub(in crate::kernels) fn repeat(&mut self, x: i8, count: usize) {
+        for _ in 0..count {
+            self.push(x);
+        }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, x: i8) {
+        /// Where the bytes of a quad lie: the first and the third in one word, the second and the fourth in the other.
+        const PLACES: [usize; 4] = [0, 2, 1, 3];
+        let halves: &mut [i16] = bytemuck::cast_slice_mut(self.words);
+        halves[self.len / 4 * 4 + PLACES[self.len % 4]] = x.into();
+        self.len += 1;
     }
 }
 
-/// `sums[j] = Σ x[i] · w[j · stride + i]` for `k` of each, `x` as [`spread`] left it.
+/// `sums[j] = Σ x[i] · w[j · stride + i]` for `k` of each, `x` as [`Spread`] gathered it.
 #[inline(always)]
 pub(in crate::kernels) fn row<S: Simd>(simd: S, x: &[i32], k: usize, w: &[i8], stride: usize, sums: &mut [i32]) {
     let x = x[..spread_len(k)].as_chunks::<2>().0;
-    let mut col = 0;
-    while col < sums.len() {
-        // The last four may be some of the four before them once more; fewer than four are one and one.
-        let (from, count, apart) = match sums.len() {
-            4.. => (col.min(sums.len() - 4), 4, stride),
-            _ => (col, 1, 0),
-        };
-        let w = &w[from * stride..];
-        // A step may reach into the next row, where `x` is zero, but not behind the end.
-        let steps = if w.len() >= 3 * apart + 4 * x.len() { x.len() } else { k / 4 };
-        let mut four = simd.dot_rows(&x[..steps], w, apart);
-        if steps < x.len() {
-            let tail: [[i16; 2]; 2] = [bytemuck::cast(x[steps][0]), bytemuck::cast(x[steps][1])];
-            for (r, sum) in four.iter_mut().enumerate() {
-                for (j, w) in w[r * apart..][4 * steps..k].iter().enumerate() {
-                    *sum = sum.wrapping_add(i32::from(tail[j % 2][j / 2]) * i32::from(*w));
-                }
+    if sums.len() < 4 {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            [*sum, ..] = four(simd, x, k, &w[j * stride..], 0);
+        }
+        return;
+    }
+    for col in (0..sums.len()).step_by(4) {
+        // The last four may be some of the four before them once more.
+        let col = col.min(sums.len() - 4);
+        if let Some(sums) = sums[col..].first_chunk_mut::<4>() {
+            *sums = four(simd, x, k, &w[col * stride..], stride);
+        }
+    }
+}
+
+/// Four rows of weights.
+#[inline(always)]
+fn four<S: Simd>(simd: S, x: &[[i32; 2]], k: usize, w: &[i8], stride: usize) -> [i32; 4] {
+    // A step may reach into the next row, where `x` is zero, but not behind the end.
+    if w.len() >= 3 * stride + 4 * x.len() {
+        return simd.dot_rows(x, w, stride);
+    }
+    let whole = k / 4;
+    let mut sums = simd.dot_rows(&x[..whole], w, stride);
+    if let Some(last) = x.get(whole) {
+        let [[a, c], [b, d]]: [[i16; 2]; 2] = bytemuck::cast(*last);
+        for (r, sum) in sums.iter_mut().enumerate() {
+            for (x, w) in [a, b, c, d].iter().zip(&w[r * stride..][4 * whole..k]) {
+                *sum = sum.wrapping_add(i32::from(*x) * i32::from(*w));
             }
         }
-        sums[from..from + count].copy_from_slice(&four[..count]);
-        col = from + count;
     }
+    sums
 }
