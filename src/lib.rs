@@ -9,7 +9,7 @@
 //! | [`graph`] | a list of operations | shapes, parameters, one arena planned by lifetime |
 //! | [`train`] | a graph and batches | weights, metrics, checkpoints |
 //! | [`checkpoint`] | weights and optimizer state | safetensors that PyTorch reads, runs that resume to the same bytes |
-//! | [`bench`] | instruction sets and threads | speeds of the kernels, in percent of what the machine does at most |
+//! | [`bench`](mod@bench) | instruction sets and threads | speeds of the kernels, in percent of what the machine does at most |
 //!
 //! Under them all lie [`kernels`] (arithmetic on slices, compiled once for each instruction set), [`view`] and [`shape`] (sizes,
 //! checked once), [`error`], and [`reference`](mod@reference): the plain loops that the kernels are tested and timed against.
