@@ -6,7 +6,7 @@ use super::arch::Avx2;
 use super::arch::Avx512;
 #[cfg(inkstone_vectors)]
 use super::arch::Baseline;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 use super::arch::Neon;
 use super::arch::Scalar;
 use super::simd::{Kernel, Simd};
@@ -27,9 +27,9 @@ enum Token {
     Avx2(Avx2),
     #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
     Avx512(Avx512),
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     Neon(Neon<false>),
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     DotProd(Neon<true>),
 }
 
@@ -109,7 +109,7 @@ impl Isa {
         [Avx2::detect().map(|avx2| Self(Token::Avx2(avx2))), avx512]
     }
 
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     #[inline]
     fn detected() -> [Option<Self>; 2] {
         let neon = Neon::<false>::detect().map(|neon| Self(Token::Neon(neon)));
@@ -122,7 +122,7 @@ impl Isa {
         [Some(Self(Token::Dsp(Scalar::DSP)))]
     }
 
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", inkstone_dsp)))]
+    #[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"), inkstone_dsp)))]
     #[inline]
     fn detected() -> [Option<Self>; 0] {
         []
@@ -150,9 +150,9 @@ impl Isa {
             Token::Avx2(_) => ISA_NAMES[2],
             #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
             Token::Avx512(_) => ISA_NAMES[3],
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(_) => ISA_NAMES[4],
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::DotProd(_) => ISA_NAMES[5],
         }
     }
@@ -170,7 +170,7 @@ impl Isa {
             Token::Avx2(_) => Avx2::LANES,
             #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
             Token::Avx512(_) => Avx512::LANES,
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(_) | Token::DotProd(_) => Neon::<false>::LANES,
         }
     }
@@ -188,9 +188,9 @@ impl Isa {
             Token::Avx2(avx2) => avx2.run(kernel),
             #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
             Token::Avx512(avx512) => avx512.run(kernel),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(neon) => neon.run(kernel),
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::DotProd(dots) => dots.run(kernel),
         }
     }

@@ -113,6 +113,5 @@ impl<F: Formula, X: Operand, A: Operand, B: Operand> Kernel for Map<'_, F, X, A,
 /// `max(v, 0)` if `RELU`, else `v`; NaN stays NaN.
 #[inline(always)]
 pub(super) fn rectified<const RELU: bool, S: Simd>(simd: S, v: S::F32) -> S::F32 {
-    let zero = simd.splat(0.0);
-    if RELU { simd.select_lt(v, zero, zero, v) } else { v }
+    if RELU { simd.relu(v) } else { v }
 }

@@ -59,7 +59,8 @@ pub fn pair_products(isa: Isa, rounds: usize) -> i32 {
         fn eval<S: Simd>(self, simd: S) -> i32 {
             let factors: [[[i16; 2 * MAX_LANES]; 2]; STEPS] =
                 core::array::from_fn(|p| [[p as i16 - 31; 2 * MAX_LANES], [7; 2 * MAX_LANES]]);
-            let b = [[3, -1], [-2, 5], [1, 1], [4, -7]].map(|pair| simd.splat_pair(pair));
+            let b =
+                [simd.splat_pair([3, -1]), simd.splat_pair([-2, 5]), simd.splat_pair([1, 1]), simd.splat_pair([4, -7])];
             let mut acc = [[simd.splat_i32(0); 4]; 2];
             for _ in 0..self.0 {
                 // Hidden, or the products would be computed once, before the loop.

@@ -314,7 +314,7 @@ impl Kernel for Max<'_, '_> {
         let Self { pool, input, out, argmax } = self;
         let mut steps = [0; MAX_LANES];
         for (i, step) in steps.iter_mut().enumerate() {
-            *step = i as i32 * pool.stride as i32;
+            *step = (i as i32).wrapping_mul(pool.stride as i32); // lanes that wrap are those of no output
         }
         each_window(simd, Largest::<S> { steps: simd.load_i32(&steps) }, pool, input, out, argmax);
     }

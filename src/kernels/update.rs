@@ -126,9 +126,12 @@ macro_rules! for_each_register {
     }};
 }
 
-/// `g + l1·sign(w) + l2·w`
+/// `g + l1·sign(w) + l2·w`; `g` alone if not `ON`.
 #[inline(always)]
-fn penalised<S: Simd>(simd: S, penalty: Penalty, w: S::F32, g: S::F32) -> S::F32 {
+fn penalised<S: Simd, const ON: bool>(simd: S, penalty: Penalty, w: S::F32, g: S::F32) -> S::F32 {
+    if !ON {
+        return g;
+    }
     let zero = simd.splat(0.0);
     let g = simd.mul_add(simd.splat(penalty.l2), w, g);
     let pull = simd.splat(penalty.l1);
@@ -147,11 +150,19 @@ impl Kernel for Sgd<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
+        // Most steps have no penalty, which would be half of the arithmetic.
+        if self.penalty == Penalty::default() { self.run::<S, false>(simd) } else { self.run::<S, true>(simd) }
+    }
+}
+
+impl Sgd<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ON: bool>(self, simd: S) {
         let Self { lr, penalty, w, g } = self;
         let (g, lr) = (&g[..w.len()], simd.splat(-lr));
         for_each_register!(simd, S, w.len(), |at, load, store| {
             let old = load!(w);
-            let gradient = penalised(simd, penalty, old, load!(g));
+            let gradient = penalised::<S, ON>(simd, penalty, old, load!(g));
             store!(simd.mul_add(lr, gradient, old), w);
         });
     }
@@ -174,12 +185,20 @@ impl Kernel for Velocity<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
+        // Most steps have no penalty, which would be half of the arithmetic.
+        if self.penalty == Penalty::default() { self.run::<S, false>(simd) } else { self.run::<S, true>(simd) }
+    }
+}
+
+impl Velocity<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ON: bool>(self, simd: S) {
         let Self { lr, mu, fresh, ahead, penalty, w, g, v } = self;
         let (g, v, lr) = (&g[..w.len()], &mut v[..w.len()], simd.splat(-lr));
         let (mu, fresh) = (simd.splat(mu), simd.splat(fresh));
         for_each_register!(simd, S, w.len(), |at, load, store| {
             let old = load!(w);
-            let gradient = penalised(simd, penalty, old, load!(g));
+            let gradient = penalised::<S, ON>(simd, penalty, old, load!(g));
             let velocity = flushed(simd, simd.mul_add(mu, load!(v), simd.mul(fresh, gradient)));
             let step = match ahead {
                 Some(mu) => simd.mul_add(simd.splat(mu), velocity, gradient),
@@ -208,6 +227,14 @@ impl Kernel for Adam<'_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
+        // Most steps have no penalty, which would be half of the arithmetic.
+        if self.penalty == Penalty::default() { self.run::<S, false>(simd) } else { self.run::<S, true>(simd) }
+    }
+}
+
+impl Adam<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ON: bool>(self, simd: S) {
         let Self { step, beta1, beta2, eps, keep, penalty, w, g, m, v } = self;
         let (g, m, v) = (&g[..w.len()], &mut m[..w.len()], &mut v[..w.len()]);
         let (new1, new2) = (simd.splat((1.0 - beta1) as f32), simd.splat((1.0 - beta2) as f32));
@@ -215,7 +242,7 @@ impl Kernel for Adam<'_> {
         let (step, keep) = (simd.splat(-step), simd.splat(keep));
         for_each_register!(simd, S, w.len(), |at, load, store| {
             let old = load!(w);
-            let gradient = penalised(simd, penalty, old, load!(g));
+            let gradient = penalised::<S, ON>(simd, penalty, old, load!(g));
             let first = flushed(simd, simd.mul_add(beta1, load!(m), simd.mul(new1, gradient)));
             let second = simd.mul_add(beta2, load!(v), simd.mul(simd.mul(new2, gradient), gradient));
             let second = flushed(simd, second);

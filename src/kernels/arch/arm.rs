@@ -50,7 +50,7 @@ pub(super) fn spread(quad: [i8; 4]) -> [i32; 2] {
 ///
 /// The compiler has no registers for four rows of its own: it reads their places from the stack at every step. Here rows 1 and 2 lie
 /// one and two strides behind the pointer to row 0, and only row 3 has another.
-#[inline(always)]
+#[inline(never)] // the compiler takes the loop for shorter than it is, and it needs every register there is
 pub(super) fn dot_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
     let needed = stride.checked_mul(3).and_then(|rows| rows.checked_add(4 * x.len()));
     assert!(needed.is_some_and(|needed| needed <= w.len()));
@@ -82,7 +82,8 @@ struct Places {
 unsafe fn steps<const TIMES: usize>(at: Places, stride: usize, count: usize, sums: [i32; 4]) -> (Places, [i32; 4]) {
     let Places { mut x, mut row_0, mut row_3 } = at;
     let [mut a, mut b, mut c, mut d] = sums;
-    // SAFETY: the caller says what may be read; words of `w` may lie anywhere, as the core reads them from any address.
+    // SAFETY: the caller says what may be read; `x` is aligned as words are, which `ldrd`
+    // needs; those of `w` may lie anywhere in normal memory, as `ldr` reads from any address unless a program sets UNALIGN_TRP.
     unsafe {
         asm!(
             "2:",

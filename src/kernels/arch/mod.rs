@@ -1,6 +1,6 @@
 //! The instruction sets: each file implements [`Simd`](super::simd::Simd) for one. The only `unsafe` code of the crate is in here.
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod aarch64;
 #[cfg(inkstone_dsp)]
 mod arm;
@@ -15,7 +15,7 @@ mod x86_64;
 pub(crate) mod band;
 pub(crate) mod split;
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub(crate) use aarch64::Neon;
 #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
 pub(crate) use avx512::Avx512;

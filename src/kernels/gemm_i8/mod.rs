@@ -1,9 +1,10 @@
 //! Matrix multiply of bytes, `x·Wᵀ`, as a quantized layer computes it: exact sums of 32 bits, and the same integers on every
 //! instruction set. The sums are the output, or they are requantized to bytes on the way out.
 //!
-//! Two ways, chosen from the shape alone:
+//! [`Weights`] that serve many products are packed once. For others two ways, chosen from the shape alone:
 //! - **packed**: both operands widened to 16 bits and multiplied in pairs, in register tiles, `k` in one piece;
-//! - **dot**: few rows of `x`, or few of weights, along whose `k` the weights are read where they are.
+//! - **dot**: few rows of `x`, or few of weights, along whose `k` the weights are read where they are (on sets of one lane,
+//!   as microcontrollers have, four rows of weights at a time).
 
 mod dot;
 mod pack;

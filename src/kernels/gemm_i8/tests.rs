@@ -74,6 +74,9 @@ fn sums_of_nothing_are_zero_however_far_their_rows_are_apart() {
         matmul_i32(Isa::best(), MatMut::new(&mut c, m, 20).unwrap(), nothing(m), nothing(20), &mut scratch).unwrap();
         assert_eq!(c, vec![0; m * 20], "{m} {stride}");
     }
+    let none = Weights::pack(Isa::best(), Mat::new(&[], 0, 0).unwrap(), &mut []).unwrap();
+    let rows = Mat::new(&[], usize::MAX, 0).unwrap();
+    none.matmul_i32(MatMut::new(&mut [], usize::MAX, 0).unwrap(), rows, &mut [0; 64]).unwrap();
     let empty = Mat::new(&[], 0, 0).unwrap();
     let far = Mat::new(&[], usize::MAX, 0).unwrap();
     matmul_i32(Isa::best(), MatMut::new(&mut [], 0, usize::MAX).unwrap(), empty, far, &mut []).unwrap();

@@ -139,7 +139,9 @@ impl<'b> Weights<'b> {
     #[inline]
     pub fn matmul_i32(&self, c: MatMut<'_, i32>, x: Mat<'_, i8>, scratch: &mut [i32]) -> Result<(), ShapeError> {
         let x = self.check([c.rows(), c.cols()], x, scratch)?;
-        self.isa.run(Product { c: Sums(Tile::whole(c)), x, w: *self, scratch });
+        if x.rows() > 0 && self.n > 0 {
+            self.isa.run(Product { c: Sums(Tile::whole(c)), x, w: *self, scratch });
+        }
         Ok(())
     }
 
@@ -161,7 +163,9 @@ impl<'b> Weights<'b> {
     ) -> Result<(), ShapeError> {
         let x = self.check([c.rows(), c.cols()], x, scratch)?;
         requantize.check_channels(self.n)?;
-        self.isa.run(Product { c: Bytes(Tile::whole(c), requantize), x, w: *self, scratch });
+        if x.rows() > 0 && self.n > 0 {
+            self.isa.run(Product { c: Bytes(Tile::whole(c), requantize), x, w: *self, scratch });
+        }
         Ok(())
     }
 

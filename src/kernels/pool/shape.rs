@@ -31,7 +31,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`ShapeError::Range`] for a size or a stride of 0, for a padding of more than half the window, which would let windows miss the
-    /// image, and for a window larger than the padded image; [`ShapeError::Overflow`] if a plane has more than `2³¹ − 1` pixels or a
+    /// image, and for a window larger than the padded image; [`ShapeError::Overflow`] if a plane or a window has more than `2³¹ − 1` pixels or a
     /// buffer would not fit in memory.
     pub const fn new(input: [usize; 4], kernel: [usize; 2], stride: usize, padding: usize) -> Result<Self, ShapeError> {
         let ([n, c, h, w], [kh, kw]) = (input, kernel);
@@ -49,6 +49,10 @@ impl Pool {
                 return Err(ShapeError::Range { what: sizes[i].0, min: 1, max: i64::MAX, got: 0 });
             }
             i += 1;
+        }
+        match kh.checked_mul(kw) {
+            Some(window) if window <= i32::MAX as usize => {}
+            _ => return Err(ShapeError::Overflow),
         }
         let smaller = if kh < kw { kh } else { kw };
         if padding > smaller / 2 {
@@ -160,14 +164,17 @@ impl Pool {
     /// What the places of the window serve in row `y` of the output, rows of the window before columns.
     #[inline(always)]
     pub(super) fn runs(&self, y: usize) -> impl Iterator<Item = Run> + use<> {
-        let Self { h, w, kh, kw, stride, padding, ow, .. } = *self;
-        (0..kh * kw).filter_map(move |place| {
-            let (dy, dx) = (place / kw, place % kw);
-            let row = (y * stride + dy).checked_sub(padding).filter(|row| *row < h)?;
-            // From the first window whose pixel is not left of the plane to the last whose pixel is not right of it.
-            let from = padding.saturating_sub(dx).div_ceil(stride).min(ow);
-            let to = (w + padding).saturating_sub(dx).div_ceil(stride).min(ow);
-            (from < to).then(|| Run { from, to, start: row * w + from * stride + dx - padding })
+        let Self { w, kw, stride, padding, ow, .. } = *self;
+        // Columns of the window that some output sees in the plane.
+        let columns = padding.saturating_sub((ow - 1) * stride)..kw.min(w + padding);
+        self.rows(y).flat_map(move |dy| {
+            let row = y * stride + dy - padding;
+            columns.clone().filter_map(move |dx| {
+                // From the first window whose pixel is not left of the plane to the last whose pixel is not right of it.
+                let from = padding.saturating_sub(dx).div_ceil(stride).min(ow);
+                let to = (w + padding).saturating_sub(dx).div_ceil(stride).min(ow);
+                (from < to).then(|| Run { from, to, start: row * w + from * stride + dx - padding })
+            })
         })
     }
 }

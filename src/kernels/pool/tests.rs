@@ -138,6 +138,16 @@ fn shapes_and_buffers_that_do_not_fit_are_refused() {
     assert!(matches!(refused([1, 1, 4, 4], [2, 2], 1, 2), ShapeError::Range { max: 1, got: 2, .. }));
     assert_eq!(refused([1, 1, 1 << 20, 1 << 20], [2, 2], 2, 0), ShapeError::Overflow);
     assert_eq!(refused([usize::MAX, 2, 4, 4], [2, 2], 2, 0), ShapeError::Overflow);
+    assert_eq!(refused([1, 1, 1, 1], [1 << 16, 1 << 16], 1, 1 << 15), ShapeError::Overflow);
+    let far = Pool::new([1, 1, 2, 2], [2, 2], 1 << 30, 0).unwrap();
+    let (mut out, mut argmax) = ([0.0], [0]);
+    max_pool2d(Isa::best(), &far, &[1.0, 4.0, 3.0, 2.0], &mut out, &mut argmax).unwrap();
+    assert_eq!((out, argmax), ([4.0], [1]));
+    // A window that reaches far beyond the plane on all sides.
+    let wide = Pool::new([1, 1, 1, 1], [1 << 14, 1 << 14], 1, 1 << 13).unwrap();
+    let mut d_x = [f32::NAN];
+    avg_pool2d_backward(Isa::best(), &wide, &[1.0; 4], &mut d_x).unwrap();
+    assert_eq!(d_x, [4.0 / (1_u32 << 28) as f32]);
     let pool = Pool::new([1, 1, 4, 4], [2, 2], 2, 0).unwrap();
     let (x, mut out, mut argmax) = ([0.0; 16], [0.0; 4], [0; 4]);
     assert!(max_pool2d(Isa::best(), &pool, &x[1..], &mut out, &mut argmax).is_err());

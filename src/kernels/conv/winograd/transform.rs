@@ -58,7 +58,9 @@ impl Transform for Four {
     const GROWTH: f64 = 48.0; // the last: 10·0.5 + 10·0.5 + 8·(6·7/24 + 6·7/24) + 10·1
     #[inline(always)]
     fn input<S: Simd>(simd: S, d: [S::F32; SIDE]) -> [S::F32; SIDE] {
-        let [two, less_two, four, less_four, less_five] = [2.0, -2.0, 4.0, -4.0, -5.0].map(|x| simd.splat(x));
+        // No closure: it would not be compiled with the instructions of the set.
+        let (two, less_two, four) = (simd.splat(2.0), simd.splat(-2.0), simd.splat(4.0));
+        let (less_four, less_five) = (simd.splat(-4.0), simd.splat(-5.0));
         let (even, odd) = (simd.mul_add(less_four, d[2], d[4]), simd.mul_add(less_four, d[1], d[3]));
         let (far_even, far_odd) = (simd.sub(d[4], d[2]), simd.sub(d[3], d[1]));
         [
@@ -72,7 +74,8 @@ impl Transform for Four {
     }
     #[inline(always)]
     fn filter<S: Simd>(simd: S, g: [S::F32; 3]) -> [S::F32; SIDE] {
-        let [quarter, sixth, twelfth, part] = [1.0 / 4.0, 1.0 / 6.0, 1.0 / 12.0, 1.0 / 24.0].map(|x| simd.splat(x));
+        let (quarter, sixth) = (simd.splat(1.0 / 4.0), simd.splat(1.0 / 6.0));
+        let (twelfth, part) = (simd.splat(1.0 / 12.0), simd.splat(1.0 / 24.0));
         let (even, odd) = (simd.mul(simd.add(g[0], g[2]), simd.splat(-1.0 / 6.0)), simd.mul(g[1], sixth));
         let (far_even, far_odd) = (simd.mul_add(g[2], sixth, simd.mul(g[0], part)), simd.mul(g[1], twelfth));
         [
