@@ -1,6 +1,7 @@
 //! What the benches share: a table, timed in turns, then the same cases through criterion.
 //!
-//! The words after `--` choose cases whose name contains one of them; `--table` prints the table alone.
+//! Words after `--` choose cases whose name contains one of them. `--table` prints the table alone; any other option is criterion's
+//! (`--save-baseline NAME`, `--profile-time SECONDS`, `--list`, `--help`) and leaves the table out.
 
 use criterion::{Criterion, Throughput};
 use inkstone::bench::gemm_f32::Peers;
@@ -18,16 +19,24 @@ pub(crate) fn main(cases: fn() -> Vec<Case>, reference_up_to: u64, peers: Option
 
 fn run(cases: &[Case], setup: Setup) {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let chosen = |case: &&Case| {
-        let mut filters = words.iter().filter(|word| !word.starts_with("--")).peekable();
-        filters.peek().is_none() || filters.any(|word| case.name().contains(word.as_str()))
-    };
-    let cases: Vec<&Case> = cases.iter().filter(chosen).collect();
-    table(&cases, setup);
-    if words.iter().any(|word| word == "--table") {
+    let has_table = words.iter().any(|word| word == "--table");
+    let is_ours = has_table || !words.iter().any(|word| word.starts_with('-'));
+    let mut names = words.iter().filter(|word| !word.starts_with('-')).peekable();
+    let is_chosen = |case: &&Case| words.iter().any(|word| case.name().contains(word.as_str()));
+    let mut cases: Vec<&Case> = cases.iter().collect();
+    if cases.iter().any(is_chosen) {
+        cases.retain(is_chosen);
+    } else if is_ours && let Some(name) = names.peek() {
+        eprintln!("no bench is called like {name}; --list names them all");
+        std::process::exit(2);
+    } // or else the word is an option's, or a pattern of criterion's
+    if is_ours {
+        table(&cases, setup);
+    }
+    if has_table {
         return;
     }
-    let mut criterion = Criterion::default();
+    let mut criterion = if is_ours { Criterion::default() } else { Criterion::default().configure_from_args() };
     for case in cases {
         let mut group = criterion.benchmark_group(case.name());
         group.throughput(Throughput::Elements(case.cost().operations)); // so that elem/s reads as operations a second

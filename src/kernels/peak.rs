@@ -83,7 +83,13 @@ pub fn pair_products(isa: Isa, rounds: usize) -> i32 {
     isa.run(Loop(rounds))
 }
 
-/// Reads all of `data` once, in order, and returns its sum: the speed of reading.
+/// Places that [`read`] reads at the same time. Caches fetch ahead for each: out of cache four are up to twice as fast as one, in the
+/// second and third cache a tenth, and eight are no faster.
+const STREAMS: usize = 4;
+/// Registers that are read at each place in turn.
+const UNROLL: usize = 2;
+
+/// Reads all of `data` once, in [`STREAMS`] places, and returns its sum: the speed of reading.
 #[must_use]
 pub fn read(isa: Isa, data: &[f32]) -> f32 {
     struct Read<'a>(&'a [f32]);
@@ -91,19 +97,27 @@ pub fn read(isa: Isa, data: &[f32]) -> f32 {
         type Output = f32;
         #[inline(always)]
         fn eval<S: Simd>(self, simd: S) -> f32 {
-            const UNROLL: usize = 8;
-            let mut acc = [simd.splat(0.0); UNROLL];
-            let mut chunks = self.0.chunks_exact(UNROLL * S::LANES);
-            for chunk in &mut chunks {
-                for u in 0..UNROLL {
-                    acc[u] = simd.add(acc[u], simd.load(&chunk[u * S::LANES..(u + 1) * S::LANES]));
+            let step = UNROLL * S::LANES;
+            let part = self.0.len() / STREAMS / step * step;
+            let (parts, rest) = self.0.split_at(STREAMS * part);
+            let mut streams = [parts; STREAMS];
+            for s in 0..STREAMS {
+                streams[s] = &parts[s * part..][..part];
+            }
+            let mut acc = [[simd.splat(0.0); UNROLL]; STREAMS];
+            for at in (0..part).step_by(step) {
+                for s in 0..STREAMS {
+                    let registers = &streams[s][at..at + step];
+                    for u in 0..UNROLL {
+                        acc[s][u] = simd.add(acc[s][u], simd.load(&registers[u * S::LANES..]));
+                    }
                 }
             }
             let mut sum = simd.splat(0.0);
-            for a in acc {
+            for a in acc.into_iter().flatten() {
                 sum = simd.add(sum, a);
             }
-            simd.sum(sum) + chunks.remainder().iter().sum::<f32>()
+            simd.sum(sum) + rest.iter().sum::<f32>()
         }
     }
     isa.run(Read(data))
