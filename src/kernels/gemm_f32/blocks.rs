@@ -186,14 +186,9 @@ impl<T: Element, const M: usize> Kernel for First<'_, '_, '_, T, M> {
     fn eval<S: Simd>(mut self, simd: S) {
         let Blocks { a, kc, accumulate, .. } = self.blocks;
         let acc = match a {
-            Left::Packed(packed) => tile::packing::<S, T, M>(
-                simd,
-                Rows::Transposed { data: packed, stride: M },
-                self.rows,
-                self.stride,
-                self.packed,
-                kc,
-            ),
+            Left::Packed(packed) => {
+                tile::packing::<S, T, M>(simd, Rows::Packed(packed), self.rows, self.stride, self.packed, kc)
+            }
             Left::InPlace { rows, stride } => tile::packing::<S, T, M>(
                 simd,
                 Rows::Contiguous { data: rows, stride },

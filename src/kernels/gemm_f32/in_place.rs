@@ -1,7 +1,7 @@
 //! Register tiles on unpacked operands, for products that packing would not repay, and rows that stream through a matrix.
 
 use super::blocks::k_blocks;
-use super::tile::{self, Finish, MR, Rows};
+use super::tile::{self, Finish, MR};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::cut::{Panels, even};
@@ -66,16 +66,21 @@ impl<T: Element> Kernel for InPlace<'_, '_, '_, T> {
                 while col < n {
                     let cols = step.min(n - col);
                     let vectors = cols.div_ceil(S::LANES);
-                    let partial = cols % S::LANES != 0;
-                    match (vectors, partial) {
-                        (4, false) => heights!(self, simd, 4, false, range, col, cols, [1 2]),
-                        (4, true) => heights!(self, simd, 4, true, range, col, cols, [1 2]),
-                        (3, false) => heights!(self, simd, 3, false, range, col, cols, [1 2]),
-                        (3, true) => heights!(self, simd, 3, true, range, col, cols, [1 2]),
-                        (2, false) => heights!(self, simd, 2, false, range, col, cols, [1 2 3 4 5 6]),
-                        (2, true) => heights!(self, simd, 2, true, range, col, cols, [1 2 3 4 5 6]),
-                        (_, false) => heights!(self, simd, 1, false, range, col, cols, [1 2 3 4 5 6]),
-                        (_, true) => heights!(self, simd, 1, true, range, col, cols, [1 2 3 4 5 6]),
+                    // Constant where there is one lane, or a third of the code would never run.
+                    if const { S::LANES > 1 } && cols % S::LANES != 0 {
+                        match vectors {
+                            4 => heights!(self, simd, 4, true, range, col, cols, [1 2]),
+                            3 => heights!(self, simd, 3, true, range, col, cols, [1 2]),
+                            2 => heights!(self, simd, 2, true, range, col, cols, [1 2 3 4 5 6]),
+                            _ => heights!(self, simd, 1, true, range, col, cols, [1 2 3 4 5 6]),
+                        }
+                    } else {
+                        match vectors {
+                            4 => heights!(self, simd, 4, false, range, col, cols, [1 2]),
+                            3 => heights!(self, simd, 3, false, range, col, cols, [1 2]),
+                            2 => heights!(self, simd, 2, false, range, col, cols, [1 2 3 4 5 6]),
+                            _ => heights!(self, simd, 1, false, range, col, cols, [1 2 3 4 5 6]),
+                        }
                     }
                     col += cols;
                 }
@@ -109,16 +114,9 @@ impl<T: Element, const M: usize, const N: usize, const PARTIAL: bool> Kernel
         let b_data = if k == 0 { &[] } else { &b.data()[from * b.row_stride() + col..] };
         for row in rows.step_by(M) {
             let data = &a.data()[if k == 0 { 0 } else { row * a.row_stride() + from * a.col_stride() }..];
-            let place = (row, col, cols);
-            if a.col_stride() == 1 {
-                let rows = Rows::Contiguous { data, stride: a.row_stride() };
-                let acc = tile::in_place::<S, T, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
-                tile::store(simd, acc, c, place, accumulate);
-            } else {
-                let rows = Rows::Transposed { data, stride: a.col_stride() };
-                let acc = tile::in_place::<S, T, M, N, PARTIAL>(simd, rows, b_data, b.row_stride(), cols, k);
-                tile::store(simd, acc, c, place, accumulate);
-            }
+            let a = (data, a.row_stride(), a.col_stride());
+            let acc = tile::in_place::<S, T, M, N, PARTIAL>(simd, a, (b_data, b.row_stride()), cols, k);
+            tile::store(simd, acc, c, (row, col, cols), accumulate);
         }
     }
 }

@@ -15,6 +15,7 @@ pub(in crate::kernels) const NV: usize = 2;
 pub(in crate::kernels) type Sums<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];
 
 /// `acc[i][j] = Σₚ a[p][i] · b[p][j]`: `a` is `[kc][M]`, `b` is `[kc][NV · LANES]`, of which the first `N` registers count.
+/// Rounds of four steps save an eighth of the instructions and none of the time.
 #[inline(always)] // compiled inside whichever function enabled the instruction set
 pub(super) fn packed<S: Simd, const M: usize, const N: usize>(simd: S, a: &[f32], b: &[f32]) -> Sums<S, M, N> {
     let mut acc = [[simd.splat(0.0); N]; M];
@@ -64,6 +65,15 @@ pub(in crate::kernels) fn half_packed<S: Simd, const M: usize, const N: usize>(
     acc
 }
 
+/// Where [`packing`] finds its `M` values of A for each `p`.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    /// Each row is contiguous; the next starts `stride` later.
+    Contiguous { data: &'a [f32], stride: usize },
+    /// Packed: each column is contiguous, and the next follows.
+    Packed(&'a [f32]),
+}
+
 /// The same sums from rows of B in place, `b_stride` apart, which are packed on the way for the tiles to come.
 #[inline(always)]
 pub(super) fn packing<S: Simd, T: Element, const M: usize>(
@@ -97,7 +107,7 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
                 }
             }
         }
-        Rows::Transposed { data, .. } => {
+        Rows::Packed(data) => {
             let a = Band::new(data, kc, M, M);
             for p in 0..kc {
                 let a = a.row(p);
@@ -127,55 +137,28 @@ fn copy_row<S: Simd, T: Element>(simd: S, b: &[T], ahead: usize, out: &mut [f32]
     row
 }
 
-/// Where a tile that is not packed finds its `M` values of A for each `p`.
-#[derive(Clone, Copy)]
-pub(super) enum Rows<'a> {
-    /// Each row is contiguous; the next starts `stride` later.
-    Contiguous { data: &'a [f32], stride: usize },
-    /// Each column is contiguous; the next starts `stride` later.
-    Transposed { data: &'a [f32], stride: usize },
-}
-
-/// The same sums from operands in place: `b` starts at the tile's first column, its rows are `b_stride` apart, `cols` columns count.
-/// With `PARTIAL` the last register is not full.
+/// The same sums from operands in place: row `i` of A begins at `i · stride`, its values are `step` apart; `b` starts at the tile's
+/// first column, its rows are `b_stride` apart, `cols` columns count. With `PARTIAL` the last register is not full.
 #[inline(always)]
 pub(super) fn in_place<S: Simd, T: Element, const M: usize, const N: usize, const PARTIAL: bool>(
     simd: S,
-    a: Rows<'_>,
-    b: &[T],
-    b_stride: usize,
+    (a, stride, step): (&[f32], usize, usize),
+    (b, b_stride): (&[T], usize),
     cols: usize,
     k: usize,
 ) -> Sums<S, M, N> {
     let mut acc = [[simd.splat(0.0); N]; M];
     let b = Band::new(b, k, if PARTIAL { cols } else { N * S::LANES }, b_stride);
-    match a {
-        Rows::Contiguous { data, stride } => {
-            let mut rows: [&[f32]; M] = [&[]; M];
-            for i in 0..M {
-                rows[i] = &data[i * stride..][..k];
-            }
-            for p in 0..k {
-                let row = load_row::<S, T, N, PARTIAL>(simd, b.row(p));
-                for i in 0..M {
-                    let a = simd.splat(rows[i][p]);
-                    for j in 0..N {
-                        acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
-                    }
-                }
-            }
-        }
-        Rows::Transposed { data, stride } => {
-            let a = Band::new(data, k, M, stride);
-            for p in 0..k {
-                let row = load_row::<S, T, N, PARTIAL>(simd, b.row(p));
-                let a = a.row(p);
-                for i in 0..M {
-                    let a = simd.splat(a[i]);
-                    for j in 0..N {
-                        acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
-                    }
-                }
+    let mut rows = [Band::new(a, k, 1, step); M];
+    for i in 1..M {
+        rows[i] = Band::new(a.get(i * stride..).unwrap_or_default(), k, 1, step);
+    }
+    for p in 0..k {
+        let row = load_row::<S, T, N, PARTIAL>(simd, b.row(p));
+        for i in 0..M {
+            let a = simd.splat(rows[i].row(p)[0]);
+            for j in 0..N {
+                acc[i][j] = simd.mul_add(a, row[j], acc[i][j]);
             }
         }
     }
