@@ -25,6 +25,7 @@ mod row;
 mod setup;
 #[cfg(test)]
 mod tests;
+pub mod thresholds;
 pub mod timing;
 mod verify;
 mod way;

@@ -61,6 +61,15 @@ fn every_pass_over_memory_is_right_on_every_isa() {
 }
 
 #[test]
+fn every_way_round_a_threshold_is_right() {
+    for case in thresholds::cases() {
+        let mut names = Vec::new();
+        case.with_ways(&setup(), &mut |ways| names = ways.iter().map(|way| way.variant.name).collect()).unwrap();
+        assert!(names.contains(&"inkstone") && names.len() >= 3, "{}: {names:?}", case.name());
+    }
+}
+
+#[test]
 fn the_reference_and_slower_sets_are_left_out_where_asked() {
     let case = &gemm_f32::cases()[0];
     let setup = Setup { every_isa: false, threads: 1, reference_up_to: case.cost().operations - 1, ..setup() };

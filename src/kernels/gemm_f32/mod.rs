@@ -15,7 +15,7 @@ mod in_place;
 mod pack;
 mod packed;
 #[cfg(feature = "train")]
-pub(in crate::kernels) mod threads;
+pub(crate) mod threads;
 pub(in crate::kernels) mod tile;
 
 use super::arch::split::Tile;
@@ -83,6 +83,20 @@ pub(in crate::kernels) fn product<T: Element>(
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
     let path = check(&c, a, b, epilogue)?;
+    by(path, isa, c, a, b, epilogue, scratch)
+}
+
+/// The product in one way, after [`check`].
+#[inline(always)]
+fn by<T: Element>(
+    path: Path,
+    isa: impl FnOnce() -> Isa,
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
     let mut c = Tile::whole(c);
     match path {
         Path::Plain { tiny } => {
@@ -112,7 +126,7 @@ pub(in crate::kernels) fn product<T: Element>(
 
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Path {
+pub(crate) enum Path {
     Plain { tiny: bool },
     InPlace { stream: bool },
     Dot { unrolled: bool },
@@ -137,7 +151,8 @@ pub(super) fn check<T>(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_, T>, epilogue: Epil
     Ok(choose(m, n, k, a, b))
 }
 
-/// The way for a shape. Thresholds are those that `benches/gemm_f32.rs` and `benches/small_shapes.rs` measure.
+/// The way for a shape. `benches/thresholds.rs` times all ways on both sides of each threshold, `benches/small_shapes.rs` the choice
+/// against the plain loop.
 #[inline(always)]
 fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
     let work = m.saturating_mul(n).saturating_mul(k); // on a 32-bit machine 2048 cubed does not fit
@@ -161,6 +176,31 @@ fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
     if work <= UNPAID { Path::Plain { tiny: false } } else { Path::Packed }
+}
+
+/// Every way to compute `a·b`, whichever is chosen, by name.
+#[cfg(feature = "train")]
+pub(crate) fn paths(a: Mat<'_>, b: Mat<'_>) -> impl Iterator<Item = (&'static str, Path)> {
+    let (m, n, k) = (a.rows(), b.cols(), a.cols());
+    let dot = (a.col_stride() == 1 && b.row_stride() == 1).then_some(("dot", Path::Dot { unrolled: m == 1 || n == 1 }));
+    let stream = in_place::streams(m, n, k);
+    let in_place = (b.col_stride() == 1).then_some(("in-place", Path::InPlace { stream }));
+    [Some(("plain", Path::Plain { tiny: false })), dot, in_place, Some(("packed", Path::Packed))].into_iter().flatten()
+}
+
+/// [`matmul_with`] in the way of `path`, one of [`paths`]: so that the thresholds between them can be measured.
+#[cfg(feature = "train")]
+#[inline]
+pub(crate) fn matmul_by(
+    path: Path,
+    isa: Isa,
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    check(&c, a, b, Epilogue::default())?;
+    by(path, || isa, c, a, b, Epilogue::default(), scratch)
 }
 
 /// Runs one of the ways that need no scratch.

@@ -97,12 +97,38 @@ pub(in crate::kernels) fn product<T: Element>(
     if rayon::current_num_threads() == 1 || m.saturating_mul(n).saturating_mul(k) < SERIAL {
         return super::product(|| isa, c, a, b, epilogue, scratch);
     }
-    let c = Tile::whole(c);
+    on_all(isa, path, Tile::whole(c), a, b, epilogue, scratch);
+    Ok(())
+}
+
+/// [`matmul`] on all threads, whether it pays or not: so that the threshold can be measured.
+#[inline]
+pub(crate) fn matmul_shared(
+    isa: Isa,
+    c: MatMut<'_>,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    let path = check(&c, a, b, Epilogue::default())?;
+    on_all(isa, path, Tile::whole(c), a, b, Epilogue::default(), scratch);
+    Ok(())
+}
+
+/// On all threads of the pool.
+fn on_all<T: Element>(
+    isa: Isa,
+    path: Path,
+    c: Tile<'_>,
+    a: Mat<'_>,
+    b: Mat<'_, T>,
+    epilogue: Epilogue<'_>,
+    scratch: &mut [f32],
+) {
     match path {
         Path::Packed => in_blocks(isa, c, a, b, epilogue, packed::aligned(scratch)),
         path => split_unpacked(isa, path, c, a, b, epilogue, PARTS * rayon::current_num_threads()),
     }
-    Ok(())
 }
 
 /// Halves the output until there are `parts`, or a part is too small to share.

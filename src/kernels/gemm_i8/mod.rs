@@ -28,7 +28,7 @@ pub use weights::Weights;
 /// Longest sums: `131,071 · 2¹⁴ < 2³¹`, so none can overflow.
 pub const MAX_K: usize = 131_071;
 
-/// Rows of `x`, or of weights, up to which packing is not repaid, as `benches/gemm_i8.rs` measures.
+/// Rows of `x`, or of weights, up to which packing is not repaid, as `benches/thresholds.rs` measures.
 const FEW: usize = 12;
 
 /// Elements of scratch for `m` rows times `n` weight rows of `k`.
@@ -129,11 +129,37 @@ fn by_rows(operand: Mat<'_, i8>) -> Result<Mat<'_, i8>, ShapeError> {
     }
 }
 
+/// Elements of scratch for [`matmul_by`].
+#[cfg(feature = "train")]
+pub(crate) const fn scratch_len_by(is_dot: bool, m: usize, n: usize, k: usize) -> usize {
+    if is_dot { dot::scratch_len(m, k) } else { packed::scratch_len(m, n, k) }
+}
+
+/// [`matmul_i32`] as dots or packed, whichever would be chosen: so that the threshold between them can be measured.
+#[cfg(feature = "train")]
+#[inline]
+pub(crate) fn matmul_by(
+    is_dot: bool,
+    isa: Isa,
+    c: MatMut<'_, i32>,
+    x: Mat<'_, i8>,
+    w: Mat<'_, i8>,
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
+    check_shapes([c.rows(), c.cols()], [x.rows(), x.cols()], [w.rows(), w.cols()])?;
+    by(is_dot, isa, Sums(Tile::whole(c)), by_rows(x)?, by_rows(w)?, scratch);
+    Ok(())
+}
+
 fn run<C: Sink>(isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i32]) {
+    by(is_dot(x.rows(), w.rows(), x.cols()), isa, c, x, w, scratch);
+}
+
+fn by<C: Sink>(is_dot: bool, isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i32]) {
     if x.rows() == 0 || w.rows() == 0 {
         return;
     }
-    if is_dot(x.rows(), w.rows(), x.cols()) {
+    if is_dot {
         isa.run(Dot { c, x, w, scratch });
     } else {
         isa.run(Packed { c, x, w, scratch });

@@ -1,0 +1,171 @@
+//! Where one way to compute a product gives place to another: every way that is possible, on both sides of each threshold.
+//!
+//! The way that is chosen is called `inkstone`. A threshold is right if no other way beats it by more than noise at any of its shapes.
+
+use super::case::{Case, Then};
+use super::cost::{Arithmetic, Cost};
+use super::error::BenchError;
+use super::family::Family;
+use super::gemm_f32::stored;
+use super::operands::{bytes, uniform};
+use super::setup::Setup;
+use super::verify;
+use super::way::Ways;
+use crate::kernels::gemm_f32::threads;
+use crate::kernels::{Epilogue, gemm_f32, gemm_i8, matmul_scratch_len, matmul_with, parallel};
+use crate::reference;
+use crate::view::{Mat, MatMut};
+
+/// M, N, K and layout on both sides of where the plain loop, dots, tiles in place and packed tiles meet.
+const SINGLE: [([usize; 3], &str); 26] = [
+    // A plain loop up to 64 multiply-adds, and up to 1,024 where nothing else fits.
+    ([3, 3, 5], "nn"),
+    ([4, 4, 4], "nn"),
+    ([5, 4, 4], "nn"),
+    ([8, 8, 15], "tt"),
+    ([8, 8, 16], "tt"),
+    ([10, 10, 12], "tt"),
+    // Dots: few rows, or one, of enough steps.
+    ([1, 64, 7], "nt"),
+    ([1, 64, 8], "nt"),
+    ([8, 32, 15], "nt"),
+    ([8, 32, 16], "nt"),
+    ([24, 128, 256], "nt"),
+    ([32, 128, 256], "nt"),
+    ([33, 128, 256], "nt"),
+    ([48, 128, 256], "nt"),
+    // In place: up to 12 rows, 24 of a narrow matrix, more of short sums.
+    ([12, 512, 512], "nn"),
+    ([13, 512, 512], "nn"),
+    ([18, 512, 512], "nn"),
+    ([24, 256, 512], "nn"),
+    ([25, 256, 512], "nn"),
+    ([32, 256, 512], "nn"),
+    ([64, 256, 256], "nn"),
+    ([65, 256, 256], "nn"),
+    ([96, 256, 256], "nn"),
+    ([64, 256, 257], "nn"),
+    // One row of a matrix that no longer fits the second cache.
+    ([1, 256, 128], "nn"),
+    ([1, 256, 129], "nn"),
+];
+
+/// On both sides of 400,000 multiply-adds, from which threads share the work: packed, in place, as dots.
+const SHARED: [([usize; 3], &str); 9] = [
+    ([64, 64, 64], "tn"),
+    ([72, 72, 77], "tn"),
+    ([72, 72, 78], "tn"),
+    ([96, 96, 96], "tn"),
+    ([8, 256, 195], "nn"),
+    ([8, 256, 196], "nn"),
+    ([16, 100, 249], "nt"),
+    ([16, 100, 250], "nt"),
+    ([16, 100, 784], "nt"),
+];
+
+/// Rows of bytes, of weights, and length, on both sides of where packing is repaid.
+const BYTES: [[usize; 3]; 9] = [
+    [8, 512, 784],
+    [12, 512, 784],
+    [13, 512, 784],
+    [16, 512, 784],
+    [200, 12, 784],
+    [200, 13, 784],
+    [200, 10, 127],
+    [200, 10, 128],
+    [200, 10, 512],
+];
+
+/// Every threshold's shapes.
+#[inline]
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let single = SINGLE.into_iter().map(|(shape, layout)| {
+        let name = format!("thresholds/f32/{}{layout}", name(shape));
+        let cost = Cost::product(shape, [4; 3], Arithmetic::Single);
+        Case::new(Family::GemmF32, name, &[], cost, move |case, setup, then| {
+            ways(shape, layout, false, case, setup, then)
+        })
+    });
+    let shared = SHARED.into_iter().map(|(shape, layout)| {
+        let name = format!("thresholds/threads/{}{layout}", name(shape));
+        let cost = Cost::product(shape, [4; 3], Arithmetic::Single);
+        Case::new(Family::GemmF32, name, &[], cost, move |case, setup, then| {
+            ways(shape, layout, true, case, setup, then)
+        })
+    });
+    let bytes = BYTES.into_iter().map(|shape| {
+        let cost = Cost::product(shape, [1, 1, 4], Arithmetic::Pairs);
+        let name = format!("thresholds/i8/{}", name(shape));
+        Case::new(Family::GemmI8, name, &[], cost, move |case, setup, then| ways_of_bytes(shape, case, setup, then))
+    });
+    single.chain(shared).chain(bytes).collect()
+}
+
+fn name([m, n, k]: [usize; 3]) -> String {
+    format!("{m}x{n}x{k}")
+}
+
+#[inline]
+fn ways(
+    [m, n, k]: [usize; 3],
+    layout: &str,
+    is_shared: bool,
+    case: &Case,
+    setup: &Setup,
+    then: &mut Then<'_>,
+) -> Result<(), BenchError> {
+    let (a, b) = (uniform(m * k, 1), uniform(k * n, 2));
+    let (a, b) = (stored(&a, m, k, layout.starts_with('t'))?, stored(&b, k, n, layout.ends_with('t'))?);
+    let isa = setup.isa;
+    let mut ways = Ways::new(case.cost(), vec![f32::NAN; m * n], move |c| verify::product(a, b, c));
+    if setup.times_reference(case.cost().operations) {
+        ways.push("reference", None, 1, move |c| {
+            reference::matmul_f32(MatMut::new(c, m, n)?, a, b, Epilogue::default())
+        })?;
+    }
+    let mut scratch = vec![0.0; matmul_scratch_len(m, n, k)];
+    ways.push("inkstone", Some(isa), 1, move |c| {
+        matmul_with(isa, MatMut::new(c, m, n)?, a, b, Epilogue::default(), &mut scratch)
+    })?;
+    if is_shared {
+        let mut scratch = vec![0.0; parallel::matmul_scratch_len(m, n, k)];
+        ways.push("inkstone", Some(isa), setup.threads, move |c| {
+            parallel::matmul(isa, MatMut::new(c, m, n)?, a, b, Epilogue::default(), &mut scratch)
+        })?;
+        let mut scratch = vec![0.0; parallel::matmul_scratch_len(m, n, k)];
+        ways.push("shared", Some(isa), setup.threads, move |c| {
+            threads::matmul_shared(isa, MatMut::new(c, m, n)?, a, b, &mut scratch)
+        })?;
+    } else {
+        for (name, path) in gemm_f32::paths(a, b) {
+            let mut scratch = vec![0.0; matmul_scratch_len(m, n, k)];
+            ways.push(name, Some(isa), 1, move |c| {
+                gemm_f32::matmul_by(path, isa, MatMut::new(c, m, n)?, a, b, &mut scratch)
+            })?;
+        }
+    }
+    then(ways.done());
+    Ok(())
+}
+
+#[inline]
+fn ways_of_bytes(shape: [usize; 3], case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let [m, n, k] = shape;
+    let (x, w) = (bytes(m * k, 1), bytes(n * k, 2));
+    let (x, w) = (Mat::new(&x, m, k)?, Mat::new(&w, n, k)?);
+    let mut want = vec![i32::MIN; m * n];
+    reference::matmul_i8(MatMut::new(&mut want, m, n)?, x, w)?;
+    let isa = setup.isa;
+    let mut ways = Ways::new(case.cost(), vec![i32::MIN; m * n], |c| verify::equal(&want, c));
+    let mut scratch = vec![0; gemm_i8::scratch_len(m, n, k)];
+    ways.push("inkstone", Some(isa), 1, move |c| gemm_i8::matmul_i32(isa, MatMut::new(c, m, n)?, x, w, &mut scratch))?;
+    for (name, is_dot) in [("dot", true), ("packed", false)] {
+        let mut scratch = vec![0; gemm_i8::scratch_len_by(is_dot, m, n, k)];
+        ways.push(name, Some(isa), 1, move |c| {
+            gemm_i8::matmul_by(is_dot, isa, MatMut::new(c, m, n)?, x, w, &mut scratch)
+        })?;
+    }
+    then(ways.done());
+    Ok(())
+}
