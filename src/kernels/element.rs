@@ -4,8 +4,8 @@ use super::arch::half_to_single;
 use super::simd::Simd;
 use half::f16;
 
-/// A number as it is stored.
-pub(crate) trait Element: Copy + Send + Sync + 'static {
+/// A number as it is stored; zero by default.
+pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
     /// The number itself.
     fn single(self) -> f32;
     /// The first `LANES` elements. Panics if there are fewer.

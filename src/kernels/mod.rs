@@ -10,6 +10,7 @@ pub mod affine;
 mod arch;
 pub mod batch_norm;
 pub mod conv;
+pub mod conv_f16;
 pub mod conv_i8;
 pub mod convert;
 mod cut;

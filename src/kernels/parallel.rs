@@ -6,6 +6,8 @@ pub use super::conv::threads::{
 };
 pub use super::gemm_f32::threads::{matmul, matmul_scratch_len};
 
+use super::conv::Conv;
+use super::conv::threads::forward;
 use super::gemm_f32::threads::product;
 use super::{Epilogue, Isa};
 use crate::error::ShapeError;
@@ -25,4 +27,23 @@ pub fn matmul_f16(
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
     product(isa, c, a, b, epilogue, scratch)
+}
+
+/// [`conv2d`] with `weight` in half precision, as [`conv_f16::conv2d`](super::conv_f16::conv2d).
+///
+/// # Shapes
+/// As [`conv2d`]: `scratch` needs [`conv2d_scratch_len`] elements for the threads of the pool.
+/// # Errors
+/// As [`conv2d`].
+#[inline]
+pub fn conv2d_f16(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    weight: &[f16],
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    forward(isa, conv, input, weight, epilogue, out, scratch)
 }

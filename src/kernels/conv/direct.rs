@@ -6,8 +6,9 @@ use super::planes::Planes;
 use super::shape::Conv;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::cut::Panels;
+use crate::kernels::element::Element;
 use crate::kernels::gemm_f32::tile::{self, MR, NV, Sums};
-use crate::kernels::simd::{Kernel, Simd};
+use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise};
 use crate::reference::gamma;
 use crate::view::MatMut;
@@ -76,29 +77,10 @@ impl Correlation {
     }
 
     /// The weights in panels, as `[panel][taps][rows]` for each group, and the offsets of the taps.
-    pub(super) fn prepare(&self, _isa: Isa, weight: &[f32], prepared: &mut [f32]) {
+    pub(super) fn prepare<E: Element>(&self, isa: Isa, weight: &[E], prepared: &mut [f32]) {
         let (panels, offsets) = prepared.split_at_mut(self.conv.weight_len());
         self.planes.taps(&self.conv, bytemuck::cast_slice_mut(&mut offsets[..self.taps()]));
-        let ((_, c_out), taps, kernel) = (self.channels(), self.taps(), self.conv.kh * self.conv.kw);
-        let (group_in, group_out) = self.conv.group();
-        let cut = Panels::of(c_out, MR);
-        for (group, panels) in panels.chunks_exact_mut(c_out * taps).enumerate() {
-            for p in 0..cut.count {
-                let (row, rows) = (cut.start(p), cut.height(p));
-                let panel = &mut panels[row * taps..][..rows * taps];
-                for (t, column) in panel.chunks_exact_mut(rows).enumerate() {
-                    for (i, out) in column.iter_mut().enumerate() {
-                        *out = if self.flipped {
-                            // Channel `t / kernel` of the output's gradient, the kernel from its end.
-                            let oc = group * group_out + t / kernel;
-                            weight[(oc * group_in + row + i) * kernel + kernel - 1 - t % kernel]
-                        } else {
-                            weight[(group * group_out + row + i) * taps + t]
-                        };
-                    }
-                }
-            }
-        }
+        isa.run(Prepare { way: *self, weight, panels });
     }
 
     /// Any number of images, one after the other: `dst = activation(correlate(src, weights) + bias)`.
@@ -132,6 +114,57 @@ impl Correlation {
                 step: self.planes.step(),
                 epilogue: Epilogue { bias, ..epilogue },
             });
+        }
+    }
+}
+
+/// The weights in panels.
+struct Prepare<'a, 'p, E> {
+    way: Correlation,
+    weight: &'a [E],
+    panels: &'p mut [f32],
+}
+
+impl<E: Element> Kernel for Prepare<'_, '_, E> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { way, weight, panels } = self;
+        let ((_, c_out), taps, kernel) = (way.channels(), way.taps(), way.conv.kh * way.conv.kw);
+        let (group_in, group_out) = way.conv.group();
+        let cut = Panels::of(c_out, MR);
+        for (group, panels) in panels.chunks_exact_mut(c_out * taps).enumerate() {
+            for p in 0..cut.count {
+                let (row, rows) = (cut.start(p), cut.height(p));
+                let panel = &mut panels[row * taps..][..rows * taps];
+                if way.flipped {
+                    for (t, column) in panel.chunks_exact_mut(rows).enumerate() {
+                        for (i, out) in column.iter_mut().enumerate() {
+                            // Channel `t / kernel` of the output's gradient, the kernel from its end.
+                            let oc = group * group_out + t / kernel;
+                            *out = weight[(oc * group_in + row + i) * kernel + kernel - 1 - t % kernel].single();
+                        }
+                    }
+                } else {
+                    let filters = &weight[(group * group_out + row) * taps..][..rows * taps];
+                    for (i, filter) in filters.chunks_exact(taps).enumerate() {
+                        scatter(simd, filter, &mut panel[i..], rows);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `dst[t · step] = src[t]`, a register converted at a time.
+#[inline(always)]
+fn scatter<S: Simd, E: Element>(simd: S, src: &[E], dst: &mut [f32], step: usize) {
+    let mut lanes = [0.0; MAX_LANES];
+    for (src, dst) in src.chunks(S::LANES).zip(dst.chunks_mut(S::LANES * step)) {
+        let register = if src.len() == S::LANES { E::load(simd, src) } else { E::load_partial(simd, src) };
+        simd.store(register, &mut lanes);
+        for (lane, dst) in lanes[..src.len()].iter().zip(dst.iter_mut().step_by(step)) {
+            *dst = *lane;
         }
     }
 }

@@ -10,6 +10,7 @@ mod way;
 mod weight_gradient;
 mod winograd;
 
+use super::element::Element;
 use super::simd::{Kernel, Simd};
 use super::{Epilogue, Isa};
 use crate::error::ShapeError;
@@ -59,7 +60,11 @@ impl Conv {
     }
 }
 
-/// `out = activation(conv(input, weight) + bias)` or `out = activation(out + conv(input, weight) + bias)`.
+/// `out = activation(conv(input, weight) + bias)` or `out = activation(out + conv(input, weight) + bias)`, where
+/// `conv(input, weight)[n, o, q] = Σ_{c, t} input[n, c, stride·q + t − padding] · weight[o, c, t]`.
+///
+/// `q` and `t` are rows and columns of the output and of the kernel, `c` the input channels of the group of `o`; pixels outside the
+/// image are 0.
 ///
 /// # Shapes
 /// Those of [`Conv`]; `bias [c_out]`; `scratch` is overwritten and needs [`Conv::scratch_len`] elements.
@@ -73,6 +78,20 @@ pub fn conv2d(
     conv: &Conv,
     input: &[f32],
     weight: &[f32],
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    forward(isa, conv, input, weight, epilogue, out, scratch)
+}
+
+/// [`conv2d`], the weights stored as `E`.
+#[inline]
+pub(in crate::kernels) fn forward<E: Element>(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    weight: &[E],
     epilogue: Epilogue<'_>,
     out: &mut [f32],
     scratch: &mut [f32],
@@ -185,12 +204,12 @@ impl Kernel for PlaneSums<'_, '_> {
 
 /// All images on one thread.
 #[inline]
-fn correlate(
+fn correlate<E: Element>(
     isa: Isa,
     way: &Way,
     epilogue: Epilogue<'_>,
     src: &[f32],
-    weight: &[f32],
+    weight: &[E],
     dst: &mut [f32],
     scratch: &mut [f32],
 ) {
@@ -203,7 +222,7 @@ fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeEr
     if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
-fn check_lens(conv: &Conv, input: &[f32], weight: &[f32], out: &[f32]) -> Result<(), ShapeError> {
+fn check_lens<E>(conv: &Conv, input: &[f32], weight: &[E], out: &[f32]) -> Result<(), ShapeError> {
     length("the input of a convolution, or its gradient,", conv.input_len(), input.len())?;
     length("the weights of a convolution, or their gradient,", conv.weight_len(), weight.len())?;
     length("the output of a convolution, or its gradient,", conv.output_len(), out.len())

@@ -5,6 +5,7 @@ use super::way::Way;
 use super::weight_gradient::{self, Gradient};
 use super::{check_bias, check_lens, check_scratch};
 use crate::error::ShapeError;
+use crate::kernels::element::Element;
 use crate::kernels::{Epilogue, Isa};
 
 /// Multiply-adds of the smallest part that is handed over: some 10 us.
@@ -60,6 +61,20 @@ pub fn conv2d(
     out: &mut [f32],
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
+    forward(isa, conv, input, weight, epilogue, out, scratch)
+}
+
+/// [`conv2d`], the weights stored as `E`.
+#[inline]
+pub(in crate::kernels) fn forward<E: Element>(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    weight: &[E],
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
     check_lens(conv, input, weight, out)?;
     check_bias(conv, epilogue.bias)?;
     let threads = rayon::current_num_threads();
@@ -92,11 +107,11 @@ pub fn conv2d_d_input(
 }
 
 #[inline]
-fn correlate(
+fn correlate<E: Element>(
     isa: Isa,
     way: &Way,
     epilogue: Epilogue<'_>,
-    (src, weight): (&[f32], &[f32]),
+    (src, weight): (&[f32], &[E]),
     dst: &mut [f32],
     scratch: &mut [f32],
     parts: usize,

@@ -3,6 +3,7 @@
 use super::direct::Correlation;
 use super::shape::Conv;
 use super::winograd::{Four, Two, Winograd};
+use crate::kernels::element::Element;
 use crate::kernels::{Epilogue, Isa};
 
 /// The way for one shape.
@@ -71,9 +72,9 @@ impl Way {
         each!(self, way => way.image_lens())
     }
 
-    /// Brings the weights in the order in which they are used.
+    /// Brings the weights in the order in which they are used, in single precision however they are stored.
     #[inline]
-    pub(super) fn prepare(&self, isa: Isa, weight: &[f32], prepared: &mut [f32]) {
+    pub(super) fn prepare<E: Element>(&self, isa: Isa, weight: &[E], prepared: &mut [f32]) {
         each!(self, way => way.prepare(isa, weight, prepared));
     }
 

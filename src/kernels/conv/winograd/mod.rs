@@ -9,6 +9,7 @@ mod transform;
 use super::pixels;
 use super::shape::Conv;
 use crate::kernels::cut::Panels;
+use crate::kernels::element::Element;
 use crate::kernels::gemm_f32::tile::{self, MR, NV};
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise};
@@ -120,7 +121,7 @@ impl<T: Transform> Winograd<T> {
     }
 
     /// The transformed weights, as `[strip][place][c_in][NV · LANES]`.
-    pub(super) fn prepare(&self, isa: Isa, weight: &[f32], prepared: &mut [f32]) {
+    pub(super) fn prepare<E: Element>(&self, isa: Isa, weight: &[E], prepared: &mut [f32]) {
         isa.run(Prepare { way: *self, weight, prepared });
     }
 
@@ -138,13 +139,13 @@ impl<T: Transform> Winograd<T> {
     }
 }
 
-struct Prepare<'a, 'p, T> {
+struct Prepare<'a, 'p, T, E> {
     way: Winograd<T>,
-    weight: &'a [f32],
+    weight: &'a [E],
     prepared: &'p mut [f32],
 }
 
-impl<T: Transform> Kernel for Prepare<'_, '_, T> {
+impl<T: Transform, E: Element> Kernel for Prepare<'_, '_, T, E> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
@@ -154,8 +155,8 @@ impl<T: Transform> Kernel for Prepare<'_, '_, T> {
         for (strip, strips) in prepared.chunks_exact_mut(T::ALPHA * T::ALPHA * place_len).enumerate() {
             for (c, part) in (0..depth).flat_map(|c| (0..NV).map(move |part| (c, part))) {
                 let first = strip * nr + part * S::LANES;
-                // Nine taps of as many filters as a register holds.
-                let mut taps = [[0.0; MAX_LANES]; 9];
+                // Nine taps of as many filters as a register holds, which converts them as it loads them.
+                let mut taps = [[E::default(); MAX_LANES]; 9];
                 if c < c_in {
                     for lane in 0..S::LANES.min(c_out.saturating_sub(first)) {
                         let from = if way.flipped { c * c_out + first + lane } else { (first + lane) * c_in + c };
@@ -167,7 +168,7 @@ impl<T: Transform> Kernel for Prepare<'_, '_, T> {
                 }
                 let mut kernel = [[simd.splat(0.0); 3]; 3];
                 for t in 0..9 {
-                    kernel[t / 3][t % 3] = simd.load(&taps[t]);
+                    kernel[t / 3][t % 3] = E::load(simd, &taps[t]);
                 }
                 let transformed = transform::filter::<S, T>(simd, kernel);
                 for place in 0..T::ALPHA * T::ALPHA {
