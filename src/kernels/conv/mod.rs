@@ -103,7 +103,8 @@ pub(in crate::kernels) fn forward<E: Element>(
     Ok(())
 }
 
-/// The gradient of a loss by the input of [`conv2d`], from the one by its output before the activation.
+/// The gradient of a loss by the input of [`conv2d`], from the one by its output before the activation:
+/// `d_input[n, c, p] = Σ_{o, t} d_out[n, o, q] · weight[o, c, t]`, over all `t` for which a `q` has `stride·q + t − padding = p`.
 ///
 /// # Shapes
 /// Those of [`Conv`]: `d_out` as the output, `d_input` as the input, which is overwritten; `scratch` needs
@@ -127,7 +128,8 @@ pub fn conv2d_d_input(
     Ok(())
 }
 
-/// The gradient of a loss by the weights of [`conv2d`], from the one by its output before the activation.
+/// The gradient of a loss by the weights of [`conv2d`], from the one by its output before the activation:
+/// `d_weight[o, c, t] = Σ_{n, q} d_out[n, o, q] · input[n, c, stride·q + t − padding]`.
 ///
 /// # Shapes
 /// Those of [`Conv`]: `d_out` as the output, `d_weight` as the weights, which is overwritten; `scratch` needs
@@ -161,7 +163,8 @@ pub fn conv2d_d_weight(
     Ok(())
 }
 
-/// The gradient of a loss by the bias of [`conv2d`]: the sums of the output's gradient over images and pixels.
+/// The gradient of a loss by the bias of [`conv2d`]: the sums of the output's gradient over images and pixels,
+/// `d_bias[o] = Σ_{n, q} d_out[n, o, q]`.
 ///
 /// # Shapes
 /// `d_out` as the output of `conv`; `d_bias [c_out]`, which is overwritten.
