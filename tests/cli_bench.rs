@@ -105,7 +105,8 @@ fn refused(dir: &Path, words: &[&str], code: i32, parts: &[&str]) {
 fn bad_usage_is_refused() {
     let dir = tempdir().unwrap();
     let bench = |more: &[&'static str]| with(&["bench", "--quick"], more);
-    let names = ["nonsense", "expected", "gemm_f32/64x64x64", "conv_i8/64-64x3x3", "update/adam/407050"];
+    let names =
+        ["nonsense", "expected", "gemm_f32/64x64x64", "conv_f16/64-64x3x3", "conv_i8/64-64x3x3", "update/adam/407050"];
     refused(dir.path(), &bench(&["--only", "nonsense"]), 2, &names);
     refused(dir.path(), &bench(&["--only", "softmax", "--only", "nonsense"]), 2, &names);
     refused(dir.path(), &bench(&["--isa", "mmx"]), 2, &["mmx", "--isa", "no such instruction set", "scalar"]);

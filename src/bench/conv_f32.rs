@@ -76,7 +76,7 @@ const fn cost(conv: &Conv) -> Cost {
 
 /// A convolution and its operands.
 #[derive(Clone, Copy)]
-struct Layer<'a> {
+pub(super) struct Layer<'a> {
     conv: &'a Conv,
     pass: Pass,
     x: &'a [f32],
@@ -84,7 +84,11 @@ struct Layer<'a> {
     d_out: &'a [f32],
 }
 
-impl Layer<'_> {
+impl<'a> Layer<'a> {
+    pub(super) const fn forward(conv: &'a Conv, x: &'a [f32], weight: &'a [f32]) -> Self {
+        Self { conv, pass: Pass::Forward, x, weight, d_out: &[] }
+    }
+
     fn result_len(&self) -> usize {
         match self.pass {
             Pass::Forward => self.conv.output_len(),
@@ -93,7 +97,7 @@ impl Layer<'_> {
         }
     }
 
-    fn naive(&self, y: &mut [f32]) -> Result<(), ShapeError> {
+    pub(super) fn naive(&self, y: &mut [f32]) -> Result<(), ShapeError> {
         let Self { conv, x, weight, d_out, .. } = *self;
         match self.pass {
             Pass::Forward => reference::conv2d_f32(conv, x, weight, None, y),
@@ -102,7 +106,7 @@ impl Layer<'_> {
         }
     }
 
-    fn scratch(&self) -> Vec<f32> {
+    pub(super) fn scratch(&self) -> Vec<f32> {
         vec![
             0.0;
             match self.pass {
@@ -114,7 +118,7 @@ impl Layer<'_> {
     }
 
     #[inline]
-    fn alone(&self, isa: Isa, y: &mut [f32], scratch: &mut [f32]) -> Result<(), ShapeError> {
+    pub(super) fn alone(&self, isa: Isa, y: &mut [f32], scratch: &mut [f32]) -> Result<(), ShapeError> {
         let Self { conv, x, weight, d_out, .. } = *self;
         match self.pass {
             Pass::Forward => conv::conv2d(isa, conv, x, weight, Epilogue::default(), y, scratch),
@@ -145,7 +149,7 @@ impl Layer<'_> {
     }
 
     /// What f64 arithmetic gives, and how far off an element may be.
-    fn want(&self) -> Vec<(f64, f64)> {
+    pub(super) fn want(&self) -> Vec<(f64, f64)> {
         let Self { conv, pass, x, weight, d_out } = *self;
         let mut want = vec![Exact::default(); self.result_len()];
         let factor = match pass {
@@ -197,7 +201,7 @@ fn ways(conv: &Conv, pass: Pass, case: &Case, setup: &Setup, then: &mut Then<'_>
 #[inline]
 pub(super) fn yardstick(conv: &Conv, isa: Isa, then: impl FnOnce(Vec<Way<'_>>)) -> Result<(), BenchError> {
     let (x, weight) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
-    let layer = Layer { conv, pass: Pass::Forward, x: &x, weight: &weight, d_out: &[] };
+    let layer = Layer::forward(conv, &x, &weight);
     let want = layer.want();
     let fresh = vec![f32::NAN; conv.output_len()];
     let mut ways = Ways::new(cost(conv), fresh, |y| verify::close(want.iter().copied(), y));

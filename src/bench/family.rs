@@ -11,6 +11,8 @@ pub enum Family {
     GemmI8,
     /// Convolutions in single precision and their gradients.
     ConvF32,
+    /// Convolutions with weights in half precision.
+    ConvF16,
     /// Convolutions of bytes.
     ConvI8,
     /// Passes over memory: conversions, requantization, poolings, softmax, activations, optimizer updates.
@@ -19,7 +21,8 @@ pub enum Family {
 
 impl Family {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 6] = [Self::GemmF32, Self::GemmF16, Self::GemmI8, Self::ConvF32, Self::ConvI8, Self::Memory];
+    pub const ALL: [Self; 7] =
+        [Self::GemmF32, Self::GemmF16, Self::GemmI8, Self::ConvF32, Self::ConvF16, Self::ConvI8, Self::Memory];
 
     /// Its name, with which the names of most of its cases begin.
     #[must_use]
@@ -29,6 +32,7 @@ impl Family {
             Self::GemmF16 => "gemm_f16",
             Self::GemmI8 => "gemm_i8",
             Self::ConvF32 => "conv_f32",
+            Self::ConvF16 => "conv_f16",
             Self::ConvI8 => "conv_i8",
             Self::Memory => "memory",
         }
@@ -38,7 +42,7 @@ impl Family {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::GemmF32 | Self::GemmF16 | Self::ConvF32 => "GFLOP/s",
+            Self::GemmF32 | Self::GemmF16 | Self::ConvF32 | Self::ConvF16 => "GFLOP/s",
             Self::GemmI8 | Self::ConvI8 | Self::Memory => "GOP/s",
         }
     }

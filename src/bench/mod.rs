@@ -8,6 +8,7 @@
 //! larger kernels are: so a family is compiled in the programs that time it and not in the library.
 
 mod case;
+pub mod conv_f16;
 pub mod conv_f32;
 pub mod conv_i8;
 mod cost;
@@ -44,6 +45,14 @@ pub use way::{Variant, Way};
 #[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    let families = [gemm_f32::cases, gemm_f16::cases, gemm_i8::cases, conv_f32::cases, conv_i8::cases, memory::cases];
+    let families = [
+        gemm_f32::cases,
+        gemm_f16::cases,
+        gemm_i8::cases,
+        conv_f32::cases,
+        conv_f16::cases,
+        conv_i8::cases,
+        memory::cases,
+    ];
     families.into_iter().flat_map(|cases| cases()).collect()
 }

@@ -17,13 +17,15 @@ const RADIUS: f64 = 5.0;
 /// Corners of a marker around its middle; none for a circle.
 type Corners = &'static [[f64; 2]];
 
-/// Colour and corners of a family's markers. The palette is Okabe and Ito's, which every kind of colour vision tells apart.
+/// Colour and corners of a family's markers. The palette is Okabe and Ito's and a grey, which every kind of colour
+/// vision tells apart.
 const fn look(family: Family) -> (&'static str, Corners) {
     match family {
         Family::GemmF32 => ("#0072B2", &[]),
         Family::GemmF16 => ("#56B4E9", &[[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]),
         Family::GemmI8 => ("#D55E00", &[[0.0, -1.2], [1.1, 0.8], [-1.1, 0.8]]),
         Family::ConvF32 => ("#009E73", &[[0.0, -1.3], [1.1, 0.0], [0.0, 1.3], [-1.1, 0.0]]),
+        Family::ConvF16 => ("#999999", &[[0.0, -1.1], [1.1, -0.3], [0.7, 1.0], [-0.7, 1.0], [-1.1, -0.3]]),
         Family::ConvI8 => ("#E69F00", &[[0.0, 1.2], [1.1, -0.8], [-1.1, -0.8]]),
         Family::Memory => (
             "#CC79A7",
