@@ -29,6 +29,13 @@ const fn span(rows: usize, cols: usize, row_stride: usize) -> Result<usize, Shap
     }
 }
 
+/// What kernels take for the distance of rows. Where no row follows another any one is legal, and a huge one would overflow in the first
+/// product with it.
+#[inline]
+const fn distance(rows: usize, cols: usize, row_stride: usize) -> usize {
+    if rows > 1 && cols > 0 { row_stride } else { cols }
+}
+
 impl<'a, T> Mat<'a, T> {
     /// Rows that follow each other without a gap.
     ///
@@ -51,7 +58,9 @@ impl<'a, T> Mat<'a, T> {
         row_stride: usize,
     ) -> Result<Self, ShapeError> {
         match span(rows, cols, row_stride) {
-            Ok(needed) if needed <= data.len() => Ok(Self { data, rows, cols, row_stride, col_stride: 1 }),
+            Ok(needed) if needed <= data.len() => {
+                Ok(Self { data, rows, cols, row_stride: distance(rows, cols, row_stride), col_stride: 1 })
+            }
             Ok(needed) => Err(ShapeError::TooShort { what: "a matrix", needed, got: data.len() }),
             Err(error) => Err(error),
         }
@@ -150,7 +159,9 @@ impl<'a, T> MatMut<'a, T> {
         row_stride: usize,
     ) -> Result<Self, ShapeError> {
         match span(rows, cols, row_stride) {
-            Ok(needed) if needed <= data.len() => Ok(Self { data, rows, cols, row_stride }),
+            Ok(needed) if needed <= data.len() => {
+                Ok(Self { data, rows, cols, row_stride: distance(rows, cols, row_stride) })
+            }
             Ok(needed) => Err(ShapeError::TooShort { what: "the output", needed, got: data.len() }),
             Err(error) => Err(error),
         }

@@ -131,7 +131,7 @@ impl<T: Element> InPlace<'_, '_, '_, T> {
         if !self.epilogue.accumulate {
             out.fill(0.0);
         }
-        let ahead = ROWS * self.b.row_stride();
+        let ahead = self.b.row_stride().wrapping_mul(ROWS);
         let scale = |p: usize| self.a.data()[p * self.a.col_stride()];
         let row = |p: usize| &self.b.data()[p * self.b.row_stride()..][..n];
         let mut p = 0;
@@ -226,7 +226,7 @@ fn axpy<S: Simd, T: Element, const R: usize>(simd: S, scale: [f32; R], rows: [&[
     while j + 2 * S::LANES <= n {
         let mut sums = [simd.load(&out[j..]), simd.load(&out[j + S::LANES..])];
         for r in 0..R {
-            simd.prefetch(rows[r], j + ahead);
+            simd.prefetch(rows[r], ahead.wrapping_add(j));
             let row = &rows[r][j..n];
             for v in 0..2 {
                 sums[v] = simd.mul_add(factors[r], T::load(simd, &row[v * S::LANES..]), sums[v]);

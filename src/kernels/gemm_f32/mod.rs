@@ -100,6 +100,9 @@ fn by<T: Element>(
     let mut c = Tile::whole(c);
     match path {
         Path::Plain { tiny } => {
+            if c.cols() == 0 {
+                return Ok(()); // of rows of nothing there may be more than anything could count
+            }
             if tiny {
                 in_place::plain(&mut c, a, b, epilogue.accumulate);
             } else {

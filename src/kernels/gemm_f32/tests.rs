@@ -209,3 +209,44 @@ fn threads_do_not_change_a_bit() {
         }
     }
 }
+
+/// One row may be any stride long, up to the end of what a word holds; kernels that skip to the next one, or ask for it, do not overflow.
+#[test]
+fn a_stride_that_no_row_follows_changes_nothing() {
+    for isa in Isa::available() {
+        for [m, n] in [[1, 3], [9, 20], [1, 40_000], [16_500, 33]] {
+            let (column, row) = (uniform(m, 1), uniform(n, 2));
+            let mut scratch = vec![0.0; matmul_scratch_len(m, n, 1)];
+            for stride in [n, usize::MAX / 2, usize::MAX] {
+                let a = Mat::with_row_stride(&column, 1, m, stride.max(m)).unwrap().t();
+                let b = Mat::with_row_stride(&row, 1, n, stride).unwrap();
+                let mut got = vec![f32::NAN; m * n];
+                let c = MatMut::new(&mut got, m, n).unwrap();
+                matmul_with(isa, c, a, b, Epilogue::default(), &mut scratch).unwrap();
+                assert!(
+                    got.iter().enumerate().all(|(i, x)| *x == column[i / n] * row[i % n]),
+                    "{isa} {m} {n} {stride}"
+                );
+            }
+        }
+    }
+}
+
+/// Of rows of nothing there may be as many as a word can count: they are done at once. Empty sums too may be any stride apart.
+#[test]
+fn rows_of_nothing_are_done_at_once() {
+    let far = usize::MAX;
+    for (isa, activation) in Isa::available().flat_map(|isa| [Activation::Relu, Activation::Tanh].map(|a| (isa, a))) {
+        let epilogue = Epilogue { accumulate: false, bias: Some(&[]), activation };
+        let a = Mat::with_row_stride(&[], far, 0, far).unwrap();
+        let b = Mat::new(&[], 0, 0).unwrap();
+        let c = MatMut::with_row_stride(&mut [], far, 0, far).unwrap();
+        matmul_with(isa, c, a, b, epilogue, &mut []).unwrap();
+        let mut sums = [f32::NAN; 12];
+        let a = Mat::with_row_stride(&[], 3, 0, far).unwrap();
+        let b = Mat::new(&[], 0, 4).unwrap();
+        let epilogue = Epilogue { bias: Some(&[1.0; 4]), ..epilogue };
+        matmul_with(isa, MatMut::new(&mut sums, 3, 4).unwrap(), a, b, epilogue, &mut []).unwrap();
+        assert!(sums.iter().all(|sum| *sum > 0.7));
+    }
+}

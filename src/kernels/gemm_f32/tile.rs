@@ -86,7 +86,7 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
 ) -> Sums<S, M, NV> {
     /// Rows ahead: some hundred cycles, a line from the third cache.
     const AHEAD: usize = 40;
-    let ahead = AHEAD * b_stride;
+    let ahead = b_stride.wrapping_mul(AHEAD); // on a machine of 32 bits it may lie anywhere
     let mut acc = [[simd.splat(0.0); NV]; M];
     let packed = &mut packed[..kc * NV * S::LANES];
     let b = Band::new(b, kc, NV * S::LANES, b_stride);
@@ -128,7 +128,7 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
 /// Copies a row of a strip and returns it; asks for the one that begins `ahead`.
 #[inline(always)]
 fn copy_row<S: Simd, T: Element>(simd: S, b: &[T], ahead: usize, out: &mut [f32]) -> [S::F32; NV] {
-    simd.prefetch(b, ahead + NV * S::LANES - 1);
+    simd.prefetch(b, ahead.wrapping_add(NV * S::LANES - 1));
     let mut row = [simd.splat(0.0); NV];
     for j in 0..NV {
         row[j] = T::load(simd, &b[j * S::LANES..]);
