@@ -45,7 +45,7 @@ pub fn matmul_with(
 /// Elements of scratch that [`matmul_halves_with`] needs: those of [`matmul`], and A in single precision.
 #[must_use]
 pub const fn halves_scratch_len(m: usize, n: usize, k: usize) -> usize {
-    m * k + matmul_scratch_len(m, n, k)
+    m.saturating_mul(k).saturating_add(matmul_scratch_len(m, n, k))
 }
 
 /// [`matmul_with`] on activations in f16 too: `a` holds `m` rows of `k`, without a gap.

@@ -6,10 +6,10 @@ use super::simd::{Kernel, MAX_LANES, Simd};
 /// Independent sums of [`multiply_adds`]: enough to hide the latency of two multiply-adds a cycle.
 const CHAINS: usize = 12;
 
-/// Floating-point operations of `multiply_adds(isa, rounds)`.
+/// Floating-point operations of `multiply_adds(isa, rounds)`, or the most that a `usize` holds.
 #[must_use]
 pub const fn multiply_adds_flops(isa: Isa, rounds: usize) -> usize {
-    2 * CHAINS * isa.lanes() * rounds
+    (2 * CHAINS * isa.lanes()).saturating_mul(rounds)
 }
 
 /// `rounds` rounds of multiply-adds in registers alone: the peak. The result is of no interest but keeps the work from being dropped.
@@ -42,10 +42,10 @@ const PAIR_SUMS: usize = 8;
 /// Steps that [`pair_products`] reads its factors for.
 const STEPS: usize = 64;
 
-/// Integer operations, multiplications and additions alike, of `pair_products(isa, rounds)`.
+/// Integer operations, multiplications and additions alike, of `pair_products(isa, rounds)`, or the most that a `usize` holds.
 #[must_use]
 pub const fn pair_products_ops(isa: Isa, rounds: usize) -> usize {
-    4 * PAIR_SUMS * isa.lanes() * rounds * STEPS
+    (4 * PAIR_SUMS * isa.lanes() * STEPS).saturating_mul(rounds)
 }
 
 /// `rounds` rounds of 16-bit products summed in pairs to 32 bits, from a few numbers in the first cache: the peak of exact int8
@@ -139,6 +139,8 @@ mod tests {
             assert_eq!(pair_products(isa, 3), 3 * one * isa.lanes() as i32, "{isa}");
             let data: Vec<f32> = (0..1003).map(|i| (i % 7) as f32).collect();
             assert_eq!(read(isa, &data), data.iter().sum::<f32>(), "{isa}");
+            assert_eq!(multiply_adds_flops(isa, usize::MAX), usize::MAX);
+            assert_eq!(pair_products_ops(isa, usize::MAX), usize::MAX);
         }
     }
 }

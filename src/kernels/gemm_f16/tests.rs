@@ -164,3 +164,9 @@ fn threads_do_not_change_a_bit() {
         }
     }
 }
+
+#[test]
+fn a_length_of_scratch_that_no_word_holds_is_the_largest() {
+    assert_eq!(halves_scratch_len(usize::MAX, 1, 2), usize::MAX);
+    assert_eq!(halves_scratch_len(2, 3, 5), 10 + matmul_scratch_len(2, 3, 5));
+}
