@@ -69,7 +69,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Of any pass: each reads two of input, weights and output, and writes the third.
-const fn cost(conv: &Conv) -> Cost {
+pub(super) const fn cost(conv: &Conv) -> Cost {
     let bytes = 4 * (conv.input_len() + conv.weight_len() + conv.output_len()) as u64;
     Cost { operations: 2 * conv.macs(), bytes, arithmetic: Arithmetic::Single, bound: Bound::Arithmetic }
 }

@@ -3,6 +3,7 @@
 //! The way that is chosen is called `inkstone`. A threshold is right if no other way beats it by more than noise at any of its shapes.
 
 use super::case::{Case, Then};
+use super::conv_f32::{Layer, cost, layer};
 use super::cost::{Arithmetic, Cost};
 use super::error::BenchError;
 use super::family::Family;
@@ -11,6 +12,7 @@ use super::operands::{bytes, uniform};
 use super::setup::Setup;
 use super::verify;
 use super::way::Ways;
+use crate::kernels::conv::{Conv, Forced};
 use crate::kernels::gemm_f32::threads;
 use crate::kernels::{Epilogue, gemm_f32, gemm_i8, matmul_scratch_len, matmul_with, parallel};
 use crate::reference;
@@ -76,6 +78,11 @@ const BYTES: [[usize; 3]; 9] = [
     [200, 10, 512],
 ];
 
+/// Images, channels on both sides, and side of the image, on both sides of where the transforms of 3x3 kernels are repaid, and where
+/// those of larger tiles are.
+const IMAGES: [[usize; 3]; 8] =
+    [[8, 4, 14], [8, 7, 14], [8, 8, 14], [8, 16, 14], [32, 16, 2], [32, 16, 4], [32, 16, 6], [32, 16, 7]];
+
 /// Every threshold's shapes.
 #[inline]
 #[must_use]
@@ -99,7 +106,14 @@ pub fn cases() -> Vec<Case> {
         let name = format!("thresholds/i8/{}", name(shape));
         Case::new(Family::GemmI8, name, &[], cost, move |case, setup, then| ways_of_bytes(shape, case, setup, then))
     });
-    single.chain(shared).chain(bytes).collect()
+    let images = IMAGES.into_iter().map(|[n, channels, side]| {
+        let conv = layer([n, channels, side, side], [channels, 3, 1, 1, 1]);
+        let name = format!("thresholds/conv/{n}x{channels}x{side}x{side}");
+        Case::new(Family::ConvF32, name, &[], cost(&conv), move |case, setup, then| {
+            ways_of_images(&conv, case, setup, then)
+        })
+    });
+    single.chain(shared).chain(bytes).chain(images).collect()
 }
 
 fn name([m, n, k]: [usize; 3]) -> String {
@@ -165,6 +179,27 @@ fn ways_of_bytes(shape: [usize; 3], case: &Case, setup: &Setup, then: &mut Then<
         ways.push(name, Some(isa), 1, move |c| {
             gemm_i8::matmul_by(is_dot, isa, MatMut::new(c, m, n)?, x, w, &mut scratch)
         })?;
+    }
+    then(ways.done());
+    Ok(())
+}
+
+#[inline]
+fn ways_of_images(conv: &Conv, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    /// Beyond what any way does to sums of a few hundred products of numbers under one half.
+    const TOLERANCE: f64 = 1e-4;
+    let (x, weight) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
+    let (x, weight) = (&x[..], &weight[..]);
+    let layer = Layer::forward(conv, x, weight);
+    let want: Vec<_> = layer.want().into_iter().map(|(value, _)| (value, TOLERANCE)).collect();
+    let isa = setup.isa;
+    let mut ways =
+        Ways::new(case.cost(), vec![f32::NAN; conv.output_len()], |y| verify::close(want.iter().copied(), y));
+    let mut scratch = layer.scratch();
+    ways.push("inkstone", Some(isa), 1, move |y| layer.alone(isa, y, &mut scratch))?;
+    for (name, way) in Forced::all(conv) {
+        let mut scratch = vec![0.0; way.scratch_len()];
+        ways.push(name, Some(isa), 1, move |y| way.run(isa, conv, [x, weight], y, &mut scratch))?;
     }
     then(ways.done());
     Ok(())

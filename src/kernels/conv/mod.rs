@@ -103,6 +103,39 @@ pub(in crate::kernels) fn forward<E: Element>(
     Ok(())
 }
 
+/// One way to compute [`conv2d`], whether it is the chosen one or not: so that the thresholds between them can be measured.
+#[cfg(feature = "train")]
+pub(crate) struct Forced(Way);
+
+#[cfg(feature = "train")]
+impl Forced {
+    /// All that there are for a shape, by name.
+    pub(crate) fn all(conv: &Conv) -> impl Iterator<Item = (&'static str, Self)> {
+        Way::all(conv).map(|(name, way)| (name, Self(way)))
+    }
+
+    /// Elements of scratch.
+    pub(crate) const fn scratch_len(&self) -> usize {
+        self.0.prepared_len() + self.0.scratch_len()
+    }
+
+    /// [`conv2d`] of the shape that the way is for.
+    #[inline]
+    pub(crate) fn run(
+        &self,
+        isa: Isa,
+        conv: &Conv,
+        [input, weight]: [&[f32]; 2],
+        out: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        check_lens(conv, input, weight, out)?;
+        check_scratch(self.scratch_len(), scratch)?;
+        correlate(isa, &self.0, Epilogue::default(), input, weight, out, scratch);
+        Ok(())
+    }
+}
+
 /// The gradient of a loss by the input of [`conv2d`], from the one by its output before the activation:
 /// `d_input[n, c, p] = Σ_{o, t} d_out[n, o, q] · weight[o, c, t]`, over all `t` for which a `q` has `stride·q + t − padding = p`.
 ///

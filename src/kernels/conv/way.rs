@@ -14,7 +14,7 @@ pub(super) enum Way {
     Four(Winograd<Four>),
 }
 
-/// Channels on either side from which the transforms are repaid.
+/// Channels on either side from which the transforms are repaid, as `benches/thresholds.rs` measures.
 const CHANNELS: usize = 8;
 
 /// Applies a method to whichever way it is.
@@ -45,6 +45,14 @@ impl Way {
             return if two.products() < four.products() { Self::Two(two) } else { Self::Four(four) };
         }
         Self::Direct(if flipped { Correlation::d_input(conv) } else { Correlation::forward(conv) })
+    }
+
+    /// Every way forward, whichever is chosen, by name.
+    #[cfg(feature = "train")]
+    pub(super) fn all(conv: &Conv) -> impl Iterator<Item = (&'static str, Self)> {
+        let two = Winograd::<Two>::of(conv, false).map(|two| ("winograd-2", Self::Two(two)));
+        let four = Winograd::<Four>::of(conv, false).map(|four| ("winograd-4", Self::Four(four)));
+        [Some(("direct", Self::Direct(Correlation::forward(conv)))), two, four].into_iter().flatten()
     }
 
     /// The error bound for a batch: see [`Conv::error_factor`].
