@@ -193,6 +193,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn dot_rows(self, x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
         plain_rows(x, w, stride)
     }
+    /// `sums[p · fours + q][r] = Σ x[p · pitch + i] · w`, wrapping, for as many `p` as there are sums for, and `fours` pieces of `w`, one
+    /// after the other, of `steps` words: number `r` of step `i` holds the weights of two numbers of `x`, 16 bits each. For sets of one
+    /// lane. Panics if `x` is shorter, or `w` or `sums` are not as long.
+    #[inline(always)]
+    fn dot_fours(self, x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
+        plain_fours(x, pitch, w, steps, sums);
+    }
 }
 
 /// Floats in the widest register of any instruction set here.
@@ -220,4 +227,23 @@ pub(super) fn plain_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
         }
     }
     acc
+}
+
+/// [`Simd::dot_fours`] without any instruction of its own.
+#[inline(always)]
+pub(super) fn plain_fours(x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
+    for (p, sums) in sums.chunks_exact_mut(w.len() / steps).enumerate() {
+        let x = x[p * pitch..][..2 * steps].as_chunks::<2>().0;
+        for (sums, w) in sums.iter_mut().zip(w.chunks_exact(steps)) {
+            let mut acc = [0_i32; 4];
+            for (x, w) in x.iter().zip(w) {
+                for r in 0..4 {
+                    let [low, high]: [i16; 2] = bytemuck::cast(w[r]);
+                    let sum = i32::from(x[0]) * i32::from(low) + i32::from(x[1]) * i32::from(high);
+                    acc[r] = acc[r].wrapping_add(sum);
+                }
+            }
+            *sums = acc;
+        }
+    }
 }

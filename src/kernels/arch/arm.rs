@@ -1,6 +1,6 @@
 //! The DSP instructions of Cortex-M4, M7 and their like, whose intrinsics are not stable yet: two products of 16 bits and both sums at once.
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 
 /// `acc + a.low · b.low + a.high · b.high`, halves of 16 bits with sign, wrapping.
 #[inline(always)]
@@ -120,4 +120,109 @@ unsafe fn steps<const TIMES: usize>(at: Places, stride: usize, count: usize, sum
         );
     }
     (Places { x, row_0, row_3 }, [a, b, c, d])
+}
+
+/// `sums[p · fours + q][r] = Σ x[p · pitch + i] · w`, wrapping, for `fours` pieces of `w`, one after the other, of `steps` words: number
+/// `r` of step `i` holds the weights of `x[p · pitch + 2i]` and its neighbour. Panics if `x` is shorter, or `w` or `sums` are not as long.
+#[inline(always)]
+pub(super) fn dot_fours(x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
+    let fours = w.len() / steps;
+    let pixels = sums.len() / fours;
+    assert!(pixels > 0 && pixels * fours == sums.len() && fours * steps == w.len());
+    let needed = pitch.checked_mul(pixels - 1).and_then(|last| last.checked_add(2 * steps));
+    assert!(needed.is_some_and(|needed| needed <= x.len()));
+    let sums = sums.as_mut_ptr_range();
+    let (pixel_end, pitch) = (sums.start.wrapping_add(fours), pitch.wrapping_mul(2)); // of one pixel it is not read
+    let mut pixels = Pixels { x: x.as_ptr(), pixel_end, end: sums.end, pixel: 16 * fours, w: w.as_ptr(), pitch };
+    // SAFETY: neither `steps` nor `fours` is 0, or the divisions had panicked; the asserts found sums of whole pixels, at least one,
+    // `steps` words of `w` for each of their fours, and twice as many numbers of `x` at the place of every pixel.
+    unsafe { fours_of(&mut pixels, steps, sums.start) }
+}
+
+/// Where the patches of some pixels, their weights and their sums are.
+#[repr(C)]
+struct Pixels {
+    /// The patch of the first pixel.
+    x: *const i16,
+    /// The ends of its sums and of all sums, and the bytes of those of a pixel.
+    pixel_end: *mut [i32; 4],
+    end: *mut [i32; 4],
+    pixel: usize,
+    w: *const [i32; 4],
+    /// Bytes from a patch to the next.
+    pitch: usize,
+}
+
+/// One instruction loads what four rows of weights have for two numbers of `x`, so six of them do eight products.
+///
+/// # Safety
+/// `sums` may be written up to the end in `pixels`, which is whole pixels away, at least one; `steps` is not 0, there are as many words
+/// of `w` for each four of the sums of a pixel, and twice as many numbers of `x` for every pixel. `w` is aligned as words are; `x` may
+/// lie anywhere in normal memory, as for [`steps`].
+#[unsafe(naked)]
+unsafe extern "C" fn fours_of(pixels: &mut Pixels, steps: usize, sums: *mut [i32; 4]) {
+    // r0 is the place in `x`, r1 that in `w`, r2 the end of the patch, r3 the place in `sums`; r4 to r7 are sums, r8 to r11 weights,
+    // r12 is of `x`, and lr the place where steps are no longer taken by fours, as they are after the first.
+    naked_asm!(
+        "push {{r0, r4-r11, lr}}",
+        "mov r3, r2",
+        "ldr r4, [r0]",
+        "add r2, r4, r1, lsl #2",
+        "sub r1, r1, #1",
+        "bic r1, r1, #3",
+        "add lr, r4, r1, lsl #2",
+        "add lr, lr, #4",
+        "ldr r1, [r0, #16]",
+        "mov r0, r4",
+        "2:",
+        "ldr r12, [r0], #4",
+        "ldm r1!, {{r8-r11}}",
+        "smuad r4, r12, r8",
+        "smuad r5, r12, r9",
+        "smuad r6, r12, r10",
+        "smuad r7, r12, r11",
+        "cmp r0, lr",
+        "beq 4f",
+        "3:",
+        ".rept 4",
+        "ldr r12, [r0], #4",
+        "ldm r1!, {{r8-r11}}",
+        "smlad r4, r12, r8, r4",
+        "smlad r5, r12, r9, r5",
+        "smlad r6, r12, r10, r6",
+        "smlad r7, r12, r11, r7",
+        ".endr",
+        "cmp r0, lr",
+        "bne 3b",
+        "4:",
+        "cmp r0, r2",
+        "beq 6f",
+        "5:",
+        "ldr r12, [r0], #4",
+        "ldm r1!, {{r8-r11}}",
+        "smlad r4, r12, r8, r4",
+        "smlad r5, r12, r9, r5",
+        "smlad r6, r12, r10, r6",
+        "smlad r7, r12, r11, r7",
+        "cmp r0, r2",
+        "bne 5b",
+        "6:",
+        "stm r3!, {{r4-r7}}",
+        "ldr r12, [sp]",
+        "ldrd r0, r4, [r12]", // the patch, and the end of its sums
+        "cmp r3, r4",
+        "bne 2b",
+        "ldrd r5, r6, [r12, #8]", // the end of all, and the bytes of a pixel's
+        "cmp r3, r5",
+        "beq 7f",
+        "add r4, r4, r6",
+        "ldrd r1, r6, [r12, #16]", // the weights, and the bytes to the next patch
+        "add r0, r0, r6",
+        "strd r0, r4, [r12]",
+        "add r2, r2, r6",
+        "add lr, lr, r6",
+        "b 2b",
+        "7:",
+        "pop {{r0, r4-r11, pc}}",
+    )
 }

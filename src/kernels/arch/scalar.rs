@@ -233,6 +233,15 @@ impl<const DSP: bool> Simd for Scalar<DSP> {
     fn dot_rows(self, x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
         if DSP { super::arm::dot_rows(x, w, stride) } else { crate::kernels::simd::plain_rows(x, w, stride) }
     }
+    #[cfg(inkstone_dsp)]
+    #[inline(always)]
+    fn dot_fours(self, x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
+        if DSP {
+            super::arm::dot_fours(x, pitch, w, steps, sums);
+        } else {
+            crate::kernels::simd::plain_fours(x, pitch, w, steps, sums);
+        }
+    }
 }
 
 /// One lane of `scale_i32`.

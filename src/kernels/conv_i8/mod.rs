@@ -7,6 +7,7 @@
 mod direct;
 mod image;
 mod patches;
+mod window;
 mod winograd;
 
 use super::Isa;
@@ -19,6 +20,7 @@ use crate::error::ShapeError;
 use crate::view::MatMut;
 use direct::Direct;
 use patches::Patches;
+use window::{Window, Windowed};
 use winograd::{Four, Two, Winograd};
 
 /// How a convolution is computed, chosen from its shape.
@@ -40,12 +42,15 @@ impl Way {
     }
 }
 
-/// Elements of scratch for `conv`: a few hundred words on a set of one lane, as microcontrollers have, transformed and widened images on
-/// the others.
+/// Elements of scratch for `conv`: on a set of one lane, as microcontrollers have, at most 512 for sums of up to 144 products, and half
+/// as many as products for longer ones; transformed and widened images on the others.
 #[must_use]
 pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     if isa.lanes() == 1 {
-        return patches::scratch_len(conv);
+        return match Window::of(conv) {
+            Some(window) => window.scratch_len(),
+            None => patches::scratch_len(conv),
+        };
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.scratch_len(),
@@ -142,7 +147,10 @@ fn check(
 
 fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
     if isa.lanes() == 1 {
-        return isa.run(Patches { conv: *conv, input, weight, out, scratch });
+        return match Window::of(conv) {
+            Some(window) => isa.run(Windowed { window, input, weight, out, scratch }),
+            None => isa.run(Patches { conv: *conv, input, weight, out, scratch }),
+        };
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),

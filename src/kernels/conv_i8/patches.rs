@@ -1,4 +1,4 @@
-//! The way of microcontrollers: the patch of the input that one pixel of the output sees, then a product with the weights where they
+//! The way of microcontrollers for long sums: the patch of the input that one pixel of the output sees, then a product with the weights where they
 //! lie. Scratch is one patch, widened; nothing is packed.
 
 use super::Input;

@@ -8,7 +8,7 @@ use crate::reference;
 use std::{println, vec, vec::Vec};
 
 /// `n, c_in, h, w; c_out, kh, kw; stride, padding, groups`.
-const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 20] = [
+const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 26] = [
     ([0, 3, 5, 5], [4, 3, 3], [1, 1, 1]),
     ([1, 1, 1, 1], [1, 1, 1], [1, 0, 1]),
     ([2, 1, 28, 28], [8, 3, 3], [1, 1, 1]),
@@ -29,6 +29,12 @@ const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 20] = [
     ([2, 8, 9, 9], [8, 3, 3], [1, 1, 8]),
     ([2, 6, 10, 11], [12, 3, 3], [2, 1, 3]),
     ([1, 32, 12, 12], [34, 3, 3], [1, 1, 2]),
+    ([2, 14, 20, 19], [21, 3, 3], [1, 1, 1]),
+    ([1, 1, 30, 5], [18, 9, 2], [1, 4, 1]),
+    ([1, 3, 40, 70], [5, 5, 3], [2, 2, 1]),
+    ([2, 144, 3, 4], [6, 1, 1], [1, 1, 1]),
+    ([1, 12, 9, 10], [7, 3, 4], [3, 1, 1]),
+    ([1, 145, 3, 4], [6, 1, 1], [1, 0, 1]),
 ];
 
 fn conv((input, [c_out, kh, kw], [stride, padding, groups]): ([usize; 4], [usize; 3], [usize; 3])) -> Conv {
@@ -62,6 +68,20 @@ fn sums_are_those_of_the_definition_on_every_isa() {
                 assert!(got == bytes, "{isa} {sizes:?} {zero_point}, requantized");
             }
         }
+    }
+}
+
+#[test]
+fn one_lane_needs_two_kilobytes_or_a_patch() {
+    for sizes in SIZES {
+        let conv = conv(sizes);
+        let most = if conv.taps() <= 144 { 512 } else { 2 * conv.taps().div_ceil(4) };
+        assert!(scratch_len(Isa::SCALAR, &conv) <= most, "{sizes:?}");
+    }
+    // Tall strides and tall kernels leave no window.
+    for (side, kernel, stride) in [(300, 2, 150), (60, 12, 1), (140, 1, 139)] {
+        let conv = conv(([1, 1, side, side], [4, kernel, kernel], [stride, 0, 1]));
+        assert!(scratch_len(Isa::SCALAR, &conv) <= 512, "{side} {kernel} {stride}");
     }
 }
 

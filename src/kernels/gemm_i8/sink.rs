@@ -20,8 +20,12 @@ pub(in crate::kernels) struct Sums<'c>(pub(in crate::kernels) Tile<'c, i32>);
 impl Sink for Sums<'_> {
     #[inline(always)]
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
+        let out = self.0.row_mut(row, col, col + sums.len());
+        if S::LANES == 1 {
+            return copy(sums, out);
+        }
         // By registers: a copy of unknown length would be a call.
-        let mut out = self.0.row_mut(row, col, col + sums.len()).chunks_exact_mut(S::LANES);
+        let mut out = out.chunks_exact_mut(S::LANES);
         let mut sums = sums.chunks_exact(S::LANES);
         for (out, sums) in (&mut out).zip(&mut sums) {
             simd.store_i32(simd.load_i32(sums), out);
@@ -43,6 +47,18 @@ impl Sink for Sums<'_> {
         for row in self.0.rows_mut::<M>(row, col, cols) {
             simd.prefetch(row, 0);
         }
+    }
+}
+
+/// Copies sums four at a time, as they mostly come: `memcpy` takes longer for so few, and a copy inlined in every kernel more flash.
+#[inline(never)]
+fn copy(sums: &[i32], out: &mut [i32]) {
+    let ((fours, rest), (to, behind)) = (sums.as_chunks::<4>(), out.as_chunks_mut::<4>());
+    for (to, four) in to.iter_mut().zip(fours) {
+        *to = *four;
+    }
+    for (to, sum) in behind.iter_mut().zip(rest) {
+        *to = *sum;
     }
 }
 

@@ -27,7 +27,7 @@ impl<'a> Spread<'a> {
     }
 
     /// The bytes of `src`.
-    #[inline(always)]
+    #[inline(never)] // like `repeat` and `row`: copies in every kernel would be half of its code
     pub(in crate::kernels) fn extend<S: Simd>(&mut self, simd: S, src: &[i8]) {
         let mut src = src;
         if self.len.is_multiple_of(4) {
@@ -44,7 +44,7 @@ impl<'a> Spread<'a> {
     }
 
     /// `x`, `count` times.
-    #[inline(always)]
+    #[inline(never)]
     pub(in crate::kernels) fn repeat(&mut self, x: i8, count: usize) {
         for _ in 0..count {
             self.push(x);
@@ -62,7 +62,7 @@ impl<'a> Spread<'a> {
 }
 
 /// `sums[j] = Σ x[i] · w[j · stride + i]` for `k` of each, `x` as [`Spread`] gathered it.
-#[inline(always)]
+#[inline(never)]
 pub(in crate::kernels) fn row<S: Simd>(simd: S, x: &[i32], k: usize, w: &[i8], stride: usize, sums: &mut [i32]) {
     let x = x[..spread_len(k)].as_chunks::<2>().0;
     if sums.len() < 4 {
