@@ -17,13 +17,16 @@ use crate::kernels::requantize::{Multiplier, Requantize};
 use crate::reference;
 
 /// Name, input, output channels, kernel side, stride, padding, groups.
-const LAYERS: [(&str, Conv); 6] = [
+const LAYERS: [(&str, Conv); 9] = [
+    ("1-8x3x3", layer([16, 1, 28, 28], [8, 3, 1, 1, 1])),
     ("1-32x3x3", layer([16, 1, 28, 28], [32, 3, 1, 1, 1])),
+    ("3-16x3x3", layer([16, 3, 28, 28], [16, 3, 1, 1, 1])),
     ("8-16x3x3", layer([16, 8, 14, 14], [16, 3, 1, 1, 1])),
     ("32-64x3x3", layer([16, 32, 28, 28], [64, 3, 1, 1, 1])),
     ("64-64x3x3", layer([16, 64, 14, 14], [64, 3, 1, 1, 1])),
     ("16-32x3x3s2", layer([16, 16, 28, 28], [32, 3, 2, 1, 1])),
     ("64-128x1x1", layer([16, 64, 14, 14], [128, 1, 1, 0, 1])),
+    ("32-32x3x3g32", layer([8, 32, 28, 28], [32, 3, 1, 1, 32])),
 ];
 
 const QUICK: [&str; 3] = ["conv_i8/1-32x3x3", "conv_i8/8-16x3x3", "conv_i8/64-64x3x3"];

@@ -156,8 +156,9 @@ impl Requantize<'_> {
     /// The sums of the channels from `first` on. Panics if there are fewer channels than sums or outputs.
     #[inline(always)]
     pub(super) fn part<S: Simd>(&self, simd: S, first: usize, sums: &[i32], out: &mut [i8]) {
-        let last = first + out.len();
-        let [bias, multiplier, shift] = [self.bias, self.multiplier, self.shift].map(|all| &all[first..last]);
+        // One by one: a closure over all three would be a function of its own.
+        let (bias, multiplier) = (&self.bias[first..][..out.len()], &self.multiplier[first..][..out.len()]);
+        let shift = &self.shift[first..][..out.len()];
         let sums = &sums[..out.len()];
         let mut c = 0;
         while c + S::LANES <= out.len() {
@@ -167,7 +168,7 @@ impl Requantize<'_> {
             c = end;
         }
         if c < out.len() {
-            let whole = [&sums[c..], &bias[c..], &multiplier[c..], &shift[c..]].map(widen);
+            let whole = [widen(&sums[c..]), widen(&bias[c..]), widen(&multiplier[c..]), widen(&shift[c..])];
             let v = self.one(simd, simd.load_i32(&whole[0]), &whole[1], &whole[2], &whole[3]);
             let mut bytes = [0; MAX_LANES];
             simd.store_i8(v, &mut bytes);
@@ -176,15 +177,49 @@ impl Requantize<'_> {
         }
     }
 
-    /// The same of `N` registers of sums, as many as `out` holds.
+    /// The same of `M` rows of `N` registers of sums, as many as each row of `out` holds.
     #[inline(always)]
-    pub(super) fn registers<S: Simd, const N: usize>(&self, simd: S, first: usize, sums: [S::I32; N], out: &mut [i8]) {
-        let last = first + N * S::LANES;
-        let [bias, multiplier, shift] = [self.bias, self.multiplier, self.shift].map(|all| &all[first..last]);
+    pub(super) fn registers<S: Simd, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        sums: [[S::I32; N]; M],
+        out: [&mut [i8]; M],
+    ) {
+        // Chosen once: sets that shift faster by 1 and more have what they need of the factors ready for all rows.
+        if self.all_shift {
+            self.tile::<S, M, N, true>(simd, first, sums, out);
+        } else {
+            self.tile::<S, M, N, false>(simd, first, sums, out);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const N: usize, const DOWN: bool>(
+        &self,
+        simd: S,
+        first: usize,
+        mut sums: [[S::I32; N]; M],
+        out: [&mut [i8]; M],
+    ) {
+        let count = N * S::LANES;
+        let (bias, multiplier) = (&self.bias[first..][..count], &self.multiplier[first..][..count]);
+        let shift = &self.shift[first..][..count];
         for j in 0..N {
             let (c, end) = (j * S::LANES, (j + 1) * S::LANES);
-            let v = self.one(simd, sums[j], &bias[c..end], &multiplier[c..end], &shift[c..end]);
-            simd.store_i8(v, &mut out[c..end]);
+            let bias = simd.load_i32(&bias[c..end]);
+            let (multiplier, shift) = (simd.load_i32(&multiplier[c..end]), simd.load_i32(&shift[c..end]));
+            for i in 0..M {
+                let sum = simd.add_i32(sums[i][j], bias);
+                sums[i][j] = if DOWN {
+                    simd.scale_down_i32(sum, multiplier, shift)
+                } else {
+                    simd.scale_i32(sum, multiplier, shift)
+                };
+            }
+        }
+        for i in 0..M {
+            simd.store_clamped(sums[i], self.zero_point, self.clamp, &mut *out[i]);
         }
     }
 

@@ -100,6 +100,17 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn store_i32(self, v: Self::I32, dst: &mut [i32]);
     /// Writes the low byte of every lane. Panics if `dst` holds fewer.
     fn store_i8(self, v: Self::I32, dst: &mut [i8]);
+    /// Writes `max(low, min(high, v + zero_point))` of `N` registers as bytes, for a `zero_point` and a `clamp = (low, high)` that are bytes;
+    /// the sum does not wrap. Panics if `dst` holds fewer.
+    #[inline(always)]
+    fn store_clamped<const N: usize>(self, v: [Self::I32; N], zero_point: i32, clamp: (i32, i32), dst: &mut [i8]) {
+        // Clamped before the zero point is added: the sum of both may need more than 32 bits.
+        let (low, high) = (self.splat_i32(clamp.0 - zero_point), self.splat_i32(clamp.1 - zero_point));
+        for j in 0..N {
+            let clamped = self.min_i32(self.max_i32(v[j], low), high);
+            self.store_i8(self.add_i32(clamped, self.splat_i32(zero_point)), &mut dst[j * Self::LANES..]);
+        }
+    }
     /// `a - b`, wrapping.
     fn sub_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     /// The low 32 bits of `a * b`.

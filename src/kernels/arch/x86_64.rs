@@ -300,6 +300,32 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn store_clamped<const N: usize>(self, v: [__m256i; N], zero_point: i32, clamp: (i32, i32), dst: &mut [i8]) {
+        assert!(dst.len() >= 8 * N);
+        for j in (0..N).step_by(2) {
+            let both = j + 1 < N;
+            // SAFETY: the assert gives eight writable bytes for each register, and sixteen are written from the eighth part of them on
+            // only where two registers are left; the stores need no alignment; `self` proves AVX2.
+            unsafe {
+                // Narrowing to 16 bits, adding there and narrowing to 8 bits all stop at their ends, which lie at those of a byte or beyond.
+                let narrow = _mm256_packs_epi32(v[j], v[if both { j + 1 } else { j }]);
+                let moved = _mm256_adds_epi16(narrow, _mm256_set1_epi16(zero_point as i16));
+                let bytes = _mm256_packs_epi16(moved, moved);
+                let bytes = _mm256_min_epi8(bytes, _mm256_set1_epi8(clamp.1 as i8));
+                let bytes = _mm256_max_epi8(bytes, _mm256_set1_epi8(clamp.0 as i8));
+                // Fours of the first and the second register in each half.
+                let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+                let sixteen = _mm_unpacklo_epi32(low, high);
+                let at = dst.as_mut_ptr().add(8 * j).cast();
+                if both {
+                    _mm_storeu_si128(at, sixteen);
+                } else {
+                    _mm_storel_epi64(at, sixteen);
+                }
+            }
+        }
+    }
+    #[inline(always)]
     fn add_i32(self, a: __m256i, b: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2; no memory is touched.
         unsafe { _mm256_add_epi32(a, b) }

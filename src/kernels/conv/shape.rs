@@ -103,7 +103,7 @@ impl Conv {
         let (in_strips, out_strips) = (c_in.div_ceil(32), c_out.div_ceil(32));
         let strips = if in_strips < out_strips { out_strips } else { in_strips };
         let planes: [&[usize]; 2] =
-            // Bytes are widened to an even number of channels.
+            // Bytes are widened with one element more behind them.
             [&[c_in.saturating_add(1), rows, stride, (cols / stride).saturating_add(32)], &[c_out, tall, wide.saturating_add(32)]];
         let buffers: [&[usize]; 5] = [
             &[images, c_in, h, w],

@@ -24,20 +24,38 @@ impl Widened {
 
     /// Copies the channels from `first` on; what lies around the image is `around`, channels that it does not have are 0.
     pub(super) fn fill(&self, image: &[i8], first: usize, around: i8, dst: &mut [i16]) {
-        let Self { height, width, all, channels, padding, cols, depth, .. } = *self;
+        let Self { height, width, all, padding, cols, depth, .. } = *self;
         for (r, dst) in dst[..self.len()].chunks_exact_mut(cols * depth).enumerate() {
             let row = r.checked_sub(padding).filter(|row| *row < height).map(|row| &image[row * width * all..]);
-            for (x, pixel) in dst.chunks_exact_mut(depth).enumerate() {
-                let (pixel, rest) = pixel.split_at_mut(channels);
-                rest.fill(0);
-                match (row, x.checked_sub(padding).filter(|x| *x < width)) {
-                    (Some(row), Some(x)) => {
-                        for (wide, byte) in pixel.iter_mut().zip(&row[x * all + first..][..channels]) {
-                            *wide = i16::from(*byte);
-                        }
+            match row {
+                Some(row) if depth == all => {
+                    // One run of bytes between two borders.
+                    let (left, rest) = dst.split_at_mut(padding * depth);
+                    let (pixels, right) = rest.split_at_mut(width * depth);
+                    left.fill(around.into());
+                    for (wide, byte) in pixels.iter_mut().zip(row) {
+                        *wide = i16::from(*byte);
                     }
-                    _ => pixel.fill(around.into()),
+                    right.fill(around.into());
                 }
+                _ => self.fill_row(row, first, around, dst),
+            }
+        }
+    }
+
+    /// One row, pixel by pixel.
+    fn fill_row(&self, row: Option<&[i8]>, first: usize, around: i8, dst: &mut [i16]) {
+        let Self { width, all, channels, padding, depth, .. } = *self;
+        for (x, pixel) in dst.chunks_exact_mut(depth).enumerate() {
+            let (pixel, rest) = pixel.split_at_mut(channels);
+            rest.fill(0);
+            match (row, x.checked_sub(padding).filter(|x| *x < width)) {
+                (Some(row), Some(x)) => {
+                    for (wide, byte) in pixel.iter_mut().zip(&row[x * all + first..][..channels]) {
+                        *wide = i16::from(*byte);
+                    }
+                }
+                _ => pixel.fill(around.into()),
             }
         }
     }

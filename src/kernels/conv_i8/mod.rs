@@ -6,7 +6,10 @@
 
 mod direct;
 mod image;
+mod lanes;
 mod patches;
+mod strips;
+mod tile;
 mod window;
 mod winograd;
 
@@ -19,6 +22,7 @@ use super::requantize::Requantize;
 use crate::error::ShapeError;
 use crate::view::MatMut;
 use direct::Direct;
+use lanes::Lanes;
 use patches::Patches;
 use window::{Window, Windowed};
 use winograd::{Four, Two, Winograd};
@@ -27,6 +31,7 @@ use winograd::{Four, Two, Winograd};
 #[derive(Clone, Copy)]
 enum Way {
     Direct(Direct),
+    Lanes(Lanes),
     Two(Winograd<Two>),
     Four(Winograd<Four>),
 }
@@ -37,13 +42,16 @@ impl Way {
             (Some(two), Some(four)) if two.products() < four.products() => Self::Two(two),
             (_, Some(four)) => Self::Four(four),
             (Some(two), None) => Self::Two(two),
-            (None, None) => Self::Direct(Direct::of(conv)),
+            (None, None) => match Lanes::of(conv) {
+                Some(lanes) => Self::Lanes(lanes),
+                None => Self::Direct(Direct::of(conv)),
+            },
         }
     }
 }
 
 /// Elements of scratch for `conv`: on a set of one lane, as microcontrollers have, at most 512 for sums of up to 144 products, and half
-/// as many as products for longer ones; transformed and widened images on the others.
+/// as many as products for longer ones; packed weights and transformed or widened images or rows on the others.
 #[must_use]
 pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     if isa.lanes() == 1 {
@@ -54,6 +62,7 @@ pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.scratch_len(),
+        Way::Lanes(lanes) => lanes.scratch_len(),
         Way::Two(two) => two.scratch_len(),
         Way::Four(four) => four.scratch_len(),
     }
@@ -154,6 +163,7 @@ fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, 
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
+        Way::Lanes(lanes) => lanes.run(isa, input, weight, out, scratch),
         Way::Two(two) => two.run(isa, input, weight, out, scratch),
         Way::Four(four) => four.run(isa, input, weight, out, scratch),
     }

@@ -8,7 +8,7 @@ use crate::reference;
 use std::{println, vec, vec::Vec};
 
 /// `n, c_in, h, w; c_out, kh, kw; stride, padding, groups`.
-const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 26] = [
+const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 48] = [
     ([0, 3, 5, 5], [4, 3, 3], [1, 1, 1]),
     ([1, 1, 1, 1], [1, 1, 1], [1, 0, 1]),
     ([2, 1, 28, 28], [8, 3, 3], [1, 1, 1]),
@@ -35,6 +35,30 @@ const SIZES: [([usize; 4], [usize; 3], [usize; 3]); 26] = [
     ([2, 144, 3, 4], [6, 1, 1], [1, 1, 1]),
     ([1, 12, 9, 10], [7, 3, 4], [3, 1, 1]),
     ([1, 145, 3, 4], [6, 1, 1], [1, 0, 1]),
+    // One channel or few, at widths of registers and round them: odd rows of weights end in half a pair.
+    ([2, 1, 28, 28], [32, 3, 3], [1, 1, 1]),
+    ([1, 1, 9, 10], [17, 5, 5], [2, 2, 1]),
+    ([1, 1, 6, 5], [16, 1, 1], [1, 0, 1]),
+    ([1, 3, 28, 28], [16, 3, 3], [1, 1, 1]),
+    ([1, 3, 11, 13], [31, 7, 7], [2, 3, 1]),
+    ([1, 5, 8, 9], [15, 1, 3], [3, 0, 1]),
+    ([1, 1, 1, 40], [9, 1, 40], [1, 0, 1]),
+    // Groups of one channel, and of few.
+    ([2, 32, 28, 28], [32, 3, 3], [1, 1, 32]),
+    ([1, 32, 14, 15], [32, 3, 3], [2, 1, 32]),
+    ([1, 33, 9, 8], [33, 5, 5], [1, 2, 33]),
+    ([2, 15, 8, 7], [15, 3, 3], [3, 2, 15]),
+    ([1, 70, 6, 6], [70, 1, 1], [1, 1, 70]),
+    ([1, 2, 5, 9], [2, 2, 7], [1, 3, 2]),
+    ([1, 17, 9, 9], [34, 3, 3], [1, 1, 17]),
+    ([1, 9, 9, 9], [36, 4, 4], [5, 4, 9]),
+    ([2, 8, 7, 7], [40, 3, 3], [1, 1, 8]),
+    ([1, 18, 8, 9], [9, 3, 3], [1, 1, 9]),
+    ([2, 20, 8, 9], [30, 3, 2], [2, 1, 10]),
+    ([1, 33, 7, 10], [11, 3, 3], [1, 1, 11]),
+    ([1, 15, 10, 7], [20, 5, 3], [2, 2, 5]),
+    ([1, 64, 6, 7], [8, 3, 3], [1, 1, 4]),
+    ([1, 66, 5, 5], [2, 3, 3], [1, 1, 2]),
 ];
 
 fn conv((input, [c_out, kh, kw], [stride, padding, groups]): ([usize; 4], [usize; 3], [usize; 3])) -> Conv {
@@ -95,6 +119,7 @@ fn the_largest_sums_are_exact_either_way() {
                 Way::Four(_) => "four",
                 Way::Two(_) => "two",
                 Way::Direct(_) => "direct",
+                Way::Lanes(_) => "lanes",
             };
             assert_eq!(chosen, way, "{c_in}");
             for (x, w) in [(-128, -128), (-128, 127), (127, 127)] {
@@ -104,6 +129,49 @@ fn the_largest_sums_are_exact_either_way() {
                 conv2d_i32(isa, &conv, Input { bytes: &xs, zero_point: 0 }, &ws, &mut got, &mut scratch).unwrap();
                 assert_eq!(got, [9 * c_in as i32 * i32::from(x) * i32::from(w); 256], "{isa} {c_in} {x} {w}");
             }
+        }
+    }
+}
+
+/// Lanes are channels of many groups where those of one would leave most of a register empty.
+#[test]
+fn groups_of_few_channels_share_registers() {
+    for ([c_in, c_out, groups], shared) in [
+        ([1, 32, 1], false),
+        ([2, 2, 2], true),
+        ([32, 32, 32], true),
+        ([32, 128, 32], true),
+        ([32, 160, 32], false),
+        ([64, 2, 2], true),
+        ([66, 2, 2], false),
+        ([64, 32, 8], true),
+        ([72, 32, 8], false),
+    ] {
+        let conv = Conv::new([1, c_in, 5, 5], [c_out, c_in / groups, 3, 3], 1, 1, groups).unwrap();
+        assert_eq!(matches!(Way::of(&conv), Way::Lanes(_)), shared, "{c_in} {c_out} {groups}");
+    }
+}
+
+/// Every output that a byte may become, and more on either side, between any clamps.
+#[test]
+fn requantized_outputs_stop_at_the_clamp() {
+    let conv = Conv::new([1, 1, 1, 256], [16, 1, 1, 1], 1, 0, 1).unwrap();
+    let x: Vec<i8> = (-128..=127).collect();
+    let weight: Vec<i8> = (0..16).map(|c| [127, -128, 1, -3][c % 4]).collect();
+    let bias: Vec<i32> = (0..16).map(|c| [0, i32::MAX - 20_000, i32::MIN + 20_000, 33_000][c / 4]).collect();
+    let mut sums = vec![0; conv.output_len()];
+    reference::conv2d_i8(&conv, &x, 0, &weight, &mut sums).unwrap();
+    let clamps = [(0, (-128, 127)), (-128, (-128, 127)), (127, (-128, 127)), (-5, (-5, 30)), (9, (40, 40))];
+    for ((zero_point, clamp), factor) in clamps.into_iter().flat_map(|clamp| [(clamp, 0.4999), (clamp, 0.9)]) {
+        let by = Multiplier::of(factor).unwrap();
+        let (multiplier, shift) = (vec![by.multiplier; 16], vec![by.shift.into(); 16]);
+        let by = Requantize::new(&bias, &multiplier, &shift, zero_point, clamp).unwrap();
+        let mut want = vec![0; conv.output_len()];
+        by.rows(Isa::SCALAR, &sums, &mut want).unwrap();
+        for isa in Isa::available() {
+            let (mut got, mut scratch) = (vec![i8::MIN; conv.output_len()], vec![i32::MIN; scratch_len(isa, &conv)]);
+            conv2d(isa, &conv, Input { bytes: &x, zero_point: 0 }, &weight, by, &mut got, &mut scratch).unwrap();
+            assert!(got == want, "{isa} {zero_point} {clamp:?} {factor}");
         }
     }
 }

@@ -8,8 +8,14 @@ use crate::kernels::simd::Simd;
 pub(in crate::kernels) trait Sink {
     /// The sums of row `row`, from column `col` on.
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]);
-    /// The sums of `N · LANES` columns of row `row`, from column `col` on.
-    fn put_registers<S: Simd, const N: usize>(&mut self, simd: S, row: usize, col: usize, sums: [S::I32; N]);
+    /// The sums of `N · LANES` columns of `M` rows from row `row` on, from column `col` on.
+    fn put_registers<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        col: usize,
+        sums: [[S::I32; N]; M],
+    );
     /// Asks for the place of a tile, so that it arrives while the tile sums.
     fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize);
 }
@@ -35,10 +41,18 @@ impl Sink for Sums<'_> {
         }
     }
     #[inline(always)]
-    fn put_registers<S: Simd, const N: usize>(&mut self, simd: S, row: usize, col: usize, sums: [S::I32; N]) {
-        let out = self.0.row_mut(row, col, col + N * S::LANES);
-        for j in 0..N {
-            simd.store_i32(sums[j], &mut out[j * S::LANES..]);
+    fn put_registers<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        col: usize,
+        sums: [[S::I32; N]; M],
+    ) {
+        let out = self.0.rows_mut::<M>(row, col, col + N * S::LANES);
+        for i in 0..M {
+            for j in 0..N {
+                simd.store_i32(sums[i][j], &mut out[i][j * S::LANES..]);
+            }
         }
     }
     #[inline(always)]
@@ -71,8 +85,14 @@ impl Sink for Bytes<'_, '_> {
         self.1.part(simd, col, sums, self.0.row_mut(row, col, col + sums.len()));
     }
     #[inline(always)]
-    fn put_registers<S: Simd, const N: usize>(&mut self, simd: S, row: usize, col: usize, sums: [S::I32; N]) {
-        self.1.registers(simd, col, sums, self.0.row_mut(row, col, col + N * S::LANES));
+    fn put_registers<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        col: usize,
+        sums: [[S::I32; N]; M],
+    ) {
+        self.1.registers(simd, col, sums, self.0.rows_mut::<M>(row, col, col + N * S::LANES));
     }
     #[inline(always)]
     fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize) {

@@ -98,9 +98,7 @@ impl<C: Sink, D: Step, const M: usize, const N: usize> Kernel for Column<'_, C, 
                 }
             }
             if cols == N * S::LANES {
-                for i in 0..M {
-                    part.c.put_registers(simd, part.row + row + i, col, acc[i]);
-                }
+                part.c.put_registers(simd, part.row + row, col, acc);
                 continue;
             }
             for i in 0..M {

@@ -320,7 +320,7 @@ impl<T: Transform, C: Sink> Kernel for Back<'_, '_, T, C> {
                         let sum = T::finish(simd, row[dx]);
                         let pixel = (image * oh + y + dy) * ow + x + dx;
                         if channel + S::LANES <= c_out {
-                            out.put_registers(simd, pixel, channel, [sum]);
+                            out.put_registers(simd, pixel, channel, [[sum]]);
                         } else {
                             let mut few = [0; MAX_LANES];
                             simd.store_i32(sum, &mut few);
