@@ -82,9 +82,10 @@ pub struct Input<'a> {
 /// # Shapes
 /// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
 /// # Accuracy
-/// Exact, by Winograd's transforms too, which (but on sets of one lane) a 3x3 convolution of stride 1, one group and at least 16 channels on both sides goes by:
-/// F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their fractions are multiplied
-/// away, and what they leave of the sums, a known number of times the convolution modulo `2³²`, is divided by that number exactly.
+/// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1, one group and at least 16 channels on both sides goes by
+/// (but for sets of one lane): F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their
+/// fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo `2³²`, is divided by
+/// that number exactly.
 /// # Errors
 /// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
 /// [`MAX_K`] products.

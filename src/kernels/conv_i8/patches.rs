@@ -1,5 +1,5 @@
-//! The way of microcontrollers for long sums: the patch of the input that one pixel of the output sees, then a product with the weights where they
-//! lie. Scratch is one patch, widened; nothing is packed.
+//! The way of microcontrollers for long sums: the patch of the input that one pixel of the output sees, then a product with the weights
+//! where they lie. Scratch is one patch, widened; nothing is packed.
 
 use super::Input;
 use crate::kernels::conv::Conv;
