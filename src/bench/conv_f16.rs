@@ -23,7 +23,6 @@ const LAYERS: [(&str, Conv); 3] = [
 const QUICK: [&str; 2] = ["conv_f16/1-32x3x3", "conv_f16/64-64x3x3"];
 
 /// Every layer, [`Family::ConvF16`]. The reference is in single precision.
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let case = |(name, conv): (&str, Conv)| {
@@ -41,7 +40,6 @@ const fn cost(conv: &Conv, weight: usize) -> Cost {
     Cost { operations: 2 * conv.macs(), bytes, arithmetic: Arithmetic::Single, bound: Bound::Arithmetic }
 }
 
-#[inline]
 fn ways(conv: &Conv, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let x = uniform(conv.input_len(), 1);
     let half: Vec<f16> = uniform(conv.weight_len(), 2).into_iter().map(f16::from_f32).collect();

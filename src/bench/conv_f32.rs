@@ -55,7 +55,6 @@ impl Pass {
 }
 
 /// Every layer and both of its gradients, [`Family::ConvF32`].
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let passes = LAYERS.into_iter().flat_map(|layer| Pass::ALL.map(|pass| (layer, pass)));
@@ -173,7 +172,6 @@ impl<'a> Layer<'a> {
     }
 }
 
-#[inline]
 fn ways(conv: &Conv, pass: Pass, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (x, weight) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
     let d_out = uniform(conv.output_len(), 3);
@@ -198,7 +196,6 @@ fn ways(conv: &Conv, pass: Pass, case: &Case, setup: &Setup, then: &mut Then<'_>
 }
 
 /// Hands ours in single precision, the yardstick of bytes, to `then` while its operands exist.
-#[inline]
 pub(super) fn yardstick(conv: &Conv, isa: Isa, then: impl FnOnce(Vec<Way<'_>>)) -> Result<(), BenchError> {
     let (x, weight) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
     let layer = Layer::forward(conv, &x, &weight);

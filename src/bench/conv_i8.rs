@@ -35,7 +35,6 @@ const QUICK: [&str; 3] = ["conv_i8/1-32x3x3", "conv_i8/8-16x3x3", "conv_i8/64-64
 const ZERO_POINT: i8 = -3;
 
 /// Every layer, [`Family::ConvI8`].
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let case = |(name, conv): (&str, Conv)| {
@@ -48,7 +47,6 @@ pub fn cases() -> Vec<Case> {
     LAYERS.into_iter().map(case).collect()
 }
 
-#[inline]
 fn ways(conv: &Conv, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (x, weight) = (bytes(conv.input_len(), 1), bytes(conv.weight_len(), 2));
     let (c_out, products) = (conv.output()[1], conv.macs() / conv.output_len() as u64);

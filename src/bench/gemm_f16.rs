@@ -34,7 +34,6 @@ const SHAPES: [Shape; 10] = [
 const QUICK: [&str; 3] = ["gemm_f16/200x512x784nt", "gemm_f16/1x512x784nt", "gemm_f16/1x4096x4096nt"];
 
 /// Every product, [`Family::GemmF16`]. The reference is in single precision.
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let case = |shape: Shape| {
@@ -46,7 +45,6 @@ pub fn cases() -> Vec<Case> {
     SHAPES.into_iter().map(case).collect()
 }
 
-#[inline]
 fn ways(shape: Shape, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let Shape(m, n, k, layout) = shape;
     let (isa, threads) = (setup.isa, setup.threads);

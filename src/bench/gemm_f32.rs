@@ -88,7 +88,6 @@ pub type Write<'a> = Box<dyn FnMut(&mut [f32]) + 'a>;
 pub type Peers = for<'a> fn(Product<'a>, usize) -> Vec<Peer<'a>>;
 
 /// Every product, [`Family::GemmF32`].
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let case = |shape: Shape| {
@@ -100,7 +99,6 @@ pub fn cases() -> Vec<Case> {
     SHAPES.into_iter().map(case).collect()
 }
 
-#[inline]
 fn ways(shape: Shape, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let Shape(m, n, k, layout) = shape;
     let (a_data, b_data) = (uniform(m * k, 1), uniform(k * n, 2));

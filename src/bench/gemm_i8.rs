@@ -43,7 +43,6 @@ const QUICK: [&str; 5] =
 
 /// Every product, [`Family::GemmI8`]: with weights of 8 bits, then, called `gemm_i7`, of 7, whose products cannot exceed 16 bits in
 /// pairs. `packed` ways have their weights packed before the clock starts.
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let case = |(bits, shape): (u32, [usize; 3])| {
@@ -56,7 +55,6 @@ pub fn cases() -> Vec<Case> {
     SHAPES.into_iter().map(|shape| (8, shape)).chain(narrow).map(case).collect()
 }
 
-#[inline]
 fn ways(shape: [usize; 3], bits: u32, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let [m, n, k] = shape;
     let x = bytes(m * k, 1);

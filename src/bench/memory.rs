@@ -37,7 +37,6 @@ const QUICK: [&str; 13] = [
 
 /// Weights of a layer and of one beyond the caches, images of a convolution, a batch's logits and hidden layer, the parameters of
 /// 784-512-10: [`Family::Memory`].
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -102,7 +101,6 @@ fn case(
     Case::new(Family::Memory, name, &QUICK, cost, build)
 }
 
-#[inline]
 fn to_f32(len: usize, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let src: Vec<f16> = uniform(len, 1).into_iter().map(f16::from_f32).collect();
     Pass {
@@ -114,7 +112,6 @@ fn to_f32(len: usize, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result
     .ways(case, setup, then)
 }
 
-#[inline]
 fn to_f16(len: usize, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let src = uniform(len, 1);
     let want: Vec<f16> = src.iter().map(|x| f16::from_f32_const(*x)).collect();
@@ -127,7 +124,6 @@ fn to_f16(len: usize, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result
     .ways(case, setup, then)
 }
 
-#[inline]
 fn requantize(rows: usize, channels: usize, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let sums: Vec<i32> = uniform(rows * channels, 1).into_iter().map(|x| (x * 400_000.0) as i32).collect();
     let by = Multiplier { multiplier: 1_500_000_000, shift: 10 }; // 6.8e-4: outputs over most of the bytes
@@ -153,7 +149,6 @@ enum Pooling {
     MeanBackward,
 }
 
-#[inline]
 fn pool2x2(pooling: Pooling, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let pool = Pool::new([64, 32, 28, 28], [2, 2], 2, 0)?;
     let (src, out) = match pooling {
@@ -186,7 +181,6 @@ fn pool2x2(pooling: Pooling, case: &Case, setup: &Setup, then: &mut Then<'_>) ->
     .ways(case, setup, then)
 }
 
-#[inline]
 fn global(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (planes, len) = (64 * 128, 7 * 7);
     let x = uniform(planes * len, 1);
@@ -201,7 +195,6 @@ fn global(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchEr
 }
 
 /// In place, again and again: probabilities become probabilities.
-#[inline]
 fn probabilities(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (logits, cols) = (uniform(2000, 1), 10);
     let mut want: Vec<f64> = logits.iter().map(|x| f64::from(*x)).collect();
@@ -215,7 +208,6 @@ fn probabilities(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), 
     .ways(case, setup, then)
 }
 
-#[inline]
 fn losses(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (logits, rows, cols, factor) = (uniform(2000, 1), 200, 10, 1.0 / 200.0);
     let labels: Vec<u8> = (0..rows).map(|row| (row % cols) as u8).collect();
@@ -234,7 +226,6 @@ fn losses(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchEr
 }
 
 /// In place, again and again: the values shrink, but never so far that they would be subnormal.
-#[inline]
 fn activate(activation: Activation, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let x = uniform(200 * 512, 1);
     let want: Vec<f64> = x.iter().map(|x| reference::activate(activation, (*x).into())).collect();
@@ -251,7 +242,6 @@ fn activate(activation: Activation, case: &Case, setup: &Setup, then: &mut Then<
 }
 
 /// The first step is checked, from moments of zero; the others go on from there.
-#[inline]
 fn step(rule: Update, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let len = 407_050;
     let (w, g) = (uniform(len, 1), uniform(len, 2));

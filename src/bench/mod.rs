@@ -4,8 +4,7 @@
 //! share of what the machine does at most, timed in the same turns. The command `inkstone bench` and the criterion benches share this
 //! room; no other room calls it.
 //!
-//! A family is a file with a function `cases`. From there down to the closures that are timed, its functions are `#[inline]`, as the
-//! larger kernels are: so a family is compiled in the programs that time it and not in the library.
+//! A family is a file with a function `cases`.
 
 mod case;
 pub mod conv_f16;
@@ -42,7 +41,6 @@ pub use timing::Pace;
 pub use way::{Variant, Way};
 
 /// Every case of every family, in the order of [`Family::ALL`].
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let families = [

@@ -84,7 +84,6 @@ const IMAGES: [[usize; 3]; 8] =
     [[8, 4, 14], [8, 7, 14], [8, 8, 14], [8, 16, 14], [32, 16, 2], [32, 16, 4], [32, 16, 6], [32, 16, 7]];
 
 /// Every threshold's shapes.
-#[inline]
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let single = SINGLE.into_iter().map(|(shape, layout)| {
@@ -120,7 +119,6 @@ fn name([m, n, k]: [usize; 3]) -> String {
     format!("{m}x{n}x{k}")
 }
 
-#[inline]
 fn ways(
     [m, n, k]: [usize; 3],
     layout: &str,
@@ -163,7 +161,6 @@ fn ways(
     Ok(())
 }
 
-#[inline]
 fn ways_of_bytes(shape: [usize; 3], case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let [m, n, k] = shape;
     let (x, w) = (bytes(m * k, 1), bytes(n * k, 2));
@@ -184,7 +181,6 @@ fn ways_of_bytes(shape: [usize; 3], case: &Case, setup: &Setup, then: &mut Then<
     Ok(())
 }
 
-#[inline]
 fn ways_of_images(conv: &Conv, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     /// Beyond what any way does to sums of a few hundred products of numbers under one half.
     const TOLERANCE: f64 = 1e-4;

@@ -28,7 +28,6 @@ pub use shape::Planes;
 /// times nearer, as each lane sums its share of a plane.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length, [`ShapeError::Range`] for a batch without samples, which has no mean.
-#[inline]
 pub fn statistics(
     isa: Isa,
     planes: &Planes,
@@ -55,7 +54,6 @@ pub fn statistics(
 /// [activation](elementwise::activate).
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
-#[inline]
 pub fn apply(
     isa: Isa,
     planes: &Planes,
@@ -76,7 +74,6 @@ pub fn apply(
 /// As [`apply`].
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
-#[inline]
 pub fn apply_in_place(
     isa: Isa,
     planes: &Planes,
@@ -87,7 +84,6 @@ pub fn apply_in_place(
     applied(isa, planes, InPlace, [scale, shift], activation, x)
 }
 
-#[inline]
 fn applied(
     isa: Isa,
     planes: &Planes,

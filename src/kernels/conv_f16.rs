@@ -18,7 +18,6 @@ use half::f16;
 /// As there, of the numbers that `weight` holds: converting them is exact.
 /// # Errors
 /// As there.
-#[inline]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,

@@ -3,8 +3,8 @@
 //! Every kernel is written once over the `Simd` trait and compiled for each instruction set; [`Isa`] chooses.
 //! Scratch memory is the caller's: a `const fn ..._len` says how much.
 //!
-//! The larger kernels are `#[inline]` from their public function on, which compiles them in the program that calls them and in no other:
-//! three instruction sets of every tile shape are a minute's work for the compiler.
+//! Public functions are not `#[inline]`: three instruction sets of every tile shape are a minute's work for the compiler, done once in the
+//! library instead of in every program, test and bench.
 
 pub mod affine;
 mod arch;

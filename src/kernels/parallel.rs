@@ -35,7 +35,6 @@ pub fn matmul_f16(
 /// As [`conv2d`]: `scratch` needs [`conv2d_scratch_len`] elements for the threads of the pool.
 /// # Errors
 /// As [`conv2d`].
-#[inline]
 pub fn conv2d_f16(
     isa: Isa,
     conv: &Conv,

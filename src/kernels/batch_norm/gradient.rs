@@ -42,7 +42,6 @@ pub struct Grads<'a> {
 /// `d_x` within `γ(k)·|gamma·inv_std|·(|d_out| + Σ|d_out|/count + |x̂|·Σ|d_out·x̂|/count)`; the statistics taken as they are given.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
-#[inline]
 pub fn backward(
     isa: Isa,
     planes: &Planes,

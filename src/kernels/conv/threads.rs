@@ -51,7 +51,6 @@ const fn parts(conv: &Conv, threads: usize) -> usize {
 /// As there; `scratch` needs [`conv2d_scratch_len`] elements for the threads of the pool.
 /// # Errors
 /// As there.
-#[inline]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,
@@ -65,7 +64,6 @@ pub fn conv2d(
 }
 
 /// [`conv2d`], the weights stored as `E`.
-#[inline]
 pub(in crate::kernels) fn forward<E: Element>(
     isa: Isa,
     conv: &Conv,
@@ -89,7 +87,6 @@ pub(in crate::kernels) fn forward<E: Element>(
 /// As there; `scratch` needs [`conv2d_d_input_scratch_len`] elements for the threads of the pool.
 /// # Errors
 /// As there.
-#[inline]
 pub fn conv2d_d_input(
     isa: Isa,
     conv: &Conv,
@@ -106,7 +103,6 @@ pub fn conv2d_d_input(
     Ok(())
 }
 
-#[inline]
 fn correlate<E: Element>(
     isa: Isa,
     way: &Way,
@@ -157,7 +153,6 @@ impl Images<'_> {
 /// As there; `scratch` needs [`conv2d_d_weight_scratch_len`] elements.
 /// # Errors
 /// As there.
-#[inline]
 pub fn conv2d_d_weight(
     isa: Isa,
     conv: &Conv,
@@ -184,7 +179,6 @@ pub fn conv2d_d_weight(
 }
 
 /// Parts `range.0..range.1`, each into the beginning of its piece of the scratch.
-#[inline]
 fn partial_sums(
     isa: Isa,
     way: &Gradient,

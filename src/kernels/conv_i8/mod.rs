@@ -89,7 +89,6 @@ pub struct Input<'a> {
 /// # Errors
 /// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
 /// [`MAX_K`] products.
-#[inline]
 pub fn conv2d_i32(
     isa: Isa,
     conv: &Conv,
@@ -112,7 +111,6 @@ pub fn conv2d_i32(
 /// The integers of the formula of [`Requantize`], on every instruction set.
 /// # Errors
 /// As [`conv2d_i32`]; [`ShapeError::Length`] if the channels of `requantize` are not `c_out`.
-#[inline]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,

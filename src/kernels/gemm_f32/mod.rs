@@ -60,7 +60,6 @@ pub fn matmul(
 ///
 /// # Errors
 /// As [`matmul`].
-#[inline]
 pub fn matmul_with(
     isa: Isa,
     c: MatMut<'_>,
@@ -193,7 +192,6 @@ pub(crate) fn paths(a: Mat<'_>, b: Mat<'_>) -> impl Iterator<Item = (&'static st
 
 /// [`matmul_with`] in the way of `path`, one of [`paths`]: so that the thresholds between them can be measured.
 #[cfg(feature = "train")]
-#[inline]
 pub(crate) fn matmul_by(
     path: Path,
     isa: Isa,

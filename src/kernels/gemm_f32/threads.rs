@@ -102,7 +102,6 @@ pub(in crate::kernels) fn product<T: Element>(
 }
 
 /// [`matmul`] on all threads, whether it pays or not: so that the threshold can be measured.
-#[inline]
 pub(crate) fn matmul_shared(
     isa: Isa,
     c: MatMut<'_>,

@@ -52,7 +52,6 @@ const fn is_dot(m: usize, n: usize, k: usize) -> bool {
 /// Exact.
 /// # Errors
 /// [`ShapeError`] if the shapes do not fit together, a buffer is too short, an operand is stored by columns, or `k` exceeds [`MAX_K`].
-#[inline]
 pub fn matmul_i32(
     isa: Isa,
     c: MatMut<'_, i32>,
@@ -73,7 +72,6 @@ pub fn matmul_i32(
 /// The integers of the formula of [`Requantize`], on every instruction set.
 /// # Errors
 /// As [`matmul_i32`]; [`ShapeError::Length`] if the channels are not `n`.
-#[inline]
 pub fn matmul(
     isa: Isa,
     c: MatMut<'_, i8>,
@@ -137,7 +135,6 @@ pub(crate) const fn scratch_len_by(is_dot: bool, m: usize, n: usize, k: usize) -
 
 /// [`matmul_i32`] as dots or packed, whichever would be chosen: so that the threshold between them can be measured.
 #[cfg(feature = "train")]
-#[inline]
 pub(crate) fn matmul_by(
     is_dot: bool,
     isa: Isa,
