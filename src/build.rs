@@ -3,9 +3,11 @@
 fn main() {
     println!("cargo::rerun-if-changed=src/build.rs");
     println!("cargo::rustc-check-cfg=cfg(inkstone_dsp, inkstone_vectors)");
-    // Where there are none, `wide` pretends: slower than plain code, and flash is scarce.
+    // Where there are none, `wide` pretends: slower than plain code, and flash is scarce. A sanitizer has no use for it either, as all of
+    // it is safe code: `--cfg inkstone_no_baseline` takes a third off its build.
     let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
-    if features.split(',').any(|feature| ["sse2", "neon", "simd128"].contains(&feature)) {
+    let wanted = std::env::var_os("CARGO_CFG_INKSTONE_NO_BASELINE").is_none();
+    if wanted && features.split(',').any(|feature| ["sse2", "neon", "simd128"].contains(&feature)) {
         println!("cargo::rustc-cfg=inkstone_vectors");
     }
     let target = std::env::var("TARGET").unwrap_or_default();

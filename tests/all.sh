@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test numpy first-run count cortex-m aarch64)
+[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test asan numpy first-run count cortex-m aarch64)
 
 # The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
 # are set for that one command: exported, they would change the host's builds.
@@ -56,6 +56,28 @@ stage_test() {
         return 1
     fi
     cargo test --locked --doc
+}
+
+# The kernels once more where every access is checked against its allocation: their bounds, and those of their own tests that take less
+# than minutes without optimisation, which would take as long to build. The sanitizer comes with the compiler; its flag is one of
+# nightly's, allowed here alone.
+stage_asan() {
+    local host flags="-Zsanitizer=address --cfg inkstone_unit_tests --cfg inkstone_no_baseline"
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    # Without `std` instruction sets are those of the target, so that of this machine is named.
+    ! grep -qw avx2 /proc/cpuinfo || flags+=" -C target-feature=+avx2,+fma,+f16c"
+    # Of large shapes, all of them.
+    local long=() name
+    for name in products_around_the_blocks products_with_packed_weights_are weights_in_f16_give activations_in_f16_match \
+        nan_and_infinity_propagate infinity_and_nan_among the_largest_sums_are sums_are_those_of sums_are_exact_on_every \
+        the_largest_products_of requantized_outputs_are convolutions_match_f64 gradients_match_f64_on_every sums_are_added_to \
+        the_naive_loops draws_have_the_right; do
+        long+=(--skip "$name")
+    done
+    # Memory that is never given back is not what this is about.
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
+        ASAN_OPTIONS=detect_leaks=0 PROPTEST_CASES=8 \
+        cargo test --locked --no-default-features --target "$host" --target-dir target/asan --lib --test kernels_bounds -- "${long[@]}"
 }
 
 # The golden losses of PyTorch, derived once more without it.

@@ -1,14 +1,14 @@
 //! Convolutions of floats and of bytes, and the gradients of the former, on one thread and on several.
 
-use crate::frame::{Fit, Role, cases, on_every_isa, plans, twice};
+use crate::frame::{Fit, Role, cases, on_every_isa, plans};
 use crate::gemm_i8::Constants;
 use crate::size::{activations, wild};
 use inkstone::kernels::conv::{self, Conv};
-use inkstone::kernels::{Activation, Epilogue, Isa, conv_i8, parallel};
+use inkstone::kernels::{Activation, Epilogue, Isa, conv_i8};
 use proptest::prelude::*;
 
 /// Shapes that [`Conv::new`] takes, of every way: direct ones, transformed ones, tiles and dot products.
-fn shapes() -> impl Strategy<Value = Conv> {
+pub(crate) fn shapes() -> impl Strategy<Value = Conv> {
     let any = ([0..3usize, 1..6usize, 1..12usize, 1..20usize], [1..6usize, 1..6usize, 1..6usize], 1..5usize)
         .prop_flat_map(|(input, kernel, stride)| (Just((input, kernel, stride)), 0..5usize, 1..4usize))
         .prop_map(|(([n, c_in, h, w], [c_out, kh, kw], stride), padding, groups)| {
@@ -30,21 +30,14 @@ fn shapes() -> impl Strategy<Value = Conv> {
     prop_oneof![2 => any, 2 => transformed, 1 => tiles].prop_map(|shape| shape.expect("made to fit"))
 }
 
-/// As many pixels and channels that threads share them.
-fn shared_shapes() -> impl Strategy<Value = Conv> {
-    ([2..5usize, 8..17usize, 12..15usize, 12..15usize], 8..17usize, 1..5usize).prop_map(
-        |([n, c_in, h, w], c_out, side)| Conv::new([n, c_in, h, w], [c_out, c_in, side, side], 1, 1, 1).unwrap(),
-    )
-}
-
 #[derive(Clone, Copy, Debug)]
-struct Ending {
-    accumulate: bool,
-    bias: bool,
+pub(crate) struct Ending {
+    pub(crate) accumulate: bool,
+    pub(crate) bias: bool,
     activation: Activation,
 }
 
-fn endings() -> impl Strategy<Value = Ending> {
+pub(crate) fn endings() -> impl Strategy<Value = Ending> {
     (any::<[bool; 2]>(), activations()).prop_map(|([accumulate, bias], activation)| Ending {
         accumulate,
         bias,
@@ -119,49 +112,6 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(48))]
-
-    /// Forward, and both gradients, by two threads.
-    #[test]
-    fn shared_convolutions_stay_within_their_slices(
-        plan in plans(),
-        shape in prop_oneof![shapes(), shared_shapes()],
-        ending in endings(),
-    ) {
-        const THREADS: usize = 2;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
-        for isa in Isa::available() {
-            pool.install(|| {
-                twice(&plan, |mut frame| {
-                    let (input, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
-                    let role = if ending.accumulate { Role::InOut } else { Role::Out };
-                    let mut out = frame.buffer(role, Fit::Exact, shape.output_len());
-                    let bias = frame.buffer(Role::In, if ending.bias { Fit::Exact } else { Fit::Any }, channels(&shape));
-                    let mut scratch = frame.scratch(parallel::conv2d_scratch_len(&shape, THREADS));
-                    let epilogue = epilogue(ending, &bias);
-                    let result = parallel::conv2d(isa, &shape, &input, &weight, epilogue, &mut out, &mut scratch);
-                    frame.close(result, &[&input, &weight, &out, &bias, &scratch])
-                });
-                twice(&plan, |mut frame| {
-                    let (d_out, weight) = (frame.input(shape.output_len()), frame.input(shape.weight_len()));
-                    let mut d_input = frame.output(shape.input_len());
-                    let mut scratch = frame.scratch(parallel::conv2d_d_input_scratch_len(&shape, THREADS));
-                    let result = parallel::conv2d_d_input(isa, &shape, &d_out, &weight, &mut d_input, &mut scratch);
-                    frame.close(result, &[&d_out, &weight, &d_input, &scratch])
-                });
-                twice(&plan, |mut frame| {
-                    let (input, d_out) = (frame.input(shape.input_len()), frame.input(shape.output_len()));
-                    let mut d_weight = frame.output(shape.weight_len());
-                    let mut scratch = frame.scratch(parallel::conv2d_d_weight_scratch_len(&shape));
-                    let result = parallel::conv2d_d_weight(isa, &shape, &input, &d_out, &mut d_weight, &mut scratch);
-                    frame.close(result, &[&input, &d_out, &d_weight, &scratch])
-                });
-            });
-        }
-    }
-}
-
-proptest! {
     #![proptest_config(cases(4000))]
 
     /// Kernels larger than the padded image, groups that do not divide, sizes whose product overflows: a shape is refused, or all of its
@@ -183,11 +133,6 @@ proptest! {
         let _ = (shape.macs(), shape.error_factor(false), shape.error_factor(true), shape.is_transformed(true));
         let needed = [shape.scratch_len(), shape.d_input_scratch_len(), shape.d_weight_scratch_len()];
         prop_assert!(needed.iter().all(|needed| *needed > 0));
-        for threads in [0, 1, 2, 1000, usize::MAX] {
-            let _ = parallel::conv2d_scratch_len(&shape, threads);
-            let _ = parallel::conv2d_d_input_scratch_len(&shape, threads);
-        }
-        let _ = parallel::conv2d_d_weight_scratch_len(&shape);
         const ROOM: usize = 1 << 16;
         let fits = [input, output, shape.weight_len()].iter().chain(&needed).all(|len| *len <= ROOM);
         if !fits || shape.macs() > 1 << 22 {
@@ -213,10 +158,10 @@ proptest! {
     }
 }
 
-fn channels(shape: &Conv) -> usize {
+pub(crate) fn channels(shape: &Conv) -> usize {
     shape.output()[1]
 }
 
-fn epilogue(Ending { accumulate, bias, activation }: Ending, values: &[f32]) -> Epilogue<'_> {
+pub(crate) fn epilogue(Ending { accumulate, bias, activation }: Ending, values: &[f32]) -> Epilogue<'_> {
     Epilogue { accumulate, bias: bias.then_some(values), activation }
 }

@@ -3,16 +3,16 @@
 use crate::frame::{Buffer, Element, Fit, Frame, Outcome, Plan, Role, cases, on_every_isa, plans, twice};
 use crate::size::{activations, edges, three, wild};
 use inkstone::error::ShapeError;
-use inkstone::kernels::{Activation, Epilogue, Isa, f16, gemm_f16, gemm_f32, parallel};
+use inkstone::kernels::{Activation, Epilogue, Isa, f16, gemm_f16, gemm_f32};
 use inkstone::view::{Mat, MatMut};
 use proptest::prelude::*;
 
 /// A product, and how its operands are stored.
 #[derive(Clone, Copy, Debug)]
-struct Product {
-    m: usize,
-    n: usize,
-    k: usize,
+pub(crate) struct Product {
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    pub(crate) k: usize,
     /// Whether A and B are stored by columns.
     by_columns: [bool; 2],
     /// Elements between the rows of A, B and C.
@@ -24,7 +24,7 @@ struct Product {
     wrong: Option<usize>,
 }
 
-fn products(sizes: impl Strategy<Value = [usize; 3]>) -> impl Strategy<Value = Product> {
+pub(crate) fn products(sizes: impl Strategy<Value = [usize; 3]>) -> impl Strategy<Value = Product> {
     let gaps = prop_oneof![Just([0; 3]), [0..4usize, 0..4usize, 0..4usize]];
     let wrong = prop::option::weighted(0.1, 0..3usize);
     (sizes, any::<[bool; 2]>(), gaps, any::<[bool; 2]>(), activations(), wrong).prop_map(
@@ -79,7 +79,7 @@ impl<T: Element> Operand<T> {
 }
 
 /// The product by `run`, whose scratch is `needed` elements long. Ways that need none take a shorter one.
-fn multiply<T: Element>(
+pub(crate) fn multiply<T: Element>(
     product: &Product,
     mut frame: Frame,
     needed: usize,
@@ -191,7 +191,6 @@ proptest! {
     #[test]
     fn lengths_of_scratch_are_told_for_any_size([m, n, k] in [wild(), wild(), wild()]) {
         let alone = gemm_f32::matmul_scratch_len(m, n, k);
-        prop_assert!(parallel::matmul_scratch_len(m, n, k) >= alone);
         prop_assert!(gemm_f16::halves_scratch_len(m, n, k) >= alone.max(m.saturating_mul(k)));
     }
 }
@@ -221,37 +220,5 @@ proptest! {
         ]),
     ) {
         alone(&plan, &product, false);
-    }
-
-    /// Shared by two threads, where they are large enough.
-    #[test]
-    fn shared_products_stay_within_their_slices(
-        plan in plans(),
-        product in products(prop_oneof![
-            three(edges(), edges(), edges()),
-            [60..130usize, 60..130usize, 120..300usize],
-            [100..300usize, 10..40usize, 257..400usize],
-            [1..3usize, 600..700usize, 600..700usize],
-        ]),
-        half in any::<bool>(),
-    ) {
-        let needed = parallel::matmul_scratch_len(product.m, product.n, product.k);
-        // More threads than there may be cores.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        for isa in Isa::available() {
-            pool.install(|| {
-                twice(&plan, |frame| {
-                    if half {
-                        multiply::<f16>(&product, frame, needed, |c, a, b, epilogue, scratch| {
-                            parallel::matmul_f16(isa, c, a, b, epilogue, scratch)
-                        })
-                    } else {
-                        multiply::<f32>(&product, frame, needed, |c, a, b, epilogue, scratch| {
-                            parallel::matmul(isa, c, a, b, epilogue, scratch)
-                        })
-                    }
-                });
-            });
-        }
     }
 }
