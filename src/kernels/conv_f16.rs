@@ -1,6 +1,6 @@
 //! Convolutions with half-precision weights: the input, every sum and the output in f32.
 //!
-//! Those of [`conv`](super::conv), which bring the weights in an order of their own at the beginning of each call: there they are
+//! Those of [`conv`], which bring the weights in an order of their own at the beginning of each call: there they are
 //! converted, a register at a time, and nothing else differs. A network's weights so take half the memory, and no second copy of them.
 
 use super::conv::{self, Conv};

@@ -89,7 +89,7 @@ const STREAMS: usize = 4;
 /// Registers that are read at each place in turn.
 const UNROLL: usize = 2;
 
-/// Reads all of `data` once, in [`STREAMS`] places, and returns its sum: the speed of reading.
+/// Reads all of `data` once, in four places at a time, and returns its sum: the speed of reading.
 #[must_use]
 pub fn read(isa: Isa, data: &[f32]) -> f32 {
     struct Read<'a>(&'a [f32]);
