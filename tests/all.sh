@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Everything that must hold, on a bare Debian machine too: builds every link of the feature chain, lints, documents, tests,
-# counts instructions, and runs the core for other machines. Prints the seconds of each stage. `tests/all.sh STAGE..` runs some.
+# Everything that must hold, on a bare Debian machine too: builds every link of the feature chain, lints, documents, tests, under
+# AddressSanitizer too, counts instructions, and runs the core for other machines. Prints the seconds of each stage. `tests/all.sh STAGE..` runs some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test asan numpy first-run count cortex-m aarch64)
+[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test asan numpy first-run count cortex-m aarch64 wasm)
 
 # The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
 # are set for that one command: exported, they would change the host's builds.
@@ -21,6 +21,8 @@ stage_tools() {
     [ -x /usr/bin/cargo ] && [ -d /usr/share/doc/rust-web-src ] || missing+=(rustc-web cargo-web rust-web-src)
     command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
     command -v arm-none-eabi-ld >/dev/null || missing+=(binutils-arm-none-eabi)
+    command -v node >/dev/null || missing+=(nodejs)
+    [ -d /usr/lib/wasm32-wasi ] || has_target wasm32-wasip1 || missing+=(wasi-libc)
     if [ ${#missing[@]} -gt 0 ]; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
@@ -123,6 +125,39 @@ stage_aarch64() {
             debian_cargo "${words[@]}" -- --nocapture "${tests[@]}"
         fi
     done
+}
+
+# The kernels on WebAssembly with simd128, under node; without vectors the core must compile for it too.
+stage_wasm() {
+    local target=wasm32-wasip1 bare=wasm32-unknown-unknown cargo=cargo words check
+    # One big crate, built once: no line tables, and few parts, as each holds copies of what it inlines.
+    local flags="--cfg inkstone_unit_tests -C target-feature=+simd128 -C debuginfo=0 -C codegen-units=8"
+    words=(test --locked --lib --no-default-features --target $target)
+    if ! has_target $target; then
+        # The linker is that of the host's toolchain, the C library Debian's: Debian's compiler comes with neither. The library knows
+        # no threads, and calls to what it lacks trap.
+        local libc=/usr/lib/wasm32-wasi
+        CARGO_TARGET_WASM32_WASIP1_LINKER=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-lld
+        export CARGO_TARGET_WASM32_WASIP1_LINKER
+        flags+=" -C link-self-contained=no -C link-arg=$libc/crt1-command.o -L native=$libc -C link-arg=--unresolved-symbols=ignore-all"
+        words+=(-Zbuild-std=std,panic_abort,test --target-dir target/debian)
+        cargo=debian_cargo
+    fi
+    export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS=$flags
+    # Later versions of node need no flag for it.
+    export CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings --experimental-wasi-unstable-preview1 tests/wasm/run.mjs"
+    CARGO_INCREMENTAL=0 $cargo "${words[@]}" --no-run
+    # Nothing of this one runs.
+    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C opt-level=0 -C debuginfo=0"
+    check=(check --locked --lib --no-default-features --target $bare)
+    if has_target $bare; then
+        cargo "${check[@]}" >target/wasm.log 2>&1 &
+    else
+        debian_cargo "${check[@]}" -Zbuild-std=core --target-dir target/debian >target/wasm.log 2>&1 &
+    fi
+    local core=$!
+    CARGO_INCREMENTAL=0 $cargo "${words[@]}" -- --nocapture kernels
+    wait $core || { cat target/wasm.log >&2 && return 1; }
 }
 
 mkdir -p target

@@ -9,6 +9,8 @@ use super::arch::Baseline;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 use super::arch::Neon;
 use super::arch::Scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::arch::Simd128;
 use super::simd::{Kernel, Simd};
 use core::fmt;
 
@@ -31,10 +33,12 @@ enum Token {
     Neon(Neon<false>),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     DotProd(Neon<true>),
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128(Simd128),
 }
 
 /// Names that [`Isa::from_name`] knows on any machine, slowest first.
-pub const ISA_NAMES: [&str; 7] = ["scalar", "baseline", "avx2", "avx512", "neon", "dotprod", "dsp"];
+pub const ISA_NAMES: [&str; 8] = ["scalar", "baseline", "avx2", "avx512", "neon", "dotprod", "dsp", "simd128"];
 
 /// Why an instruction set cannot be forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +126,18 @@ impl Isa {
         [Some(Self(Token::Dsp(Scalar::DSP)))]
     }
 
-    #[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"), inkstone_dsp)))]
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    #[inline]
+    fn detected() -> [Option<Self>; 1] {
+        [Some(Self(Token::Simd128(Simd128)))]
+    }
+
+    #[cfg(not(any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_feature = "neon"),
+        all(target_arch = "wasm32", target_feature = "simd128"),
+        inkstone_dsp
+    )))]
     #[inline]
     fn detected() -> [Option<Self>; 0] {
         []
@@ -154,6 +169,8 @@ impl Isa {
             Token::Neon(_) => ISA_NAMES[4],
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::DotProd(_) => ISA_NAMES[5],
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Token::Simd128(_) => ISA_NAMES[7],
         }
     }
 
@@ -172,6 +189,8 @@ impl Isa {
             Token::Avx512(_) => Avx512::LANES,
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(_) | Token::DotProd(_) => Neon::<false>::LANES,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Token::Simd128(_) => Simd128::LANES,
         }
     }
 
@@ -192,6 +211,8 @@ impl Isa {
             Token::Neon(neon) => neon.run(kernel),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::DotProd(dots) => dots.run(kernel),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Token::Simd128(simd128) => simd128.outline(kernel),
         }
     }
 }

@@ -9,6 +9,8 @@ mod avx512;
 #[cfg(inkstone_vectors)]
 mod baseline;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm32;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -22,5 +24,7 @@ pub(crate) use avx512::Avx512;
 #[cfg(inkstone_vectors)]
 pub(crate) use baseline::Baseline;
 pub(crate) use scalar::{Scalar, half_to_single};
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) use wasm32::Simd128;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::Avx2;

@@ -268,7 +268,9 @@ fn shapes_and_buffers_that_do_not_fit_are_refused() {
     assert_eq!(new([0, 1, 1, usize::MAX - 2], [1, 1, 1, 1], 1, 0, 1), ShapeError::Overflow);
     let (side, padding) = (usize::MAX / 2 + 2, usize::MAX / 2);
     assert_eq!(new([1, 1, 1, 1], [1, 1, side, 1], 1, padding, 1), ShapeError::Overflow);
-    Conv::new([1, 11_000, 1, 1], [11_000, 11_000, 1, 1], 1, 0, 1).unwrap();
+    // 121 million weights, 36 numbers each if they were transformed: too many for addresses of 32 bits.
+    let large = Conv::new([1, 11_000, 1, 1], [11_000, 11_000, 1, 1], 1, 0, 1);
+    assert_eq!(large.is_ok(), usize::BITS == 64);
     let far = Conv::new([1, 1, 4, 4], [1, 1, 3, 3], usize::MAX, 1, 1).unwrap();
     assert_eq!(far.output(), [1, 1, 1, 1]);
     let conv = Conv::new([1, 2, 5, 5], [3, 2, 3, 3], 1, 1, 1).unwrap();
