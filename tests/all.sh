@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold, on a bare Debian machine too: builds every link of the feature chain, lints, documents, tests, under
-# AddressSanitizer too, counts instructions, and runs the core for other machines. Prints the seconds of each stage. `tests/all.sh STAGE..` runs some.
+# AddressSanitizer too, counts instructions, and runs the core for other machines. Prints the seconds of each stage.
+# `tests/all.sh STAGE..` runs some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
