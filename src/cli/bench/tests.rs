@@ -68,7 +68,7 @@ fn a_name_that_nothing_has_is_a_usage_error_that_lists_the_names() {
     };
     assert!(error.is::<Usage>());
     let message = error.to_string();
-    for part in ["--only nonsense", "gemm_f32/2048x2048x2048", "conv_i8: conv_i8/1-32x3x3", "memory: convert/to_f32"] {
+    for part in ["--only nonsense", "gemm_f32/2048x2048x2048", "conv_i8: conv_i8/", "memory: convert/to_f32"] {
         assert!(message.contains(part), "{part} is missing in\n{message}");
     }
 }
