@@ -26,6 +26,7 @@ pub use shape::{Affine, MAX_SIDE, Pixels, Warp};
 /// in f32: for digits of 28 pixels a few millionths of a pixel; `γ(k) = k·u / (1 − k·u)`, `u = 2⁻²⁴`. The identity is exact.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn affine(isa: Isa, warp: &Warp, map: &Affine, image: Pixels<'_>, out: &mut [f32]) -> Result<(), ShapeError> {
     affine_batch(isa, warp, core::slice::from_ref(map), image, out)
 }
@@ -38,6 +39,7 @@ pub fn affine(isa: Isa, warp: &Warp, map: &Affine, image: Pixels<'_>, out: &mut 
 /// As [`affine`].
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length, [`ShapeError::Overflow`] if one would not fit in memory.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn affine_batch(
     isa: Isa,
     warp: &Warp,
@@ -66,6 +68,7 @@ pub fn affine_batch(
 /// That of [`affine`] with `e_x = u·|column + dx|` and `e_y = u·|row + dy|`.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn displace(
     isa: Isa,
     warp: &Warp,

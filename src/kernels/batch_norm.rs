@@ -28,6 +28,7 @@ pub use shape::Planes;
 /// times nearer, as each lane sums its share of a plane.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length, [`ShapeError::Range`] for a batch without samples, which has no mean.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn statistics(
     isa: Isa,
     planes: &Planes,
@@ -54,6 +55,7 @@ pub fn statistics(
 /// [activation](elementwise::activate).
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn apply(
     isa: Isa,
     planes: &Planes,
@@ -74,6 +76,7 @@ pub fn apply(
 /// As [`apply`].
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn apply_in_place(
     isa: Isa,
     planes: &Planes,
@@ -84,6 +87,7 @@ pub fn apply_in_place(
     applied(isa, planes, InPlace, [scale, shift], activation, x)
 }
 
+#[cfg_attr(not(feature = "std"), inline)]
 fn applied(
     isa: Isa,
     planes: &Planes,

@@ -18,6 +18,7 @@ use half::f16;
 /// As there, of the numbers that `weight` holds: converting them is exact.
 /// # Errors
 /// As there.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,

@@ -53,6 +53,7 @@ const HALF: usize = GROUP / 2;
 /// # Errors
 /// [`ShapeError::Number`] if `keep` is not above 0 and at most 1, [`ShapeError::Length`] if the slices differ in length,
 /// [`ShapeError::Overflow`] if a position would not fit in 64 bits.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn apply(isa: Isa, key: Key, offset: u64, keep: f32, x: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
     if x.len() != out.len() {
         return Err(ShapeError::Length { what: "the output of a dropout", expected: x.len(), got: out.len() });
@@ -66,10 +67,12 @@ pub fn apply(isa: Isa, key: Key, offset: u64, keep: f32, x: &[f32], out: &mut [f
 /// As [`apply`].
 /// # Errors
 /// As [`apply`].
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn apply_in_place(isa: Isa, key: Key, offset: u64, keep: f32, x: &mut [f32]) -> Result<(), ShapeError> {
     applied(isa, key, offset, keep, InPlace, x)
 }
 
+#[cfg_attr(not(feature = "std"), inline)]
 fn applied(isa: Isa, key: Key, offset: u64, keep: f32, x: impl Operand, out: &mut [f32]) -> Result<(), ShapeError> {
     let limit = limit(keep)?;
     offset.checked_add(out.len() as u64).ok_or(ShapeError::Overflow)?;

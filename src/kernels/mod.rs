@@ -3,8 +3,8 @@
 //! Every kernel is written once over the `Simd` trait and compiled for each instruction set; [`Isa`] chooses.
 //! Scratch memory is the caller's: a `const fn ..._len` says how much.
 //!
-//! Public functions are not `#[inline]`: three instruction sets of every tile shape are a minute's work for the compiler, done once in the
-//! library instead of in every program, test and bench.
+//! Three instruction sets of every tile shape are a minute's work for the compiler. With `std` that is done once, in the library, for every
+//! program, test and bench. Without it the larger kernels are `#[inline]`: firmware compiles those that it calls and no other.
 
 pub mod affine;
 mod arch;

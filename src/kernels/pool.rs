@@ -19,6 +19,7 @@ use shape::Run;
 /// Exact.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn max_pool2d(isa: Isa, pool: &Pool, input: &[f32], out: &mut [f32], argmax: &mut [u32]) -> Result<(), ShapeError> {
     pool.check(input.len(), out.len())?;
     length("the places of the maxima", pool.output_len(), argmax.len())?;
@@ -61,6 +62,7 @@ pub fn max_pool2d_backward(pool: &Pool, d_out: &[f32], argmax: &[u32], d_input: 
 /// `|error| ≤ γ·Σ|x| / (kh·kw)`, `γ = k·u / (1 − k·u)`, `k = kh · kw + 2`, `u = 2⁻²⁴`.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn avg_pool2d(isa: Isa, pool: &Pool, input: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
     pool.check(input.len(), out.len())?;
     isa.run(Means { pool, input, out });
@@ -75,6 +77,7 @@ pub fn avg_pool2d(isa: Isa, pool: &Pool, input: &[f32], out: &mut [f32]) -> Resu
 /// `|error| ≤ γ·Σ|d_out| / (kh·kw)` over the windows that a pixel lies in, `γ` as for [`avg_pool2d`].
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn avg_pool2d_backward(isa: Isa, pool: &Pool, d_out: &[f32], d_input: &mut [f32]) -> Result<(), ShapeError> {
     pool.check(d_input.len(), d_out.len())?;
     isa.run(MeanBackward { pool, d_out, d_input });
@@ -89,6 +92,7 @@ pub fn avg_pool2d_backward(isa: Isa, pool: &Pool, d_out: &[f32], d_input: &mut [
 /// `|error| ≤ γ·Σ|x| / len`, `γ = k·u / (1 − k·u)`, `k = len + 2`, `u = 2⁻²⁴`.
 /// # Errors
 /// [`ShapeError::Range`] if `len` is 0, [`ShapeError::Length`] if `input` is not that long.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn global_avg_pool(isa: Isa, len: usize, input: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
     check_planes(len, input.len(), out.len())?;
     isa.run(PlaneMeans { len, input, out });

@@ -42,6 +42,7 @@ pub struct Grads<'a> {
 /// `d_x` within `γ(k)·|gamma·inv_std|·(|d_out| + Σ|d_out|/count + |x̂|·Σ|d_out·x̂|/count)`; the statistics taken as they are given.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn backward(
     isa: Isa,
     planes: &Planes,

@@ -72,6 +72,7 @@ impl Conv {
 /// [`Conv::error_factor`] bounds it, before the activation.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length than its shape, [`ShapeError::TooShort`] for a short scratch.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,
@@ -85,6 +86,7 @@ pub fn conv2d(
 }
 
 /// [`conv2d`], the weights stored as `E`.
+#[cfg_attr(not(feature = "std"), inline)]
 pub(in crate::kernels) fn forward<E: Element>(
     isa: Isa,
     conv: &Conv,
@@ -144,6 +146,7 @@ impl Forced {
 /// As [`conv2d`].
 /// # Errors
 /// As [`conv2d`].
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d_d_input(
     isa: Isa,
     conv: &Conv,
@@ -168,6 +171,7 @@ pub fn conv2d_d_input(
 /// `|error| ≤ γ·Σ|x·d_out|`, `γ = k·u / (1 − k·u)`, `k = n · oh · ow`, `u = 2⁻²⁴`.
 /// # Errors
 /// As [`conv2d`].
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d_d_weight(
     isa: Isa,
     conv: &Conv,
@@ -201,6 +205,7 @@ pub fn conv2d_d_weight(
 /// `|error| ≤ γ·Σ|d_out|`, `γ` as for [`conv2d_d_weight`].
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d_d_bias(isa: Isa, conv: &Conv, d_out: &[f32], d_bias: &mut [f32]) -> Result<(), ShapeError> {
     length("the output gradient", conv.output_len(), d_out.len())?;
     length("the bias gradient", conv.c_out, d_bias.len())?;
@@ -234,6 +239,7 @@ impl Kernel for PlaneSums<'_, '_> {
 }
 
 /// All images on one thread.
+#[cfg_attr(not(feature = "std"), inline)]
 fn correlate<E: Element>(
     isa: Isa,
     way: &Way,

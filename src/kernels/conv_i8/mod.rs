@@ -89,6 +89,7 @@ pub struct Input<'a> {
 /// # Errors
 /// [`ShapeError`] if a buffer has another length than its shape, the scratch is too short, or a sum has more than
 /// [`MAX_K`] products.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d_i32(
     isa: Isa,
     conv: &Conv,
@@ -111,6 +112,7 @@ pub fn conv2d_i32(
 /// The integers of the formula of [`Requantize`], on every instruction set.
 /// # Errors
 /// As [`conv2d_i32`]; [`ShapeError::Length`] if the channels of `requantize` are not `c_out`.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn conv2d(
     isa: Isa,
     conv: &Conv,

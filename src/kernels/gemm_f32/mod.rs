@@ -60,6 +60,7 @@ pub fn matmul(
 ///
 /// # Errors
 /// As [`matmul`].
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn matmul_with(
     isa: Isa,
     c: MatMut<'_>,

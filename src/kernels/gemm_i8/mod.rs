@@ -52,6 +52,7 @@ const fn is_dot(m: usize, n: usize, k: usize) -> bool {
 /// Exact.
 /// # Errors
 /// [`ShapeError`] if the shapes do not fit together, a buffer is too short, an operand is stored by columns, or `k` exceeds [`MAX_K`].
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn matmul_i32(
     isa: Isa,
     c: MatMut<'_, i32>,
@@ -72,6 +73,7 @@ pub fn matmul_i32(
 /// The integers of the formula of [`Requantize`], on every instruction set.
 /// # Errors
 /// As [`matmul_i32`]; [`ShapeError::Length`] if the channels are not `n`.
+#[cfg_attr(not(feature = "std"), inline)]
 pub fn matmul(
     isa: Isa,
     c: MatMut<'_, i8>,
