@@ -7,7 +7,7 @@
 
 #[path = "common/driver.rs"]
 mod driver;
-#[path = "../src/cli/bench/peers.rs"]
+#[path = "../src/kernels/arch/peers.rs"]
 mod peers;
 
 use inkstone::bench::gemm_f32;

@@ -1,6 +1,7 @@
 //! `inkstone bench`: how fast the kernels are on this machine, in percent of what it does at most.
 
 #[cfg(feature = "peers")]
+#[path = "../kernels/arch/peers.rs"]
 mod peers;
 mod roofline;
 mod sheet;

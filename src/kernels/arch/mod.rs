@@ -1,4 +1,5 @@
-//! The instruction sets: each file implements [`Simd`](super::simd::Simd) for one. The only `unsafe` code of the crate is in here.
+//! The instruction sets: each file implements [`Simd`](super::simd::Simd) for one. The only `unsafe` code of the crate is in
+//! here: also that of strided views, and the calls of other crates' products that benches make (`peers.rs`, which they include).
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod aarch64;

@@ -1,3 +1,5 @@
+//! Gradients that are right pass, and those that are spoiled in any of several ways do not.
+
 use super::*;
 
 /// The real backward pass, then `spoil` with the number of threads.

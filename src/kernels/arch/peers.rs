@@ -1,4 +1,5 @@
-//! The same products by other crates. The criterion bench of the products includes this file too.
+//! The same products by other crates, which take pointers: for the programs that time them, the command and the criterion bench, each of
+//! which includes this file. It stands here as all `unsafe` code does; the library does without it.
 
 use inkstone::bench::gemm_f32::{Peer, Product};
 
