@@ -3,7 +3,7 @@
 //! The metadata holds the graph, the normalisation and the class names. Nothing in the file depends on threads, time or
 //! place: the same weights give the same bytes.
 
-use super::sealed::{self, Contents, hex_sha256};
+use super::sealed::{self, Contents, Values, hex_sha256};
 use super::{CheckpointError, write_atomic};
 use crate::data::normalize::Normalize;
 use crate::graph::Graph;
@@ -34,8 +34,10 @@ pub struct RunTag {
 pub struct Model {
     /// The network.
     pub graph: Graph,
-    /// All parameters, laid out by [`Graph::params`].
+    /// All weights: parameters, laid out by [`Graph::params`], then the running statistics of batch norms.
     pub params: Vec<f32>,
+    /// Updates made, as batch norms count them; 0 for a network without any.
+    pub updates: u64,
     /// Normalisation and class names.
     pub meta: Meta,
     /// The run and step, in the files inside a run's `last`, `previous` and `best`.
@@ -74,13 +76,19 @@ struct Body {
     run: Option<RunTag>,
 }
 
-/// Writes a model and returns the SHA-256 of the file in hex.
+/// Writes a model after so many `updates` and returns the SHA-256 of the file in hex.
 ///
 /// # Errors
 /// [`CheckpointError::Rule`] if `params` or `meta` do not fit the graph, [`CheckpointError::Io`] if the file cannot be
 /// written; the old file is then as it was.
-pub fn save_model(path: &Path, graph: &Graph, params: &[f32], meta: &Meta) -> Result<String, CheckpointError> {
-    let bytes = encode(path, graph, params, meta, None)?;
+pub fn save_model(
+    path: &Path,
+    graph: &Graph,
+    params: &[f32],
+    meta: &Meta,
+    updates: u64,
+) -> Result<String, CheckpointError> {
+    let bytes = encode(path, graph, params, meta, updates, None)?;
     write_atomic(path, &bytes)?;
     Ok(hex_sha256(&[&bytes]))
 }
@@ -101,7 +109,7 @@ pub fn load_model(path: &Path) -> Result<Model, CheckpointError> {
 pub fn load_weights_into(path: &Path, graph: &Graph, params: &mut [f32]) -> Result<(), CheckpointError> {
     check_len(path, graph, params.len())?;
     let bytes = sealed::read_file(path)?;
-    params.copy_from_slice(&weights(path, &Contents::parse(path, &bytes)?, graph)?);
+    params.copy_from_slice(&weights(path, &Contents::parse(path, &bytes)?, graph)?.concat());
     Ok(())
 }
 
@@ -111,14 +119,20 @@ pub(super) fn encode(
     graph: &Graph,
     params: &[f32],
     meta: &Meta,
+    updates: u64,
     run: Option<RunTag>,
 ) -> Result<Vec<u8>, CheckpointError> {
     check_len(path, graph, params.len())?;
     check_meta(path, graph, meta)?;
     let Meta { normalize, classes } = meta.clone();
     let body = Body { graph: graph.clone(), normalize, classes, run };
-    let tensor = |param: &'_ crate::graph::Param| (param.name.clone(), param.shape.clone(), &params[param.range()]);
-    sealed::encode(path, &body, graph.params().iter().map(tensor).collect())
+    let mut tensors = Vec::new();
+    for Tensor { name, shape, range } in tensors_of(graph) {
+        tensors.push((name, shape, Values::F32(&params[range])));
+    }
+    let count = i64::try_from(updates).unwrap_or(i64::MAX);
+    tensors.extend(counts_of(graph).into_iter().map(|name| (name, Vec::new(), Values::I64(count))));
+    sealed::encode(path, &body, tensors)
 }
 
 /// The model in the bytes of a file.
@@ -126,26 +140,60 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Model, CheckpointError
     let contents = Contents::parse(path, bytes)?;
     let (body, seal) = contents.body::<Body>(path)?;
     let params = weights(path, &contents, &body.graph)?;
-    let values: Vec<&[f32]> = body.graph.params().iter().map(|param| &params[param.range()]).collect();
+    let mut values: Vec<Values<'_>> = params.iter().map(|values| Values::F32(values)).collect();
+    let mut updates = 0;
+    for name in counts_of(&body.graph) {
+        let count = contents.count(path, &name)?;
+        values.push(Values::I64(count));
+        updates = u64::try_from(count).unwrap_or(0);
+    }
     sealed::check(path, &seal, &body, &values)?;
+    let params = params.concat();
     let Body { graph, normalize, classes, run } = body;
     let meta = Meta { normalize, classes };
     check_meta(path, &graph, &meta)?;
-    Ok(Model { graph, params, meta, run, sha256: hex_sha256(&[bytes]) })
+    Ok(Model { graph, params, updates, meta, run, sha256: hex_sha256(&[bytes]) })
 }
 
-/// All parameters of `graph` from a file that holds them and nothing else.
-fn weights(path: &Path, contents: &Contents<'_>, graph: &Graph) -> Result<Vec<f32>, CheckpointError> {
-    let shapes: Vec<_> = graph.params().iter().map(|param| (param.name.as_str(), param.shape.as_slice())).collect();
-    Ok(contents.tensors(path, &shapes)?.concat())
+/// A tensor of numbers and its place in the flat vector of weights.
+struct Tensor {
+    name: String,
+    shape: Vec<usize>,
+    range: std::ops::Range<usize>,
 }
 
-/// Refuses parameters that are not as many as the graph's.
+/// Every tensor of numbers, in the order of the flat vector.
+fn tensors_of(graph: &Graph) -> Vec<Tensor> {
+    let params = graph.params().iter();
+    let mut tensors: Vec<Tensor> = params
+        .map(|param| Tensor { name: param.name.clone(), shape: param.shape.clone(), range: param.range() })
+        .collect();
+    for running in graph.running() {
+        for (part, range) in [("running_mean", running.mean()), ("running_var", running.variance())] {
+            tensors.push(Tensor { name: format!("{}.{part}", running.name), shape: vec![running.channels], range });
+        }
+    }
+    tensors
+}
+
+/// The names of the tensors in which batch norms count batches.
+fn counts_of(graph: &Graph) -> Vec<String> {
+    graph.running().iter().map(|running| format!("{}.num_batches_tracked", running.name)).collect()
+}
+
+/// The tensors of `graph` from a file that holds them and nothing else.
+fn weights(path: &Path, contents: &Contents<'_>, graph: &Graph) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    let tensors = tensors_of(graph);
+    let shapes: Vec<_> = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice())).collect();
+    contents.tensors(path, &shapes, &counts_of(graph))
+}
+
+/// Refuses weights that are not as many as the graph's.
 fn check_len(path: &Path, graph: &Graph, found: usize) -> Result<(), CheckpointError> {
-    if found == graph.param_count() {
+    if found == graph.weights_len() {
         return Ok(());
     }
-    let expected = format!("{} values", graph.param_count());
+    let expected = format!("{} values", graph.weights_len());
     Err(CheckpointError::rule(path, "parameters must be the network's", expected, format!("{found}")))
 }
 

@@ -15,7 +15,7 @@
 
 use super::atomic::{sync_dir, write_new};
 use super::model::{self, Meta, Model, RunTag};
-use super::sealed::{self, Contents, hex_sha256};
+use super::sealed::{self, Contents, Values, hex_sha256};
 use super::{CheckpointError, save_model, write_atomic};
 use crate::graph::Graph;
 use serde::{Deserialize, Serialize};
@@ -170,8 +170,9 @@ impl RunDir {
         v: &[f32],
     ) -> Result<(), CheckpointError> {
         let new = self.path.join(LAST_NEW);
-        let model = model::encode(&new.join(MODEL), graph, params, meta, Some(tag(state)))?;
-        let optimizer = encode_optimizer(&new.join(OPTIMIZER), state, params.len(), [m, v], hex_sha256(&[&model]))?;
+        let model = model::encode(&new.join(MODEL), graph, params, meta, state.step, Some(tag(state)))?;
+        let optimizer =
+            encode_optimizer(&new.join(OPTIMIZER), state, graph.param_count(), [m, v], hex_sha256(&[&model]))?;
 
         remove_save(&new)?; // left by a save that was cut short
         fs::create_dir(&new).map_err(CheckpointError::io(&new, "create"))?;
@@ -234,7 +235,7 @@ impl RunDir {
     /// As [`save_model`].
     pub fn save_best(&self, graph: &Graph, params: &[f32], meta: &Meta, state: &State) -> Result<(), CheckpointError> {
         let file = self.path.join(BEST).join(MODEL);
-        let bytes = model::encode(&file, graph, params, meta, Some(tag(state)))?;
+        let bytes = model::encode(&file, graph, params, meta, state.step, Some(tag(state)))?;
         let dir = self.path.join(BEST);
         fs::create_dir_all(&dir).map_err(CheckpointError::io(&dir, "create"))?;
         write_atomic(&file, &bytes)
@@ -260,8 +261,14 @@ impl RunDir {
     ///
     /// # Errors
     /// As [`save_model`].
-    pub fn save_result(&self, graph: &Graph, params: &[f32], meta: &Meta) -> Result<String, CheckpointError> {
-        save_model(&self.model_path(), graph, params, meta)
+    pub fn save_result(
+        &self,
+        graph: &Graph,
+        params: &[f32],
+        meta: &Meta,
+        updates: u64,
+    ) -> Result<String, CheckpointError> {
+        save_model(&self.model_path(), graph, params, meta, updates)
     }
 
     /// Removes an old run, and nothing that a run does not have.
@@ -314,7 +321,11 @@ fn encode_optimizer(
     }
     let body = Body { state: state.clone(), moments: moments.map(<[f32]>::len), model_sha256 };
     let tensors = ["m", "v"].into_iter().zip(moments).filter(|(_, moment)| !moment.is_empty());
-    sealed::encode(file, &body, tensors.map(|(name, moment)| (name.to_owned(), vec![moment.len()], moment)).collect())
+    sealed::encode(
+        file,
+        &body,
+        tensors.map(|(name, moment)| (name.to_owned(), vec![moment.len()], Values::F32(moment))).collect(),
+    )
 }
 
 /// Reads both files of a save and checks that they belong together.
@@ -331,8 +342,8 @@ fn load_save(dir: &Path) -> Result<Loaded, CheckpointError> {
     }
     let shapes: Vec<(&str, &[usize])> =
         ["m", "v"].into_iter().zip(body.moments.chunks(1)).filter(|(_, len)| len[0] != 0).collect();
-    let found = contents.tensors(&file, &shapes)?;
-    sealed::check(&file, &seal, &body, &found.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    let found = contents.tensors(&file, &shapes, &[])?;
+    sealed::check(&file, &seal, &body, &found.iter().map(|values| Values::F32(values)).collect::<Vec<_>>())?;
     let belongs = model.run.as_ref() == Some(&tag(&body.state)) && model.sha256 == body.model_sha256;
     if !belongs {
         let of = |run: &RunTag, sha256: &str| format!("run `{}`, step {}, SHA-256 {sha256}", run.run_id, run.step);

@@ -25,7 +25,32 @@ const MAX_FILE: u64 = 1 << 30;
 const MAX_HEADER: u64 = 1 << 22;
 
 /// A tensor to write: name, sizes and elements.
-pub(super) type Tensor<'a> = (String, Vec<usize>, &'a [f32]);
+pub(super) type Tensor<'a> = (String, Vec<usize>, Values<'a>);
+
+/// The elements of a tensor.
+#[derive(Clone, Copy)]
+pub(super) enum Values<'a> {
+    /// Numbers.
+    F32(&'a [f32]),
+    /// One count, of no dimension: what PyTorch counts batches with.
+    I64(i64),
+}
+
+impl Values<'_> {
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::F32(_) => Dtype::F32,
+            Self::I64(_) => Dtype::I64,
+        }
+    }
+
+    fn le_bytes(self) -> Vec<u8> {
+        match self {
+            Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::I64(count) => count.to_le_bytes().to_vec(),
+        }
+    }
+}
 
 /// The JSON under the metadata key.
 #[derive(Serialize, Deserialize)]
@@ -92,8 +117,13 @@ impl<'a> Contents<'a> {
         Ok((body, sha256))
     }
 
-    /// The elements of exactly these tensors, given by name and sizes; the file may hold no other.
-    pub(super) fn tensors(&self, path: &Path, wanted: &[(&str, &[usize])]) -> Result<Vec<Vec<f32>>, CheckpointError> {
+    /// The elements of exactly these tensors, given by name and sizes; the file may hold no other, but for `counts`.
+    pub(super) fn tensors(
+        &self,
+        path: &Path,
+        wanted: &[(&str, &[usize])],
+        counts: &[String],
+    ) -> Result<Vec<Vec<f32>>, CheckpointError> {
         let rule = "tensors must be the network's in name, type and shape";
         let mut names = self.tensors.names();
         names.sort_unstable();
@@ -115,13 +145,27 @@ impl<'a> Contents<'a> {
             let (bytes, _) = tensor.data().as_chunks();
             found.push(bytes.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect());
         }
-        names.retain(|name| wanted.iter().all(|(wanted, _)| wanted != name));
+        names
+            .retain(|name| wanted.iter().all(|(wanted, _)| wanted != name) && counts.iter().all(|count| count != name));
         if !names.is_empty() {
             let wanted: Vec<_> = wanted.iter().map(|&(name, _)| name).collect();
             let (expected, found) = (format!("only {}", list(&wanted)), format!("{} besides", list(&names)));
             return Err(CheckpointError::rule(path, rule, expected, found));
         }
         Ok(found)
+    }
+
+    /// The count in the tensor `name`.
+    pub(super) fn count(&self, path: &Path, name: &str) -> Result<i64, CheckpointError> {
+        let found = match self.tensors.tensor(name) {
+            Err(_) => "no such tensor".to_owned(),
+            Ok(tensor) => match (tensor.dtype(), tensor.shape(), tensor.data().as_chunks()) {
+                (Dtype::I64, [], ([bytes], _)) => return Ok(i64::from_le_bytes(*bytes)),
+                (dtype, shape, _) => format!("`{name}` {dtype} {shape:?}"),
+            },
+        };
+        let rule = "tensors must be the network's in name, type and shape";
+        Err(CheckpointError::rule(path, rule, format!("`{name}` I64 []"), found))
     }
 }
 
@@ -147,13 +191,13 @@ pub(super) fn encode(path: &Path, body: &impl Serialize, tensors: Vec<Tensor<'_>
             error.to_string(),
         )
     };
-    let values: Vec<&[f32]> = tensors.iter().map(|&(_, _, values)| values).collect();
+    let values: Vec<Values<'_>> = tensors.iter().map(|&(_, _, values)| values).collect();
     let sha256 = seal(body, &values).map_err(|error| unfit(&error))?;
     let json = serde_json::to_string(&Sealed { format: FORMAT, sha256, body }).map_err(|error| unfit(&error))?;
-    let bytes: Vec<Vec<u8>> = values.iter().map(|values| le_bytes(values)).collect();
+    let bytes: Vec<Vec<u8>> = values.iter().map(|values| values.le_bytes()).collect();
     let mut views = Vec::with_capacity(tensors.len());
-    for ((name, shape, _), bytes) in tensors.into_iter().zip(&bytes) {
-        views.push((name, TensorView::new(Dtype::F32, shape, bytes).map_err(|error| unfit(&error))?));
+    for ((name, shape, values), bytes) in tensors.into_iter().zip(&bytes) {
+        views.push((name, TensorView::new(values.dtype(), shape, bytes).map_err(|error| unfit(&error))?));
     }
     let metadata = HashMap::from([(KEY.to_owned(), json)]);
     safetensors::serialize(views, Some(metadata)).map_err(|error| unfit(&error))
@@ -164,7 +208,7 @@ pub(super) fn check(
     path: &Path,
     sha256: &str,
     body: &impl Serialize,
-    values: &[&[f32]],
+    values: &[Values<'_>],
 ) -> Result<(), CheckpointError> {
     match seal(body, values) {
         Ok(found) if found == sha256 => Ok(()),
@@ -176,9 +220,9 @@ pub(super) fn check(
 }
 
 /// SHA-256 of the body's JSON and the values.
-fn seal(body: &impl Serialize, values: &[&[f32]]) -> serde_json::Result<String> {
+fn seal(body: &impl Serialize, values: &[Values<'_>]) -> serde_json::Result<String> {
     let mut hasher = Sha256::new_with_prefix(serde_json::to_vec(body)?);
-    values.iter().for_each(|values| hasher.update(le_bytes(values)));
+    values.iter().for_each(|values| hasher.update(values.le_bytes()));
     Ok(hex(&hasher.finalize()))
 }
 
@@ -194,10 +238,6 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
         text
     })
-}
-
-fn le_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// The first few names, for an error message.

@@ -69,7 +69,7 @@ impl Inspect {
                 let (input, output) = (graph.shape(node.inputs[0]), graph.shape(node.output));
                 json!({
                     "name": node.name, "op": node.op.name(), "input": input.dims(), "output": output.dims(),
-                    "parameters": parameters(graph, i), "flops": node.op.flops(input),
+                    "parameters": parameters(graph, i), "flops": graph.node_flops(i),
                 })
             })
             .collect();
@@ -100,7 +100,7 @@ impl Inspect {
 fn layer_rows(graph: &Graph) -> Vec<Vec<String>> {
     let mut rows = vec![["layer", "output", "parameters", "FLOP/sample"].map(str::to_owned).to_vec()];
     for (i, node) in graph.nodes().iter().enumerate() {
-        let flops = node.op.flops(graph.shape(node.inputs[0]));
+        let flops = graph.node_flops(i);
         rows.push(vec![
             format!("{}: {}", node.name, node.op),
             graph.shape(node.output).to_string(),

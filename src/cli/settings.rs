@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use inkstone::data::{NormalizeKind, Source, ValSize};
-use inkstone::train::{ActivationKind, Config, ModelSpec, OptimizerKind, Reduction, Schedule};
+use inkstone::train::{ActivationKind, Config, Initializer, ModelSpec, OptimizerKind, Reduction, Schedule};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -25,6 +25,12 @@ pub(crate) struct Settings {
     /// Function between the layers of an mlp [default: relu]
     #[arg(long, value_name = "NAME", value_parser = one_of::<ActivationKind>(["relu", "tanh", "sigmoid"]), help_heading = "Network")]
     activation: Option<ActivationKind>,
+    /// How first weights are drawn [default: pytorch]
+    ///
+    /// pytorch: weights and biases uniform in ±1/sqrt(fan_in). kaiming: weights uniform in ±sqrt(6/fan_in), biases 0.
+    /// xavier: weights uniform in ±sqrt(6/(fan_in + fan_out)), biases 0. zero: all 0, for a linear model.
+    #[arg(long, value_name = "NAME", value_parser = one_of::<Initializer>(Initializer::ALL.map(Initializer::name)), help_heading = "Network")]
+    initializer: Option<Initializer>,
     /// Start from the weights in this safetensors file, ours or PyTorch's, instead of random ones
     ///
     /// Names, shapes and types must be those of the equal nn.Sequential: "1.weight", "1.bias", "3.weight", ...
@@ -117,6 +123,7 @@ impl Settings {
         }
         set(self.model, &mut config.model);
         set(self.activation, &mut config.activation);
+        set(self.initializer, &mut config.initializer);
         set(self.init.map(Some), &mut config.init);
         set(self.normalize, &mut config.normalize);
         set(self.split.map(Some), &mut config.split);

@@ -1,6 +1,7 @@
 //! The builder: operations in any order become a graph in topological order, with shapes inferred and parameters placed.
 
-use super::op::{GraphError, Op, TensorId};
+use super::error::GraphError;
+use super::op::{Op, ParamKind, TensorId};
 use crate::shape::Shape;
 use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use alloc::format;
@@ -29,15 +30,6 @@ pub struct Node {
     pub output: TensorId,
 }
 
-/// What a parameter is for.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub enum ParamKind {
-    /// Multiplies; penalties apply to it.
-    Weight,
-    /// Is added; penalties leave it alone.
-    Bias,
-}
-
 /// One named parameter tensor and its place in the flat vector of all parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Param {
@@ -49,16 +41,43 @@ pub struct Param {
     pub offset: usize,
     /// Number of elements.
     pub len: usize,
-    /// Weight or bias.
+    /// What it is for.
     pub kind: ParamKind,
     /// Inputs that each output of the layer sums; initial values are drawn from it.
     pub fan_in: usize,
+    /// Outputs that each input of the layer goes to.
+    pub fan_out: usize,
 }
 
 impl Param {
     /// Its elements in the flat vector.
     pub fn range(&self) -> core::ops::Range<usize> {
         self.offset..self.offset + self.len
+    }
+}
+
+/// The running statistics of one batch norm: in the flat vector of all weights, `channels` means and then as many variances.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Running {
+    /// The layer's name, which "running_mean" and "running_var" follow in the checkpoint.
+    pub name: String,
+    /// The node.
+    pub node: usize,
+    /// The first mean in the flat vector.
+    pub offset: usize,
+    /// Channels.
+    pub channels: usize,
+}
+
+impl Running {
+    /// The means in the flat vector.
+    pub fn mean(&self) -> core::ops::Range<usize> {
+        self.offset..self.offset + self.channels
+    }
+
+    /// The variances in the flat vector.
+    pub fn variance(&self) -> core::ops::Range<usize> {
+        self.offset + self.channels..self.offset + 2 * self.channels
     }
 }
 
@@ -72,7 +91,11 @@ pub struct Graph {
     nodes: Vec<Node>,
     tensors: Vec<Shape>,
     params: Vec<Param>,
+    /// By node: its first parameter. One more than nodes.
+    first_param: Vec<usize>,
     param_count: usize,
+    running: Vec<Running>,
+    weights_len: usize,
 }
 
 impl Graph {
@@ -139,12 +162,13 @@ impl Graph {
             let output = TensorId(place + 1);
             renumbered.insert(node.output, output);
             node.output = output;
-            tensors.push(node.op.output_shape(tensors[node.inputs[0].0], layer)?);
+            let inputs: Vec<Shape> = node.inputs.iter().map(|tensor| tensors[tensor.0]).collect();
+            tensors.push(node.op.output_shape(&inputs, layer)?);
             nodes.push(node);
         }
         check_one_output(&nodes, &order)?;
-        let (params, param_count) = place_params(&nodes, &order)?;
-        Ok(Self { nodes, tensors, params, param_count })
+        let (params, first_param, running) = (Vec::new(), Vec::new(), Vec::new());
+        Self { nodes, tensors, params, first_param, param_count: 0, running, weights_len: 0 }.place_params()
     }
 
     /// The nodes, each after those that it needs.
@@ -185,27 +209,75 @@ impl Graph {
         self.output_shape().elements()
     }
 
-    /// Every parameter tensor, in the order of the flat vector: node by node, weight before bias.
+    /// Every parameter tensor that is trained, in the order of the flat vector: node by node, weight before bias.
     pub fn params(&self) -> &[Param] {
         &self.params
     }
 
     /// The parameters of node `node`, weight before bias; empty for an op without any.
     pub fn node_params(&self, node: usize) -> &[Param] {
-        let with_params = |nodes: &[Node]| nodes.iter().filter(|n| n.op.has_params()).count();
-        let Some(op) = self.nodes.get(node).map(|n| n.op) else { return &[] };
-        let first = 2 * with_params(&self.nodes[..node]);
-        if op.has_params() { &self.params[first..first + 2] } else { &[] }
+        let from = self.first_param.get(node).copied().unwrap_or(self.params.len());
+        let to = self.first_param.get(node + 1).copied().unwrap_or(self.params.len());
+        &self.params[from..to]
     }
 
-    /// Length of the flat vector of all parameters.
+    /// The running statistics of every batch norm, which lie behind the parameters in the flat vector of weights.
+    pub fn running(&self) -> &[Running] {
+        &self.running
+    }
+
+    /// Trained parameters: the length of a gradient.
     pub fn param_count(&self) -> usize {
         self.param_count
     }
 
+    /// Length of the flat vector of weights: the parameters, then the running statistics.
+    pub fn weights_len(&self) -> usize {
+        self.weights_len
+    }
+
+    /// Floating-point operations of node `node` for one sample, forward.
+    ///
+    /// # Panics
+    /// If the graph has no such node.
+    pub fn node_flops(&self, node: usize) -> u64 {
+        let Node { op, inputs, output, .. } = &self.nodes[node];
+        op.flops(self.shape(inputs[0]), self.shape(*output))
+    }
+
     /// Floating-point operations of one sample, forward; a multiply-add counts two.
     pub fn flops(&self) -> u64 {
-        self.nodes.iter().map(|node| node.op.flops(self.shape(node.inputs[0]))).fold(0, u64::saturating_add)
+        (0..self.nodes.len()).map(|node| self.node_flops(node)).fold(0, u64::saturating_add)
+    }
+
+    /// Lays the parameters one after the other, running statistics behind them, and counts them.
+    fn place_params(mut self) -> Result<Self, GraphError> {
+        const MOST: usize = isize::MAX as usize / size_of::<f32>(); // the longest slice of f32
+        let after = |offset: usize, len: usize| {
+            offset.checked_add(len).filter(|&total| total <= MOST).ok_or(GraphError::TooLarge)
+        };
+        let mut offset = 0;
+        for Node { name, op, .. } in &self.nodes {
+            self.first_param.push(self.params.len());
+            for spec in op.params().into_iter().flatten() {
+                let (len, shape) = (spec.shape.elements(), spec.shape.dims().to_vec());
+                let name = format!("{name}.{}", spec.part);
+                let (kind, fan_in, fan_out) = (spec.kind, spec.fan_in, spec.fan_out);
+                self.params.push(Param { name, shape, offset, len, kind, fan_in, fan_out });
+                offset = after(offset, len)?;
+            }
+        }
+        self.first_param.push(self.params.len());
+        self.param_count = offset;
+        for (node, Node { name, op, .. }) in self.nodes.iter().enumerate() {
+            let channels = op.running_channels();
+            if channels > 0 {
+                self.running.push(Running { name: name.clone(), node, offset, channels });
+                offset = after(offset, 2 * channels)?; // twice of what a shape was made of
+            }
+        }
+        self.weights_len = offset;
+        Ok(self)
     }
 }
 
@@ -237,8 +309,8 @@ fn topological_order(nodes: &[Node]) -> Result<Vec<usize>, GraphError> {
     let mut waits_for = vec![0usize; nodes.len()];
     for (layer, node) in nodes.iter().enumerate() {
         let op = node.op.name();
-        if node.inputs.len() != 1 {
-            return Err(GraphError::Inputs { layer, op, expected: 1, found: node.inputs.len() });
+        if node.inputs.len() != node.op.arity() {
+            return Err(GraphError::Inputs { layer, op, expected: node.op.arity(), found: node.inputs.len() });
         }
         for &tensor in node.inputs.iter().filter(|&&tensor| tensor != TensorId(0)) {
             let &producer = producers.get(&tensor).ok_or(GraphError::MissingTensor { layer, op, tensor })?;
@@ -274,25 +346,6 @@ fn check_one_output(nodes: &[Node], order: &[usize]) -> Result<(), GraphError> {
         }
         None => Ok(()),
     }
-}
-
-/// Lays the parameters one after the other and counts them.
-fn place_params(nodes: &[Node], order: &[usize]) -> Result<(Vec<Param>, usize), GraphError> {
-    const MOST: usize = isize::MAX as usize / size_of::<f32>(); // the longest slice of f32
-    let mut params = Vec::new();
-    let mut offset = 0usize;
-    for (Node { name, op, .. }, &layer) in nodes.iter().zip(order) {
-        let Some(([rows, cols], bias)) = op.params() else { continue };
-        let overflow = GraphError::Shape { layer, op: op.name(), error: crate::error::ShapeError::Overflow };
-        let weight = rows.checked_mul(cols).ok_or(overflow)?;
-        let parts =
-            [("weight", ParamKind::Weight, vec![rows, cols], weight), ("bias", ParamKind::Bias, vec![bias], bias)];
-        for (part, kind, shape, len) in parts {
-            params.push(Param { name: format!("{name}.{part}"), shape, offset, len, kind, fan_in: cols });
-            offset = offset.checked_add(len).filter(|&total| total <= MOST).ok_or(GraphError::TooLarge)?;
-        }
-    }
-    Ok((params, offset))
 }
 
 /// What is stored of a graph: everything else is inferred again when it is read back, so a file cannot contradict itself.

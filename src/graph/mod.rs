@@ -3,16 +3,20 @@
 //! In comes a list of operations, out goes a [`Graph`] in topological order with every shape inferred and every parameter
 //! placed, and a [`Plan`] that gives each tensor its place in one arena. Next room: `train`, which runs both.
 
+mod error;
 mod op;
 #[cfg(feature = "alloc")]
 mod plan;
+mod sizes;
 
 #[cfg(feature = "alloc")]
 #[expect(clippy::module_inception, reason = "one file per noun, and this file's noun is the graph")]
 mod graph;
 
+pub use error::GraphError;
 #[cfg(feature = "alloc")]
-pub use graph::{Graph, Node, Param, ParamKind};
-pub use op::{GraphError, Op, TensorId};
+pub use graph::{Graph, Node, Param, Running};
+pub use op::{Op, ParamKind, ParamSpec, TensorId};
 #[cfg(feature = "alloc")]
 pub use plan::{Plan, PlanRow, Role};
+pub use sizes::{Conv2d, Probability, Window};

@@ -4,11 +4,15 @@
 //! forward alike, the loss at step `n`, and the backward pass of node `i` at step `2n - i`. Two tensors may share memory
 //! if no step needs both.
 //!
-//! An op that runs in place writes its output over its input. In training its backward pass reads its output `y` (an
-//! activation) or nothing (flatten); that of a linear layer reads its input `x`.
+//! An op that runs in place writes its output over an input of which it is the only reader. What a backward pass reads
+//! ([`Op::backward_reads_input`], [`Op::backward_reads_output`], what the forward pass [saved](Op::saved_len)) stays until then.
+//! The gradient of a tensor with several readers is a sum: the last reader writes it, the others add to it.
 
+use super::error::GraphError;
 use super::graph::{Graph, Node};
-use super::op::{GraphError, TensorId};
+#[cfg(doc)]
+use super::op::Op;
+use super::op::TensorId;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -26,13 +30,15 @@ pub enum Role {
     Value,
     /// The gradient of the loss with respect to a value.
     Gradient,
+    /// What the node that wrote the tensor left for its backward pass.
+    Saved,
 }
 
 /// One line of the plan's table.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "std", derive(serde::Serialize))]
 pub struct PlanRow {
-    /// Value or gradient.
+    /// Value, gradient or what else a node left.
     pub role: Role,
     /// Of which tensor.
     pub tensor: TensorId,
@@ -82,7 +88,8 @@ pub struct Plan {
     buffers: Vec<Buffer>,
     values: Vec<Place>,
     gradients: Vec<Option<Place>>, // by tensor; empty for inference
-    inputs: Vec<TensorId>,         // by node
+    saved: Vec<Option<Place>>,     // by node; empty for inference
+    inputs: Vec<Vec<TensorId>>,    // by node
     arena_len: usize,
 }
 
@@ -112,15 +119,17 @@ impl Plan {
             buffers: Vec::new(),
             values: Vec::with_capacity(graph.tensors().len()),
             gradients: Vec::new(),
-            inputs: graph.nodes().iter().map(|node| node.inputs[0]).collect(),
+            saved: Vec::new(),
+            inputs: graph.nodes().iter().map(|node| node.inputs.clone()).collect(),
             arena_len: 0,
         };
         let mut readers = vec![0usize; graph.tensors().len()];
-        plan.inputs.iter().for_each(|x| readers[x.0] += 1);
+        plan.inputs.iter().flatten().for_each(|x| readers[x.0] += 1);
         let wanted = wants_gradient(graph);
         plan.lay_values(graph, &readers, training)?;
         plan.extend_values(graph, &wanted, training);
         if training {
+            plan.lay_saved(graph)?;
             plan.lay_gradients(graph, &readers, &wanted)?;
         }
         plan.arena_len = assign_offsets(&mut plan.buffers)?;
@@ -130,25 +139,34 @@ impl Plan {
     /// A new buffer for `tensor`, needed at `step`.
     fn place(&mut self, graph: &Graph, tensor: TensorId, step: usize) -> Result<Place, GraphError> {
         let len = graph.shape(tensor).batch_elements(self.batch).map_err(|_| GraphError::TooLarge)?;
+        self.place_len(len, step)
+    }
+
+    /// A new buffer of `len` floats, needed at `step`.
+    fn place_len(&mut self, len: usize, step: usize) -> Result<Place, GraphError> {
         let rounded = len.checked_next_multiple_of(ALIGN).ok_or(GraphError::TooLarge)?;
         self.buffers.push(Buffer { len: rounded, first: step, last: step, offset: 0 });
         Ok(Place { buffer: self.buffers.len() - 1, len })
     }
 
-    /// Gives each value a buffer, its own or its input's.
+    /// Gives each value a buffer, its own or an input's.
     fn lay_values(&mut self, graph: &Graph, readers: &[usize], training: bool) -> Result<(), GraphError> {
         let input = self.place(graph, TensorId(0), 0)?;
         self.values.push(input);
-        // By tensor: whether its memory may be overwritten. Not the input's: it is the caller's. In training not an
-        // activation's output: its backward pass reads it.
+        // By tensor: whether its memory may be overwritten. Not the input's: it is the caller's. In training not what a backward
+        // pass reads.
         let mut may_overwrite = vec![false];
-        for (i, Node { op, output, .. }) in graph.nodes().iter().enumerate() {
-            let x = self.inputs[i].0;
-            let writes = op.activation().is_some();
-            let in_place = op.runs_in_place() && readers[x] == 1 && (may_overwrite[x] || !writes);
-            let place = if in_place { self.values[x] } else { self.place(graph, *output, i)? };
+        for (i, Node { op, inputs, output, .. }) in graph.nodes().iter().enumerate() {
+            let writes = !op.is_identity(training);
+            let fits = |x: &&TensorId| readers[x.0] == 1 && (may_overwrite[x.0] || !writes);
+            let over = inputs.iter().find(fits).filter(|_| op.runs_in_place(training)).copied();
+            let place = match over {
+                Some(x) => self.values[x.0],
+                None => self.place(graph, *output, i)?,
+            };
             self.values.push(place);
-            may_overwrite.push(if training && writes { false } else { !in_place || may_overwrite[x] });
+            let kept = training && op.backward_reads_output();
+            may_overwrite.push(!kept && over.is_none_or(|x| may_overwrite[x.0]));
         }
         Ok(())
     }
@@ -157,17 +175,33 @@ impl Plan {
     fn extend_values(&mut self, graph: &Graph, wanted: &[bool], training: bool) {
         let n = graph.nodes().len();
         for (i, node) in graph.nodes().iter().enumerate() {
-            let (x, y) = (self.inputs[i].0, node.output.0);
-            self.buffers[self.values[x].buffer].extend_to(i);
-            self.buffers[self.values[y].buffer].extend_to(i);
-            if training && node.op.has_params() {
-                self.buffers[self.values[x].buffer].extend_to(2 * n - i); // d_weight = d_yᵀ·x
+            let y = self.values[node.output.0].buffer;
+            self.buffers[y].extend_to(i);
+            for x in &node.inputs {
+                self.buffers[self.values[x.0].buffer].extend_to(i);
+                if training && node.op.backward_reads_input() {
+                    self.buffers[self.values[x.0].buffer].extend_to(2 * n - i); // d_weight = d_yᵀ·x
+                }
             }
-            if training && node.op.activation().is_some() && wanted[x] {
-                self.buffers[self.values[y].buffer].extend_to(2 * n - i); // d_x = d_y ∘ f'(x), from y
+            if training && node.op.backward_reads_output() && wanted[node.output.0] {
+                self.buffers[y].extend_to(2 * n - i); // d_x = d_y ∘ f'(x), from y
             }
         }
         self.buffers[self.values[graph.output().0].buffer].extend_to(n);
+    }
+
+    /// Gives what a forward pass leaves for its backward pass a buffer.
+    fn lay_saved(&mut self, graph: &Graph) -> Result<(), GraphError> {
+        let n = graph.nodes().len();
+        for (i, node) in graph.nodes().iter().enumerate() {
+            let len = node.op.saved_len(graph.shape(node.output), self.batch).ok_or(GraphError::TooLarge)?;
+            let place = if len == 0 { None } else { Some(self.place_len(len, i)?) };
+            if let Some(Place { buffer, .. }) = place {
+                self.buffers[buffer].extend_to(2 * n - i);
+            }
+            self.saved.push(place);
+        }
+        Ok(())
     }
 
     /// Gives each gradient that some parameter depends on a buffer, from the step that first writes it to the one that
@@ -179,19 +213,22 @@ impl Plan {
             self.gradients[graph.output().0] = Some(self.place(graph, graph.output(), n)?);
         }
         for (i, node) in graph.nodes().iter().enumerate().rev() {
-            let (x, back) = (self.inputs[i], 2 * n - i);
+            let back = 2 * n - i;
             let Some(d_y) = self.gradients[node.output.0] else { continue };
             self.buffers[d_y.buffer].extend_to(back);
-            if !wanted[x.0] {
-                continue;
+            let mut free = node.op.gradient_runs_in_place(); // one input's gradient may lie over the output's
+            for x in node.inputs.iter().filter(|x| wanted[x.0]) {
+                let d_x = match self.gradients[x.0] {
+                    Some(sum) => sum, // another reader of x came first: this one adds to it
+                    None if free && readers[x.0] == 1 => {
+                        free = false;
+                        d_y
+                    }
+                    None => self.place(graph, *x, back)?,
+                };
+                self.buffers[d_x.buffer].extend_to(back);
+                self.gradients[x.0] = Some(d_x);
             }
-            let d_x = match self.gradients[x.0] {
-                Some(sum) => sum, // another reader of x came first: this one adds to it
-                None if node.op.runs_in_place() && readers[x.0] == 1 => d_y,
-                None => self.place(graph, x, back)?,
-            };
-            self.buffers[d_x.buffer].extend_to(back);
-            self.gradients[x.0] = Some(d_x);
         }
         Ok(())
     }
@@ -219,12 +256,26 @@ impl Plan {
         self.gradients.get(tensor.0).copied().flatten().map(|place| self.range(place))
     }
 
-    /// Whether node `node` writes its output over its input.
+    /// Where node `node` leaves what its backward pass needs beside tensors, if it does.
+    pub fn saved(&self, node: usize) -> Option<Range<usize>> {
+        self.saved.get(node).copied().flatten().map(|place| self.range(place))
+    }
+
+    /// Whether node `node` writes its output over an input.
     ///
     /// # Panics
     /// If the graph has no such node.
     pub fn in_place(&self, node: usize) -> bool {
-        self.values[self.inputs[node].0].buffer == self.values[node + 1].buffer
+        self.overwritten(node).is_some()
+    }
+
+    /// The input that node `node` writes its output over.
+    ///
+    /// # Panics
+    /// If the graph has no such node.
+    pub fn overwritten(&self, node: usize) -> Option<TensorId> {
+        let y = self.values[node + 1].buffer;
+        self.inputs[node].iter().copied().find(|x| self.values[x.0].buffer == y)
     }
 
     /// Whether the backward pass of node `node` writes its input's gradient over its output's.
@@ -233,8 +284,8 @@ impl Plan {
     /// If the graph has no such node.
     pub fn gradient_in_place(&self, node: usize) -> bool {
         let buffer = |tensor: usize| self.gradients.get(tensor).copied().flatten().map(|place| place.buffer);
-        let d_x = buffer(self.inputs[node].0);
-        d_x.is_some() && d_x == buffer(node + 1)
+        let d_y = buffer(node + 1);
+        d_y.is_some() && self.inputs[node].iter().any(|x| buffer(x.0) == d_y)
     }
 
     /// Floats that the busiest step needs at once: no plan has a smaller arena.
@@ -242,7 +293,7 @@ impl Plan {
         largest_live_set(&self.buffers)
     }
 
-    /// The plan as a table: values in order, then gradients in the order in which the backward pass writes them.
+    /// The plan as a table: values in order, then gradients in the order in which the backward pass writes them, then what else was saved.
     pub fn rows(&self) -> Vec<PlanRow> {
         let row = |role, tensor, place: Place, shares| {
             let Buffer { offset, first, last, .. } = self.buffers[place.buffer];
@@ -251,14 +302,23 @@ impl Plan {
         };
         let mut rows = Vec::with_capacity(self.values.len() + self.gradients.len());
         for (tensor, &place) in self.values.iter().enumerate() {
-            let shares = tensor.checked_sub(1).filter(|&node| self.in_place(node)).map(|node| self.inputs[node]);
+            let shares = tensor.checked_sub(1).and_then(|node| self.overwritten(node));
             rows.push(row(Role::Value, tensor, place, shares));
         }
         for (tensor, place) in self.gradients.iter().enumerate().rev() {
             let Some(place) = *place else { continue };
             // The node that reads `tensor` in place, if one does, lies over its own output's gradient.
-            let reader = (0..self.inputs.len()).find(|&i| self.inputs[i].0 == tensor && self.gradient_in_place(i));
+            let over = |&i: &usize| {
+                let d_y = self.gradients[i + 1].map(|d_y| d_y.buffer);
+                self.inputs[i].iter().any(|x| x.0 == tensor) && d_y == Some(place.buffer)
+            };
+            let reader = (0..self.inputs.len()).find(over);
             rows.push(row(Role::Gradient, tensor, place, reader.map(|node| TensorId(node + 1))));
+        }
+        for (node, place) in self.saved.iter().enumerate() {
+            if let Some(place) = *place {
+                rows.push(row(Role::Saved, node + 1, place, None));
+            }
         }
         rows
     }
@@ -277,6 +337,7 @@ impl fmt::Display for Plan {
             let role = match row.role {
                 Role::Value => "value",
                 Role::Gradient => "gradient",
+                Role::Saved => "saved",
             };
             write!(f, "{:>6}  {role:<8}  {:>12}  {:>12}  ", row.tensor.0, row.offset, row.len)?;
             write!(f, "{}..={}", row.first_step, row.last_step)?;
@@ -295,7 +356,7 @@ impl fmt::Display for Plan {
 fn wants_gradient(graph: &Graph) -> Vec<bool> {
     let mut wanted = vec![false; graph.tensors().len()];
     for node in graph.nodes() {
-        wanted[node.output.0] = node.op.has_params() || wanted[node.inputs[0].0];
+        wanted[node.output.0] = node.op.has_params() || node.inputs.iter().any(|x| wanted[x.0]);
     }
     wanted
 }
@@ -416,18 +477,26 @@ mod tests {
         let mut arena = Arena(vec![usize::MAX; plan.arena_len()]);
         let mut value: Vec<Content> = (0..=n).collect();
         let gradient = |tensor: TensorId| 1000 + tensor.0;
+        let left = |node: usize| 2000 + node;
         arena.write(plan.value(TensorId(0)), 0);
         for (i, node) in graph.nodes().iter().enumerate() {
-            let (x, y) = (node.inputs[0], node.output);
-            arena.expect(plan.value(x), value[x.0]);
-            if node.op == Op::Flatten {
-                value[y.0] = value[x.0]; // the same contents
+            let y = node.output;
+            let mut operands = vec![plan.value(y)];
+            for x in &node.inputs {
+                arena.expect(plan.value(*x), value[x.0]);
+                if plan.overwritten(i) != Some(*x) && !operands.contains(&plan.value(*x)) {
+                    operands.push(plan.value(*x));
+                }
             }
-            assert_eq!(plan.in_place(i), plan.value(x) == plan.value(y));
-            if !plan.in_place(i) {
-                disjoint(&[plan.value(x), plan.value(y)]);
+            if node.op.is_identity(training) {
+                value[y.0] = value[node.inputs[0].0]; // the same contents
             }
+            operands.extend(plan.saved(i));
+            disjoint(&operands);
             arena.write(plan.value(y), value[y.0]);
+            if let Some(saved) = plan.saved(i) {
+                arena.write(saved, left(i));
+            }
         }
         let logits = graph.output();
         arena.expect(plan.value(logits), value[logits.0]);
@@ -441,30 +510,44 @@ mod tests {
         };
         disjoint(&[plan.value(logits), d_logits.clone()]);
         arena.write(d_logits, gradient(logits));
+        let mut written = vec![false; n + 1];
         for (i, node) in graph.nodes().iter().enumerate().rev() {
-            let (x, y) = (node.inputs[0], node.output);
+            let y = node.output;
             let Some(d_y) = plan.gradient(y) else {
                 assert!(!node.op.has_params());
                 continue;
             };
             arena.expect(d_y.clone(), gradient(y));
             let mut operands = vec![d_y.clone()];
-            if node.op.has_params() {
+            if node.op.backward_reads_input() {
+                let x = node.inputs[0];
                 arena.expect(plan.value(x), value[x.0]);
                 operands.push(plan.value(x));
             }
-            if node.op.activation().is_some() && plan.gradient(x).is_some() {
+            if node.op.backward_reads_output() {
                 arena.expect(plan.value(y), value[y.0]);
                 operands.push(plan.value(y));
             }
-            if let Some(d_x) = plan.gradient(x) {
-                assert_eq!(plan.gradient_in_place(i), d_x == d_y);
-                if !plan.gradient_in_place(i) {
-                    operands.push(d_x.clone());
+            if let Some(saved) = plan.saved(i) {
+                arena.expect(saved.clone(), left(i));
+                operands.push(saved);
+            }
+            for x in &node.inputs {
+                let Some(d_x) = plan.gradient(*x) else { continue };
+                if written[x.0] {
+                    arena.expect(d_x.clone(), gradient(*x)); // a sum that this node adds to
                 }
-                arena.write(d_x, gradient(x));
+                written[x.0] = true;
+                if d_x != d_y && !operands.contains(&d_x) {
+                    operands.push(d_x);
+                }
             }
             disjoint(&operands);
+            for x in &node.inputs {
+                if let Some(d_x) = plan.gradient(*x) {
+                    arena.write(d_x, gradient(*x));
+                }
+            }
         }
     }
 
@@ -559,7 +642,7 @@ arena 320 bytes for a batch of 4, largest live set 320 bytes";
             let extended = move |op: Op| {
                 let mut ops = graph.clone();
                 ops.push(op);
-                grow(ops, op.output_shape(shape, 0).unwrap(), more - 1)
+                grow(ops, op.output_shape(&[shape], 0).unwrap(), more - 1)
             };
             op_after(shape).prop_flat_map(extended).boxed()
         }

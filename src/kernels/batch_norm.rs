@@ -14,7 +14,7 @@ use super::simd::{Kernel, Simd};
 use super::{Activation, Isa, elementwise};
 use crate::error::ShapeError;
 pub use fold::{Norm, inverse_deviation};
-pub use gradient::{Forward, Grads, backward};
+pub use gradient::{Forward, Grads, backward, backward_input, backward_sums};
 pub use shape::Planes;
 
 /// The mean of every channel, and its biased variance, `Σ (x − mean)² / count`: two passes over `x`, sums of planes added in the order

@@ -1,5 +1,6 @@
 //! Everything that decides a run, as the command line and `config.toml` write it.
 
+use super::init::Initializer;
 use super::loss::Reduction;
 use super::optimizer::OptimizerKind;
 use super::schedule::Schedule;
@@ -203,6 +204,9 @@ pub struct Config {
     /// What stands between its layers.
     #[serde(with = "text")]
     pub activation: ActivationKind,
+    /// How first weights are drawn.
+    #[serde(with = "text")]
+    pub initializer: Initializer,
     /// Where the digits are.
     #[serde(with = "text")]
     pub data: Source,
@@ -268,6 +272,7 @@ impl Default for Config {
         Self {
             model: ModelSpec::Mlp(vec![512]),
             activation: ActivationKind::Relu,
+            initializer: Initializer::Pytorch,
             data: Source::Mnist,
             normalize: NormalizeKind::Unit,
             split: None,

@@ -49,8 +49,9 @@ pub enum TrainError {
     },
     /// The loss is no longer a number.
     #[error(
-        "the loss is {loss} in epoch {epoch} at update {step}, with a learning rate of {lr}: training diverged; \
-         try a smaller --lr, a --warmup, or --reduction mean instead of sum; the last save holds the weights from before"
+        "the loss is {loss} in epoch {epoch} at update {step}, with a learning rate of {lr}{}: training diverged; \
+         try a smaller --lr, a --warmup, or --reduction mean instead of sum; the last save holds the weights from before",
+        layer.as_ref().map_or_else(String::new, |layer| format!(", first not finite in layer {layer}"))
     )]
     Diverged {
         /// The epoch, from 1.
@@ -61,6 +62,8 @@ pub enum TrainError {
         loss: f64,
         /// The learning rate of this update.
         lr: f64,
+        /// The first layer whose output has a number that is infinite or NaN, where it is known.
+        layer: Option<String>,
     },
     /// The system gave no threads.
     #[error("cannot start {threads} threads: {error}")]

@@ -1,63 +1,23 @@
 //! A graph that runs, forward and backward, over one arena: what trains, what evaluates and what the gradient check checks.
 
 use super::TrainError;
+use super::layer::{Layer, Pass, Place};
 use super::loss::{self, BatchLoss, Reduction};
-use super::ops::{Linear, flatten, linear, relu, sigmoid, tanh};
 use crate::error::ShapeError;
-use crate::graph::{Graph, Node, Op, Plan};
-use crate::kernels::{Activation, Isa};
-use std::ops::Range;
-
-/// A stretch of the arena: where it starts, and how many floats each sample has.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    start: usize,
-    width: usize,
-}
-
-impl Place {
-    fn rows(self, rows: usize) -> Range<usize> {
-        self.start..self.start + rows * self.width
-    }
-}
-
-/// What a node does.
-#[derive(Clone, Debug)]
-enum Work {
-    Flatten,
-    /// `fused` is the activation that follows in place: done on the way out.
-    Linear {
-        sizes: Linear,
-        weight: Range<usize>,
-        bias: Range<usize>,
-        fused: Activation,
-    },
-    /// `fused` if the linear layer before did it.
-    Activate {
-        function: Activation,
-        fused: bool,
-    },
-}
-
-/// A node with its places. Equal places of `x` and `y`, or of `d_x` and `d_y`, mean that it runs in place.
-#[derive(Clone, Debug)]
-struct Layer {
-    work: Work,
-    x: Place,
-    y: Place,
-    d_x: Option<Place>,
-    d_y: Option<Place>,
-}
+use crate::graph::{Graph, Plan, TensorId};
+use crate::kernels::Isa;
+use crate::kernels::dropout::Key;
 
 /// A graph compiled for batches of up to a fixed size on one instruction set. Nothing allocates after the first batch of each size.
 ///
-/// Parameters are the caller's: one flat vector laid out by [`Graph::params`], and gradients alike. The products run on the
-/// current rayon pool; results do not depend on its threads.
+/// Weights are the caller's: one flat vector laid out by [`Graph::params`] with the running statistics behind, and gradients alike but
+/// without these. The layers run on the current rayon pool; results do not depend on its threads.
 #[derive(Clone, Debug)]
 pub struct Network {
     isa: Isa,
     capacity: usize,
     param_count: usize,
+    weights_len: usize,
     layers: Vec<Layer>,
     input: Place,
     logits: Place,
@@ -65,8 +25,8 @@ pub struct Network {
     arena: Vec<f32>,
     losses: Vec<f32>,
     scratch: Vec<f32>,
-    /// Batch sizes that the scratch was measured for.
-    prepared: Vec<usize>,
+    /// Batch sizes, and threads, that the scratch was measured for.
+    prepared: Vec<(usize, usize)>,
 }
 
 impl Network {
@@ -87,51 +47,16 @@ impl Network {
     }
 
     fn compile(graph: &Graph, plan: &Plan, isa: Isa) -> Result<Self, TrainError> {
-        let value = |tensor| Place { start: plan.value(tensor).start, width: graph.shape(tensor).elements() };
-        let gradient = |tensor| {
-            plan.gradient(tensor).map(|range| Place { start: range.start, width: graph.shape(tensor).elements() })
-        };
-        let nodes = graph.nodes();
-        // Every op reads one tensor and one tensor is the output, so the graph is a chain: node i + 1 reads what node i writes.
-        let chain = nodes.iter().enumerate().all(|(i, node)| node.inputs.iter().all(|tensor| tensor.0 == i));
-        if !chain {
-            let (expected, found) = ("each layer reads the one before".to_owned(), "a branch".to_owned());
-            return Err(TrainError::Mismatch { what: "the layers of a network that trains", expected, found });
-        }
-        let fuses = |i: usize, node: &Node| plan.in_place(i).then(|| node.op.activation()).flatten();
-        let mut layers = Vec::with_capacity(nodes.len());
-        for (i, node) in nodes.iter().enumerate() {
-            let work = match node.op {
-                Op::Flatten => Work::Flatten,
-                Op::Linear { in_features, out_features } => {
-                    let [weight, bias] = graph.node_params(i) else {
-                        return Err(
-                            ShapeError::Length { what: "parameters of a linear layer", expected: 2, got: 0 }.into()
-                        );
-                    };
-                    Work::Linear {
-                        sizes: Linear { inputs: in_features, outputs: out_features },
-                        weight: weight.range(),
-                        bias: bias.range(),
-                        fused: nodes.get(i + 1).and_then(|next| fuses(i + 1, next)).unwrap_or_default(),
-                    }
-                }
-                Op::Relu | Op::Tanh | Op::Sigmoid => {
-                    let after_linear = i > 0 && matches!(nodes[i - 1].op, Op::Linear { .. });
-                    let function = node.op.activation().unwrap_or_default();
-                    Work::Activate { function, fused: after_linear && fuses(i, node).is_some() }
-                }
-            };
-            let x = node.inputs[0];
-            let (d_x, d_y) = (gradient(x), gradient(node.output));
-            layers.push(Layer { work, x: value(x), y: value(node.output), d_x, d_y });
-        }
+        let width = |tensor| graph.shape(tensor).elements();
+        let value = |tensor| Place { start: plan.value(tensor).start, width: width(tensor) };
+        let gradient = |tensor| plan.gradient(tensor).map(|range| Place { start: range.start, width: width(tensor) });
         let mut network = Self {
             isa,
             capacity: plan.batch(),
             param_count: graph.param_count(),
-            layers,
-            input: value(crate::graph::TensorId(0)),
+            weights_len: graph.weights_len(),
+            layers: Layer::all(graph, plan),
+            input: value(TensorId(0)),
             logits: value(graph.output()),
             d_logits: gradient(graph.output()),
             arena: vec![0.0; plan.arena_len()],
@@ -163,18 +88,18 @@ impl Network {
         if rows > self.capacity {
             return Err(ShapeError::TooShort { what: "the arena, in samples,", needed: rows, got: self.capacity });
         }
-        if self.prepared.contains(&rows) {
+        let threads = rayon::current_num_threads();
+        if self.prepared.contains(&(rows, threads)) {
             return Ok(());
         }
-        let needs = self.layers.iter().map(|layer| match layer.work {
-            Work::Linear { sizes, .. } => sizes.scratch_len(rows),
-            Work::Flatten | Work::Activate { .. } => 0,
-        });
-        let needed = needs.max().unwrap_or(0);
+        let mut needed = 0;
+        for layer in &self.layers {
+            needed = needed.max(layer.scratch_len(rows, threads)?);
+        }
         if needed > self.scratch.len() {
             self.scratch.resize(needed, 0.0);
         }
-        self.prepared.push(rows);
+        self.prepared.push((rows, threads));
         Ok(())
     }
 
@@ -212,34 +137,37 @@ impl Network {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn forward_filled(&mut self, params: &[f32], rows: usize) -> Result<&[f32], TrainError> {
-        self.prepare(rows)?;
-        self.check_params("the parameters", params.len())?;
-        let Self { isa, layers, arena, scratch, .. } = self;
-        for layer in &*layers {
-            layer.forward(*isa, params, rows, arena, scratch)?;
-        }
+        self.run(params, rows, None)?;
         Ok(&self.arena[self.logits.rows(rows)])
+    }
+
+    /// The layers of a forward pass; with a `key` as in training.
+    fn run(&mut self, weights: &[f32], rows: usize, key: Option<Key>) -> Result<(), ShapeError> {
+        self.prepare(rows)?;
+        check_len("the weights", self.weights_len, weights.len())?;
+        let Self { isa, layers, arena, scratch, .. } = self;
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key };
+        layers.iter().try_for_each(|layer| layer.forward(&mut pass))
     }
 
     /// Mean loss of the samples `x` with their `labels`, and its gradient by every parameter, written to `grads`.
     ///
-    /// This is the very pass that trains. Before a pass the arena holds what the last one left: nothing is assumed of it.
+    /// This is the very pass that trains: batch norms take the statistics of the batch, dropouts draw by the key of `objective`. Before a pass
+    /// the arena holds what the last one left: nothing is assumed of it.
     ///
     /// # Errors
     /// [`TrainError::Shape`] if the lengths do not fit, or a label is not below the number of classes.
     pub fn loss_and_gradient(
         &mut self,
-        params: &[f32],
+        weights: &[f32],
         x: &[f32],
         labels: &[u8],
-        reduction: Reduction,
+        objective: Objective,
         grads: &mut [f32],
     ) -> Result<BatchLoss, TrainError> {
         let rows = self.take_input(x)?;
-        if rows != labels.len() {
-            return Err(ShapeError::Length { what: "the labels", expected: rows, got: labels.len() }.into());
-        }
-        self.loss_and_gradient_filled(params, labels, reduction, grads)
+        check_len("the labels", rows, labels.len())?;
+        self.loss_and_gradient_filled(weights, labels, objective, grads)
     }
 
     /// As [`loss_and_gradient`](Self::loss_and_gradient), of the inputs that [`input_mut`](Self::input_mut) was filled with.
@@ -248,32 +176,67 @@ impl Network {
     /// As [`loss_and_gradient`](Self::loss_and_gradient).
     pub fn loss_and_gradient_filled(
         &mut self,
-        params: &[f32],
+        weights: &[f32],
         labels: &[u8],
-        reduction: Reduction,
+        objective: Objective,
         grads: &mut [f32],
     ) -> Result<BatchLoss, TrainError> {
         let rows = labels.len();
-        self.check_params("the gradient", grads.len())?;
-        self.forward_filled(params, rows)?;
+        check_len("the gradient", self.param_count, grads.len())?;
+        if self.d_logits.is_none() && self.param_count > 0 {
+            let (expected, found) = ("Network::new".to_owned(), "Network::inference".to_owned());
+            return Err(TrainError::Mismatch { what: "a network with a backward pass", expected, found });
+        }
+        self.run(weights, rows, Some(objective.key))?;
         let (logits, losses) = (self.logits.rows(rows), &mut self.losses[..rows]);
         let Some(place) = self.d_logits else {
-            if self.param_count > 0 {
-                let (expected, found) = ("Network::new".to_owned(), "Network::inference".to_owned());
-                return Err(TrainError::Mismatch { what: "a network with a backward pass", expected, found });
-            }
             return Ok(loss::nll(self.isa, &mut self.arena[logits], labels, losses)?);
         };
         let d_logits = place.rows(rows);
         if logits.start != d_logits.start {
             self.arena.copy_within(logits, d_logits.start);
         }
-        let batch = loss::cross_entropy(self.isa, &mut self.arena[d_logits], labels, reduction, losses)?;
+        let batch = loss::cross_entropy(self.isa, &mut self.arena[d_logits], labels, objective.reduction, losses)?;
         let Self { isa, layers, arena, scratch, .. } = self;
-        for layer in layers.iter().rev() {
-            layer.backward(*isa, params, rows, grads, arena, scratch)?;
-        }
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key) };
+        layers.iter().rev().try_for_each(|layer| layer.backward(&mut pass, grads))?;
         Ok(batch)
+    }
+
+    /// Lets the running statistics in `weights` take over their part of those of the batch that was just trained on, of `rows` samples.
+    ///
+    /// # Errors
+    /// [`TrainError::Shape`] if `weights` has another length.
+    pub fn update_running(&self, weights: &mut [f32], rows: usize) -> Result<(), TrainError> {
+        check_len("the weights", self.weights_len, weights.len())?;
+        Ok(self.layers.iter().try_for_each(|layer| layer.update_running(rows, &self.arena, weights))?)
+    }
+
+    /// The first layer that makes something infinite or NaN of finite numbers, of the training pass over the `rows` samples that
+    /// [`input_mut`](Self::input_mut) was filled with; none if all numbers are finite, or the inputs are not.
+    ///
+    /// # Errors
+    /// As [`loss_and_gradient`](Self::loss_and_gradient).
+    pub fn first_not_finite(
+        &mut self,
+        weights: &[f32],
+        objective: Objective,
+        rows: usize,
+    ) -> Result<Option<&str>, TrainError> {
+        self.prepare(rows)?;
+        check_len("the weights", self.weights_len, weights.len())?;
+        let Self { isa, layers, arena, scratch, .. } = self;
+        if arena[self.input.rows(rows)].iter().any(|x| !x.is_finite()) {
+            return Ok(None);
+        }
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key) };
+        for layer in layers.iter() {
+            layer.forward(&mut pass)?;
+            if pass.arena[layer.output().rows(rows)].iter().any(|x| !x.is_finite()) {
+                return Ok(Some(&layer.name));
+            }
+        }
+        Ok(None)
     }
 
     /// Loss of the samples `x` with their `labels`; [`losses`](Self::losses) then holds each sample's.
@@ -282,9 +245,7 @@ impl Network {
     /// As [`loss_and_gradient`](Self::loss_and_gradient).
     pub fn evaluate(&mut self, params: &[f32], x: &[f32], labels: &[u8]) -> Result<BatchLoss, TrainError> {
         let rows = self.take_input(x)?;
-        if rows != labels.len() {
-            return Err(ShapeError::Length { what: "the labels", expected: rows, got: labels.len() }.into());
-        }
+        check_len("the labels", rows, labels.len())?;
         self.evaluate_filled(params, labels)
     }
 
@@ -310,120 +271,43 @@ impl Network {
     pub fn log_probs(&self, rows: usize) -> &[f32] {
         &self.arena[self.logits.rows(rows.min(self.capacity))]
     }
+}
 
-    fn check_params(&self, what: &'static str, got: usize) -> Result<(), ShapeError> {
-        let expected = self.param_count;
-        if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
+/// What a training pass minimises, and what its dropouts draw by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// How the samples' gradients become one.
+    pub reduction: Reduction,
+    /// Another one for each update.
+    pub key: Key,
+}
+
+impl Objective {
+    /// Of the update number `step` of a run seeded by `seed`.
+    #[must_use]
+    pub fn new(reduction: Reduction, seed: u64, step: u64) -> Self {
+        Self { reduction, key: Key::new(seed, step) }
     }
 }
 
-/// Two stretches of the arena that do not overlap: one to read, one to change.
-fn pair(arena: &mut [f32], read: Range<usize>, change: Range<usize>) -> Result<(&[f32], &mut [f32]), ShapeError> {
-    match arena.get_disjoint_mut([read, change]) {
-        Ok([read, change]) => Ok((read, change)),
-        Err(_) => Err(OVERLAP),
+impl From<Reduction> for Objective {
+    /// Of the first update of seed 0.
+    fn from(reduction: Reduction) -> Self {
+        Self::new(reduction, 0, 0)
     }
 }
 
-/// A plan that gives two live tensors the same memory: no graph does, as the plan's tests show.
-const OVERLAP: ShapeError =
-    ShapeError::Length { what: "tensors of a layer, in places of their own,", expected: 2, got: 1 };
-
-impl Layer {
-    fn forward(
-        &self,
-        isa: Isa,
-        params: &[f32],
-        rows: usize,
-        arena: &mut [f32],
-        scratch: &mut [f32],
-    ) -> Result<(), ShapeError> {
-        let (x, y) = (self.x.rows(rows), self.y.rows(rows));
-        let in_place = x == y;
-        match &self.work {
-            Work::Linear { sizes, weight, bias, fused } => {
-                let (x, y) = pair(arena, x, y)?;
-                let params = linear::Params { weight: &params[weight.clone()], bias: &params[bias.clone()] };
-                sizes.forward(isa, x, params, *fused, y, scratch)
-            }
-            Work::Flatten | Work::Activate { fused: true, .. } if in_place => Ok(()),
-            Work::Flatten => {
-                let (x, y) = pair(arena, x, y)?;
-                flatten::forward(x, y)
-            }
-            Work::Activate { function, .. } => {
-                if !in_place {
-                    let (x, y) = pair(arena, x, y.clone())?;
-                    y.copy_from_slice(x);
-                }
-                match function {
-                    Activation::Identity => Ok(()),
-                    Activation::Relu => relu::forward(isa, &mut arena[y]),
-                    Activation::Tanh => tanh::forward(isa, &mut arena[y]),
-                    Activation::Sigmoid => sigmoid::forward(isa, &mut arena[y]),
-                }
-            }
-        }
-    }
-
-    fn backward(
-        &self,
-        isa: Isa,
-        params: &[f32],
-        rows: usize,
-        grads: &mut [f32],
-        arena: &mut [f32],
-        scratch: &mut [f32],
-    ) -> Result<(), ShapeError> {
-        let (x, y) = (self.x.rows(rows), self.y.rows(rows));
-        let Some(d_y) = self.d_y.map(|place| place.rows(rows)) else { return Ok(()) };
-        let d_x = self.d_x.map(|place| place.rows(rows));
-        match (&self.work, d_x) {
-            (Work::Linear { sizes, weight, bias, .. }, d_x) => {
-                let (grad_weight, grad_bias) = grads.split_at_mut(bias.start);
-                let grads =
-                    linear::Grads { weight: &mut grad_weight[weight.clone()], bias: &mut grad_bias[..bias.len()] };
-                let weight = &params[weight.clone()];
-                match d_x {
-                    None => {
-                        let (x, d_y) = pair(arena, x, d_y)?;
-                        sizes.backward(isa, [x, d_y], weight, grads, None, scratch)
-                    }
-                    Some(d_x) => {
-                        let [x, d_y, d_x] = arena.get_disjoint_mut([x, d_y, d_x]).map_err(|_| OVERLAP)?;
-                        sizes.backward(isa, [x, d_y], weight, grads, Some(d_x), scratch)
-                    }
-                }
-            }
-            (_, None) => Ok(()),
-            (Work::Flatten, Some(d_x)) if d_x == d_y => Ok(()),
-            (Work::Flatten, Some(d_x)) => {
-                let (d_y, d_x) = pair(arena, d_y, d_x)?;
-                flatten::backward(d_y, d_x)
-            }
-            (Work::Activate { function, .. }, Some(d_x)) => {
-                if d_x != d_y {
-                    let (d_y, d_x) = pair(arena, d_y, d_x.clone())?;
-                    d_x.copy_from_slice(d_y);
-                }
-                let (y, d) = pair(arena, y, d_x)?;
-                match function {
-                    Activation::Identity => Ok(()),
-                    Activation::Relu => relu::backward(isa, y, d),
-                    Activation::Tanh => tanh::backward(isa, y, d),
-                    Activation::Sigmoid => sigmoid::backward(isa, y, d),
-                }
-            }
-        }
-    }
+fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
+    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::random::Random;
+    use crate::graph::Op;
     use crate::shape::Shape;
-    use crate::train::init;
+    use crate::train::Initializer;
 
     const OPS: [Op; 3] = [Op::Relu, Op::Tanh, Op::Sigmoid];
 
@@ -436,7 +320,7 @@ mod tests {
     fn small(activation: Op) -> (Graph, Vec<f32>) {
         let graph = Graph::mlp(&[7, 5], activation, Shape::new(&[1, 3, 4]).unwrap(), 4).unwrap();
         let mut params = vec![0.0; graph.param_count()];
-        init::uniform(&graph, 2, &mut params);
+        Initializer::Pytorch.fill(&graph, 2, &mut params);
         (graph, params)
     }
 
@@ -456,6 +340,7 @@ mod tests {
                     Op::Relu => row.iter_mut().for_each(|x| *x = x.max(0.0)),
                     Op::Tanh => row.iter_mut().for_each(|x| *x = x.tanh()),
                     Op::Sigmoid => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+                    op => panic!("no {op} in these networks"),
                 }
             }
         }
@@ -494,9 +379,9 @@ mod tests {
             let (x, labels) = digits(9, 12);
             let mut network = Network::new(&graph, 16, isa).unwrap();
             let mut grads = vec![f32::NAN; params.len()];
-            let mean = network.loss_and_gradient(&params, &x, &labels, Reduction::Mean, &mut grads).unwrap();
+            let mean = network.loss_and_gradient(&params, &x, &labels, Reduction::Mean.into(), &mut grads).unwrap();
             let by_mean = grads.clone();
-            let sum = network.loss_and_gradient(&params, &x, &labels, Reduction::Sum, &mut grads).unwrap();
+            let sum = network.loss_and_gradient(&params, &x, &labels, Reduction::Sum.into(), &mut grads).unwrap();
             assert_eq!(mean, sum, "the reported loss does not depend on the reduction");
             let largest = by_mean.iter().fold(0.0f32, |m, g| m.max(g.abs()));
             for i in 0..params.len() {
@@ -522,12 +407,12 @@ mod tests {
         let ops = [Op::Sigmoid, Op::Flatten, linear(4, 3), Op::Relu, Op::Tanh, linear(3, 2), Op::Tanh];
         let graph = Graph::sequential(shape, &ops).unwrap();
         let mut params = vec![0.0; graph.param_count()];
-        init::uniform(&graph, 1, &mut params);
+        Initializer::Pytorch.fill(&graph, 1, &mut params);
         params[12..15].fill(0.5); // all hidden units on, so that differences cross no kink
         let (x, labels) = ([0.1, -0.2, 0.3, 0.4, 0.9, 0.8, -0.7, 0.6], [0, 1]);
         let mut network = Network::new(&graph, 2, Isa::best()).unwrap();
         let mut grads = vec![f32::NAN; params.len()];
-        network.loss_and_gradient(&params, &x, &labels, Reduction::Mean, &mut grads).unwrap();
+        network.loss_and_gradient(&params, &x, &labels, Reduction::Mean.into(), &mut grads).unwrap();
         for i in 0..params.len() {
             let mut slope = 0.0;
             for sign in [1.0, -1.0] {
@@ -540,7 +425,7 @@ mod tests {
 
         let flat = Graph::sequential(shape, &[Op::Flatten]).unwrap();
         let mut network = Network::new(&flat, 1, Isa::best()).unwrap();
-        let batch = network.loss_and_gradient(&[], &x[..4], &[3], Reduction::Mean, &mut []).unwrap();
+        let batch = network.loss_and_gradient(&[], &x[..4], &[3], Reduction::Mean.into(), &mut []).unwrap();
         assert!((batch.mean() - (4.0f64).ln()).abs() < 0.3);
     }
 
@@ -554,13 +439,13 @@ mod tests {
         assert!(network.forward(&params, &x[..13]).is_err() && network.forward(&params, &[]).is_err());
         assert!(network.forward(&params[1..], &x[..12]).is_err());
         let mut learn = |labels: &[u8], grads: &mut [f32]| {
-            network.loss_and_gradient(&params, &x[..24], labels, Reduction::Mean, grads).map(drop)
+            network.loss_and_gradient(&params, &x[..24], labels, Reduction::Mean.into(), grads).map(drop)
         };
         assert!(learn(&[0], &mut grads).is_err() && learn(&[0, 4], &mut grads).is_err());
         assert!(learn(&[0, 1], &mut grads[1..]).is_err());
         assert!(learn(&[0, 1], &mut grads).is_ok());
         let mut inference = Network::inference(&graph, 4, Isa::best()).unwrap();
-        assert!(inference.loss_and_gradient(&params, &x[..12], &[0], Reduction::Mean, &mut grads).is_err());
+        assert!(inference.loss_and_gradient(&params, &x[..12], &[0], Reduction::Mean.into(), &mut grads).is_err());
         assert!(Network::new(&graph, 0, Isa::best()).is_err());
     }
 }

@@ -34,7 +34,7 @@ pub fn segments(graph: &Graph, [weight, bias]: [Penalty; 2]) -> Vec<Segment> {
     for param in graph.params() {
         let penalty = match param.kind {
             ParamKind::Weight => weight,
-            ParamKind::Bias => bias,
+            ParamKind::Bias | ParamKind::Scale | ParamKind::Shift => bias,
         };
         match segments.last_mut() {
             Some(last) if last.penalty == penalty && last.range.end == param.offset => {

@@ -148,7 +148,7 @@ pub fn run(
     let config = resolve(config, data, isa, threads)?;
     let mut trainer = Trainer::new(&config, data, isa, threads)?;
     if let Some(file) = &config.init {
-        let mut weights = vec![0.0; trainer.graph().param_count()];
+        let mut weights = vec![0.0; trainer.graph().weights_len()];
         load_weights_into(file, trainer.graph(), &mut weights)?;
         trainer = trainer.with_weights(&weights)?;
     }
@@ -302,7 +302,7 @@ impl Run<'_> {
             trainer.restore_best();
         }
         let mut summary = self.summary(trainer, false);
-        let sha256 = self.dir.save_result(trainer.graph(), trainer.params(), &trainer.meta())?;
+        let sha256 = self.dir.save_result(trainer.graph(), trainer.params(), &trainer.meta(), trainer.updates())?;
         summary.sha256 = Some(sha256);
         summary.val = trainer.evaluate_val()?;
         summary.test = Some(trainer.evaluate_test(HARDEST)?);

@@ -5,9 +5,8 @@ use super::config::Config;
 use super::early_stop::EarlyStop;
 use super::evaluate::Evaluator;
 use super::gather::gather;
-use super::init;
 use super::metrics::{EpochReport, Metrics};
-use super::network::Network;
+use super::network::{Network, Objective};
 use super::optimizer::Optimizer;
 use super::run::Progress;
 use super::schedule::warmup_factor;
@@ -50,6 +49,7 @@ pub struct Trainer<'a> {
     params: Vec<f32>,
     grads: Vec<f32>,
     best_params: Vec<f32>, // empty without a validation set
+    restored: bool,        // whether the weights are those of the best epoch
     train: Vec<u32>,
     val: Vec<u32>,
     order: Vec<u32>,
@@ -90,17 +90,19 @@ impl<'a> Trainer<'a> {
 
         let batch = config.batch.min(train.len());
         let mut network = Network::new(&graph, batch, isa)?;
-        network.prepare(train.len() - (train.len() - 1) / batch * batch)?; // the last batch of an epoch
-        let mut params = vec![0.0; graph.param_count()];
-        init::uniform(&graph, config.seed, &mut params);
+        let last = train.len() - (train.len() - 1) / batch * batch; // samples in the last batch of an epoch
+        pool.install(|| network.prepare(batch).and_then(|()| network.prepare(last)))?;
+        let mut params = vec![0.0; graph.weights_len()];
+        config.initializer.fill(&graph, config.seed, &mut params);
         Ok(Self {
             isa,
             pool: Arc::new(pool),
             workers: Workers::default(),
             evaluator: Evaluator::new(&graph, isa)?,
             optimizer: Optimizer::new(config, &graph),
-            grads: vec![0.0; params.len()],
+            grads: vec![0.0; graph.param_count()],
             best_params: if val.is_empty() { Vec::new() } else { params.clone() },
+            restored: false,
             order: train.clone(),
             ordered_epoch: None,
             labels: vec![0; batch],
@@ -168,13 +170,18 @@ impl<'a> Trainer<'a> {
         batch::fill_labels(&self.data.train, indices, labels)?;
         let x = self.network.input_mut(indices.len())?;
         gather(self.isa, &self.data.train, &self.normalize, indices, x, &self.workers)?;
-        let reduction = self.config.reduction;
-        let batch = self.network.loss_and_gradient_filled(&self.params, labels, reduction, &mut self.grads)?;
+        let objective = Objective::new(self.config.reduction, self.config.seed, self.step);
+        let batch = self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads)?;
         let lr = self.next_lr();
         if !batch.loss_sum.is_finite() {
-            return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr });
+            let rows = indices.len();
+            gather(self.isa, &self.data.train, &self.normalize, indices, self.network.input_mut(rows)?, &self.workers)?;
+            let layer = self.network.first_not_finite(&self.params, objective, rows)?.map(str::to_owned);
+            return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr, layer });
         }
-        self.optimizer.step_noting(self.isa, self.step, lr, &mut self.params, &self.grads, &self.workers)?;
+        let trained = &mut self.params[..self.grads.len()];
+        self.optimizer.step_noting(self.isa, self.step, lr, trained, &self.grads, &self.workers)?;
+        self.network.update_running(&mut self.params, batch.samples as usize)?;
         self.step += 1;
         self.step_in_epoch += 1;
         self.lr = lr;
@@ -239,7 +246,13 @@ impl<'a> Trainer<'a> {
         let test = self.evaluate_test(0)?;
         if !test.loss.is_finite() {
             // The epoch's last update did it: no batch came after to show it.
-            return Err(TrainError::Diverged { epoch: report.epoch, step: self.step, loss: test.loss, lr: self.lr });
+            return Err(TrainError::Diverged {
+                epoch: report.epoch,
+                step: self.step,
+                loss: test.loss,
+                lr: self.lr,
+                layer: None,
+            });
         }
         (report.test_loss, report.test_accuracy) = (Some(test.loss), Some(test.accuracy));
         if let Some(val) = self.evaluate_val()? {
@@ -307,6 +320,7 @@ impl<'a> Trainer<'a> {
     pub fn restore_best(&mut self) {
         if self.early_stop.best_epoch.is_some() {
             self.params.copy_from_slice(&self.best_params);
+            self.restored = true;
         }
     }
 
@@ -426,6 +440,15 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn steps_per_epoch(&self) -> u64 {
         self.train.len().div_ceil(self.batch) as u64
+    }
+
+    /// Updates that made the weights as they are now.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        match self.early_stop.best_epoch {
+            Some(epoch) if self.restored => u64::from(epoch).saturating_mul(self.steps_per_epoch()),
+            _ => self.step,
+        }
     }
 
     /// Samples trained on in an epoch.

@@ -5,7 +5,7 @@ use super::*;
 fn saved() -> (TempDir, std::path::PathBuf, String) {
     let dir = tempdir().unwrap();
     let file = dir.path().join("model.safetensors");
-    let sha256 = save_model(&file, &graph(), &params(), &meta()).unwrap();
+    let sha256 = save_model(&file, &graph(), &params(), &meta(), 0).unwrap();
     (dir, file, sha256)
 }
 
@@ -28,7 +28,7 @@ fn the_bytes_are_fixed() {
     let (dir, file, sha256) = saved();
     assert_eq!(sha256, "93dbc97289e8eaac4be02ec3365573d5d243d422cbd1458dfa1577491bf59dab");
     let again = dir.path().join("elsewhere.safetensors");
-    assert_eq!(save_model(&again, &graph(), &params(), &meta()).unwrap(), sha256);
+    assert_eq!(save_model(&again, &graph(), &params(), &meta(), 0).unwrap(), sha256);
     let bytes = fs::read(&file).unwrap();
     assert_eq!(bytes, fs::read(&again).unwrap());
     let len = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
@@ -127,13 +127,13 @@ fn a_model_of_another_network() {
 fn what_is_not_written() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("model.safetensors");
-    let error = save_model(&file, &graph(), &params()[1..], &meta()).unwrap_err();
+    let error = save_model(&file, &graph(), &params()[1..], &meta(), 0).unwrap_err();
     says(&error, &["model.safetensors", "expected 23 values, found 22"]);
-    let error = save_model(&file, &graph(), &params(), &Meta { classes: vec![], ..meta() }).unwrap_err();
+    let error = save_model(&file, &graph(), &params(), &Meta { classes: vec![], ..meta() }, 0).unwrap_err();
     says(&error, &["expected 2 class names, found 0"]);
     for (mean, std) in [(f64::NAN, 1.0), (0.0, 0.0), (0.0, -1.0), (0.0, f64::INFINITY)] {
         let bad = Meta { normalize: Normalize::MeanStd { mean, std }, ..meta() };
-        says(&save_model(&file, &graph(), &params(), &bad).unwrap_err(), &["a positive deviation"]);
+        says(&save_model(&file, &graph(), &params(), &bad, 0).unwrap_err(), &["a positive deviation"]);
     }
     assert!(listing(dir.path()).is_empty());
 }
@@ -232,7 +232,7 @@ fn flip(bytes: &[u8], at: usize, mask: u8) {
         assert_eq!((bits(&model.params), model.graph, model.meta), (bits(&params()), graph(), meta()));
     }
     if let Ok(contents) = super::super::sealed::Contents::parse(Path::new("flipped"), &bytes) {
-        let _ = contents.tensors(Path::new("flipped"), &[("1.weight", &[3, 4])]);
+        let _ = contents.tensors(Path::new("flipped"), &[("1.weight", &[3, 4])], &[]);
     }
 }
 
@@ -248,7 +248,7 @@ fn a_flipped_bit_anywhere() {
 proptest! {
     #[test]
     fn any_byte_anywhere(at in any::<prop::sample::Index>(), mask in 1u8..) {
-        let bytes = super::super::model::encode(Path::new("m"), &graph(), &params(), &meta(), None).unwrap();
+        let bytes = super::super::model::encode(Path::new("m"), &graph(), &params(), &meta(), 0, None).unwrap();
         flip(&bytes, at.index(bytes.len()), mask);
     }
 

@@ -205,7 +205,7 @@ fn the_best_weights_and_the_result() {
         assert_eq!((bits(&best.params), best.run.unwrap().step), (bits(&contents(step)[0]), step));
     }
     says(&run.load_best("run-b").unwrap_err(), &["best/model.safetensors", "expected run `run-b`, found `run-a`"]);
-    let sha256 = run.save_result(&graph(), &params(), &meta()).unwrap();
+    let sha256 = run.save_result(&graph(), &params(), &meta(), 0).unwrap();
     let result = load_model(&run.model_path()).unwrap();
     assert_eq!((result.sha256, result.run), (sha256, None));
 }
@@ -217,7 +217,7 @@ fn a_run_is_replaced_only_by_force_and_nothing_else_ever() {
         fs::write(file, b"text").unwrap();
     }
     run.save_best(&graph(), &params(), &meta(), &state(1)).unwrap();
-    run.save_result(&graph(), &params(), &meta()).unwrap();
+    run.save_result(&graph(), &params(), &meta(), 0).unwrap();
     let before = listing(run.path());
     let error = RunDir::create(run.path(), false).unwrap_err();
     says(&error, &["expected a new or empty directory", "--force replaces it", "--resume"]);
@@ -272,7 +272,7 @@ fn a_full_disk_is_an_ordinary_error() {
         return on_a_full_disk(&RunDir::open(Path::new(&run)).unwrap());
     }
     let (_dir, run) = two_saves();
-    run.save_result(&graph(), &params(), &meta()).unwrap();
+    run.save_result(&graph(), &params(), &meta(), 0).unwrap();
     let test = "checkpoint::tests::run_dir::a_full_disk_is_an_ordinary_error";
     let child = std::process::Command::new("sh")
         .args(["-c", "trap '' XFSZ && ulimit -f 1 && exec \"$0\" --exact \"$1\""])
@@ -289,7 +289,7 @@ fn on_a_full_disk(run: &RunDir) {
     let (names, model) = (listing(run.path()), fs::read(run.model_path()).unwrap());
     let large = Graph::mlp(&[100], Op::Relu, Shape::new(&[1, 2, 2]).unwrap(), 2).unwrap();
     let params = numbers(large.param_count(), 0.0);
-    let error = run.save_result(&large, &params, &meta()).unwrap_err();
+    let error = run.save_result(&large, &params, &meta(), 0).unwrap_err();
     says(&error, &["model.safetensors: cannot write: File too large"]);
     let error = run.save(&large, &params, &meta(), &state(3), &params, &params).unwrap_err();
     says(&error, &["last.tmp/model.safetensors: cannot write: File too large"]);

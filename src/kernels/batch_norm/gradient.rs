@@ -50,104 +50,173 @@ pub fn backward(
     d_out: &[f32],
     grads: Grads<'_>,
 ) -> Result<(), ShapeError> {
-    planes.check("the input of a batch norm", forward.x.len())?;
-    planes.check("the output gradient of a batch norm", d_out.len())?;
-    planes.check("the input gradient of a batch norm", grads.x.len())?;
-    planes.check_channels("the means of a batch norm", forward.mean.len())?;
-    planes.check_channels("the inverse deviations of a batch norm", forward.inv_std.len())?;
-    planes.check_channels("the gammas of a batch norm", forward.gamma.len())?;
-    planes.check_channels("the gradient of the gammas of a batch norm", grads.gamma.len())?;
-    planes.check_channels("the gradient of the betas of a batch norm", grads.beta.len())?;
-    grads.gamma.fill(0.0);
-    grads.beta.fill(0.0);
+    backward_sums(isa, planes, forward, d_out, [&mut *grads.gamma, &mut *grads.beta])?;
+    backward_input(isa, planes, forward, d_out, [&*grads.gamma, &*grads.beta], planes.count(), grads.x)
+}
+
+/// The first half of [`backward`]: `d_gamma = Σ d_out·x̂` and `d_beta = Σ d_out`, over these samples alone.
+///
+/// # Shapes
+/// `d_out [n, c, plane]`, `d_gamma` and `d_beta [c]`, which are overwritten.
+/// # Accuracy
+/// As [`backward`].
+/// # Errors
+/// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
+pub fn backward_sums(
+    isa: Isa,
+    planes: &Planes,
+    forward: Forward<'_>,
+    d_out: &[f32],
+    [d_gamma, d_beta]: [&mut [f32]; 2],
+) -> Result<(), ShapeError> {
+    check(planes, forward, d_out, [d_gamma, d_beta])?;
+    d_gamma.fill(0.0);
+    d_beta.fill(0.0);
     if !planes.is_empty() {
-        isa.run(Backward { planes, forward, d_out, grads });
+        isa.run(Sums { planes, forward, d_out, d_gamma, d_beta });
     }
     Ok(())
 }
 
-struct Backward<'a, 'o> {
+/// The second half of [`backward`]: `d_x = gamma·inv_std·(d_out − d_beta/count − x̂·d_gamma/count)`, for some samples of a batch of `count`
+/// elements a channel, whose sums over the whole batch are given.
+///
+/// # Shapes
+/// `d_out` and `d_x [n, c, plane]`, `d_gamma` and `d_beta [c]`; `d_x` is overwritten.
+/// # Accuracy
+/// As [`backward`].
+/// # Errors
+/// [`ShapeError::Length`] if a buffer has another length.
+#[cfg_attr(not(feature = "std"), inline)]
+pub fn backward_input(
+    isa: Isa,
+    planes: &Planes,
+    forward: Forward<'_>,
+    d_out: &[f32],
+    [d_gamma, d_beta]: [&[f32]; 2],
+    count: usize,
+    d_x: &mut [f32],
+) -> Result<(), ShapeError> {
+    check(planes, forward, d_out, [d_gamma, d_beta])?;
+    planes.check("the input gradient of a batch norm", d_x.len())?;
+    if !planes.is_empty() {
+        isa.run(Input { planes, forward, d_out, d_gamma, d_beta, count: count as f32, d_x });
+    }
+    Ok(())
+}
+
+fn check(
+    planes: &Planes,
+    Forward { x, mean, inv_std, gamma }: Forward<'_>,
+    d_out: &[f32],
+    [d_gamma, d_beta]: [&[f32]; 2],
+) -> Result<(), ShapeError> {
+    planes.check("the input of a batch norm", x.len())?;
+    planes.check("the output gradient of a batch norm", d_out.len())?;
+    planes.check_channels("the means of a batch norm", mean.len())?;
+    planes.check_channels("the inverse deviations of a batch norm", inv_std.len())?;
+    planes.check_channels("the gammas of a batch norm", gamma.len())?;
+    planes.check_channels("the gradient of the gammas of a batch norm", d_gamma.len())?;
+    planes.check_channels("the gradient of the betas of a batch norm", d_beta.len())
+}
+
+struct Sums<'a, 'o> {
     planes: &'a Planes,
     forward: Forward<'a>,
     d_out: &'a [f32],
-    grads: Grads<'o>,
+    d_gamma: &'o mut [f32],
+    d_beta: &'o mut [f32],
 }
 
-impl Kernel for Backward<'_, '_> {
+impl Kernel for Sums<'_, '_> {
     type Output = ();
+    /// Along planes of several elements; planes of one a register of channels at a time, down the samples.
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
-        if self.planes.plane == 1 {
-            self.columns(simd);
-        } else {
-            self.planes(simd);
+        let Self { planes: &Planes { c, plane, .. }, forward: Forward { x, mean, inv_std, .. }, d_out, .. } = self;
+        let (d_gamma, d_beta) = (self.d_gamma, self.d_beta);
+        if plane == 1 {
+            let mut from = 0;
+            while from < c {
+                let at = from..(from + S::LANES).min(c);
+                let mean = load(simd, &mean[at.clone()]);
+                let (mut moment, mut sum) = (simd.splat(0.0), simd.splat(0.0));
+                for (x, d_out) in x.chunks_exact(c).zip(d_out.chunks_exact(c)) {
+                    let (x, d_out) = (load(simd, &x[at.clone()]), load(simd, &d_out[at.clone()]));
+                    moment = simd.mul_add(d_out, simd.sub(x, mean), moment);
+                    sum = simd.add(sum, d_out);
+                }
+                let d_gamma_here = simd.mul(moment, load(simd, &inv_std[at.clone()]));
+                store(simd, d_gamma_here, &mut d_gamma[at.clone()]);
+                store(simd, sum, &mut d_beta[at.clone()]);
+                from = at.end;
+            }
+            return;
         }
-    }
-}
-
-impl Backward<'_, '_> {
-    /// Planes of several elements: along them, with the numbers of their channel in every lane.
-    #[inline(always)]
-    fn planes<S: Simd>(self, simd: S) {
-        let Self { planes, forward: Forward { x, mean, inv_std, gamma }, d_out, grads } = self;
-        let &Planes { c, plane, .. } = planes;
         let sample = c * plane;
         for (x, d_out) in x.chunks_exact(sample).zip(d_out.chunks_exact(sample)) {
             let pairs = x.chunks_exact(plane).zip(d_out.chunks_exact(plane));
-            let sums = grads.gamma.iter_mut().zip(&mut *grads.beta);
+            let sums = d_gamma.iter_mut().zip(&mut *d_beta);
             for (((x, d_out), mean), (moment, sum)) in pairs.zip(mean).zip(sums) {
                 let [m, s] = moments(simd, x, d_out, *mean);
                 *moment += m;
                 *sum += s;
             }
         }
-        for (moment, inv_std) in grads.gamma.iter_mut().zip(inv_std) {
+        for (moment, inv_std) in d_gamma.iter_mut().zip(inv_std) {
             *moment *= inv_std;
         }
-        let count = planes.count() as f32;
+    }
+}
+
+struct Input<'a, 'o> {
+    planes: &'a Planes,
+    forward: Forward<'a>,
+    d_out: &'a [f32],
+    d_gamma: &'a [f32],
+    d_beta: &'a [f32],
+    count: f32,
+    d_x: &'o mut [f32],
+}
+
+impl Kernel for Input<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { planes: &Planes { c, plane, .. }, forward, d_out, d_gamma, d_beta, count, d_x } = self;
+        let Forward { x, mean, inv_std, gamma } = forward;
+        if plane == 1 {
+            let counts = simd.splat(count);
+            let mut from = 0;
+            while from < c {
+                let at = from..(from + S::LANES).min(c);
+                let (mean, inv_std) = (load(simd, &mean[at.clone()]), load(simd, &inv_std[at.clone()]));
+                let mean_d_out = simd.div(load(simd, &d_beta[at.clone()]), counts);
+                let slope = simd.div(simd.mul(inv_std, load(simd, &d_gamma[at.clone()])), counts);
+                let factor = simd.mul(load(simd, &gamma[at.clone()]), inv_std);
+                let rows = x.chunks_exact(c).zip(d_out.chunks_exact(c));
+                for ((x, d_out), d_x) in rows.zip(d_x.chunks_exact_mut(c)) {
+                    let (x, d_out) = (load(simd, &x[at.clone()]), load(simd, &d_out[at.clone()]));
+                    let d_x = &mut d_x[at.clone()];
+                    store(simd, gradient(simd, d_out, simd.sub(x, mean), [mean_d_out, slope, factor]), d_x);
+                }
+                from = at.end;
+            }
+            return;
+        }
+        let sample = c * plane;
         let samples = x.chunks_exact(sample).zip(d_out.chunks_exact(sample));
-        for ((x, d_out), d_x) in samples.zip(grads.x.chunks_exact_mut(sample)) {
+        for ((x, d_out), d_x) in samples.zip(d_x.chunks_exact_mut(sample)) {
             let pairs = x.chunks_exact(plane).zip(d_out.chunks_exact(plane));
             for (channel, ((x, d_out), d_x)) in pairs.zip(d_x.chunks_exact_mut(plane)).enumerate() {
                 let formula = Gradient {
-                    mean_d_out: grads.beta[channel] / count,
-                    slope: inv_std[channel] * grads.gamma[channel] / count,
+                    mean_d_out: d_beta[channel] / count,
+                    slope: inv_std[channel] * d_gamma[channel] / count,
                     factor: gamma[channel] * inv_std[channel],
                 };
                 map(simd, formula, d_out, (x, mean[channel]), d_x);
             }
-        }
-    }
-
-    /// Planes of one element: a register of channels at a time, down the samples.
-    #[inline(always)]
-    fn columns<S: Simd>(self, simd: S) {
-        let Self { planes, forward: Forward { x, mean, inv_std, gamma }, d_out, grads } = self;
-        let c = planes.c;
-        let count = simd.splat(planes.count() as f32);
-        let mut from = 0;
-        while from < c {
-            let at = from..(from + S::LANES).min(c);
-            let (mean, inv_std) = (load(simd, &mean[at.clone()]), load(simd, &inv_std[at.clone()]));
-            let (mut moment, mut sum) = (simd.splat(0.0), simd.splat(0.0));
-            for (x, d_out) in x.chunks_exact(c).zip(d_out.chunks_exact(c)) {
-                let (x, d_out) = (load(simd, &x[at.clone()]), load(simd, &d_out[at.clone()]));
-                moment = simd.mul_add(d_out, simd.sub(x, mean), moment);
-                sum = simd.add(sum, d_out);
-            }
-            let d_gamma = simd.mul(moment, inv_std);
-            store(simd, d_gamma, &mut grads.gamma[at.clone()]);
-            store(simd, sum, &mut grads.beta[at.clone()]);
-            let mean_d_out = simd.div(sum, count);
-            let slope = simd.div(simd.mul(inv_std, d_gamma), count);
-            let factor = simd.mul(load(simd, &gamma[at.clone()]), inv_std);
-            let rows = x.chunks_exact(c).zip(d_out.chunks_exact(c));
-            for ((x, d_out), d_x) in rows.zip(grads.x.chunks_exact_mut(c)) {
-                let (x, d_out) = (load(simd, &x[at.clone()]), load(simd, &d_out[at.clone()]));
-                let d_x = &mut d_x[at.clone()];
-                store(simd, gradient(simd, d_out, simd.sub(x, mean), [mean_d_out, slope, factor]), d_x);
-            }
-            from = at.end;
         }
     }
 }

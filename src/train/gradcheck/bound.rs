@@ -5,23 +5,25 @@
 //! roundings, in whatever order the kernel adds and whether or not it fuses. So the bounds hold for every instruction set
 //! and any number of threads. Weights, inputs and labels are the same numbers in both computations.
 
-use super::oracle::{Gradients, Linear, Point, Values, add_scaled};
-use crate::graph::Op;
+use super::norm::Norm;
+use super::oracle::{Gradients, Point, Values, add_scaled};
+use super::taps::{Factor, Tap, Taps};
+use crate::graph::{Node, Op};
 use crate::kernels::elementwise::{EXP_ULP, SIGMOID_ULP, TANH_ULP};
 use crate::reference::{self, UNIT_ROUNDOFF};
 
 /// Unit roundoff of f32 and a millionth more: that covers the oracle's own roundings, which are `2²⁹` times finer.
-const U: f64 = UNIT_ROUNDOFF * WIDER;
+pub(super) const U: f64 = UNIT_ROUNDOFF * WIDER;
 const WIDER: f64 = 1.0 + 1.0 / 1_048_576.0;
 /// Largest error of a product that underflows: half of the smallest subnormal, `2⁻¹⁵⁰`.
-const UNDERFLOW: f64 = 0.5 * f32::from_bits(1) as f64;
+pub(super) const UNDERFLOW: f64 = 0.5 * f32::from_bits(1) as f64;
 /// The smallest normal number, `2⁻¹²⁶`: functions promise their units in the last place down to here, and this error below.
 const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 /// Largest error of the logarithm that turns a softmax sum into a loss, in units in the last place.
 const LN_ULP: f64 = 2.0;
 
 /// `γ(k)` with the unit roundoff of this file.
-fn gamma(k: usize) -> f64 {
+pub(super) fn gamma(k: usize) -> f64 {
     reference::gamma(k) * WIDER
 }
 
@@ -34,14 +36,39 @@ fn ulps(ulp: f64, size: f64) -> f64 {
 /// Bounds on the error of every value of a forward pass.
 pub(super) fn forward(point: &Point<'_>, values: &Values) -> Values {
     let mut errors: Values = vec![vec![0.0; values[0].len()]];
-    for (node, op) in point.graph.nodes().iter().map(|node| node.op).enumerate() {
-        let (x, ex) = (&values[node], &errors[node]);
-        let y = match op {
-            Op::Flatten => ex.clone(),
+    for (node, Node { op, inputs, .. }) in point.graph.nodes().iter().enumerate() {
+        let (x, ex) = (&values[inputs[0].0], &errors[inputs[0].0]);
+        if let Some(taps) = &point.maps[node] {
+            let y = linear(point, node, taps, x, ex);
+            errors.push(y);
+            continue;
+        }
+        let y = match *op {
             Op::Relu => map2(x, ex, |x, ex| if x < -ex { 0.0 } else { ex }),
             Op::Tanh => map2(x, ex, |x, ex| curved(reference::tanh(x), ex * tanh_slope(x, ex), TANH_ULP)),
             Op::Sigmoid => map2(x, ex, |x, ex| curved(reference::sigmoid(x), ex * sigmoid_slope(x, ex), SIGMOID_ULP)),
-            Op::Linear { .. } => linear(point, node, x, ex),
+            Op::BatchNorm { .. } => Norm::of(point, node, x).forward_errors(x, ex),
+            // Whichever is the largest, it is no further off than the worst of the window.
+            Op::MaxPool2d(window) => {
+                let windows = point.windows(node, window, x.len()).into_iter();
+                windows.map(|places| places.into_iter().map(|at| ex[at]).fold(0.0, f64::max)).collect()
+            }
+            Op::Dropout { .. } => {
+                let mask = point.mask(node, x.len());
+                let error = |((x, ex), factor): ((&f64, &f64), &f64)| factor * (ex + gamma(1) * (x.abs() + ex));
+                x.iter().zip(ex).zip(&mask).map(error).collect()
+            }
+            Op::Add => {
+                let (b, eb) = (&values[inputs[1].0], &errors[inputs[1].0]);
+                let sum = |((a, ea), (b, eb)): ((&f64, &f64), (&f64, &f64))| ea + eb + U * ((a + b).abs() + ea + eb);
+                x.iter().zip(ex).zip(b.iter().zip(eb)).map(sum).collect()
+            }
+            Op::LogSoftmax => {
+                let classes = point.graph.shape(inputs[0]).elements();
+                let rows = x.chunks_exact(classes).zip(ex.chunks_exact(classes)).map(|(z, ez)| Softmax::new(z, ez));
+                rows.flat_map(|row| (0..classes).map(move |j| row.loss(j))).collect()
+            }
+            _ => ex.clone(), // flatten
         };
         errors.push(y);
     }
@@ -65,21 +92,79 @@ fn sigmoid_slope(x: f64, ex: f64) -> f64 {
     y * (1.0 - y)
 }
 
-/// Bounds for `x·Wᵀ + b`.
-fn linear(point: &Point<'_>, node: usize, x: &[f64], ex: &[f64]) -> Vec<f64> {
-    let Some(Linear { weight, bias, in_features: k, .. }) = point.linear(node) else { return Vec::new() };
+/// Bounds for sums of products and a bias, of as many terms as an output has, or as the convolution's transforms make of them.
+fn linear(point: &Point<'_>, node: usize, taps: &Taps, x: &[f64], ex: &[f64]) -> Vec<f64> {
+    let params = &point.params;
+    let mut terms = vec![0usize; taps.outputs];
+    taps.taps.iter().for_each(|tap| terms[tap.to] += 1);
+    let transformed = Transformed::of(point, node, false);
     let mut errors = Vec::new();
-    for (x, ex) in x.chunks_exact(k).zip(ex.chunks_exact(k)) {
-        for (weight, bias) in weight.chunks_exact(k).zip(bias) {
-            let (mut inherited, mut magnitude) = (0.0, bias.abs());
-            for ((w, x), ex) in weight.iter().zip(x).zip(ex) {
-                inherited += w.abs() * ex;
-                magnitude += w.abs() * (x.abs() + ex);
-            }
-            errors.push(inherited + gamma(k + 2) * magnitude + k as f64 * UNDERFLOW);
+    for (x, ex) in x.chunks_exact(taps.inputs).zip(ex.chunks_exact(taps.inputs)) {
+        let (mut inherited, mut magnitude) = (vec![0.0; taps.outputs], vec![0.0; taps.outputs]);
+        for Tap { from, to, factor } in &taps.taps {
+            let w = factor.get(params).abs();
+            inherited[*to] += w * ex[*from];
+            magnitude[*to] += w * (x[*from].abs() + ex[*from]);
+        }
+        if let Some(transformed) = &transformed {
+            let most: Vec<f64> = x.iter().zip(ex).map(|(x, ex)| x.abs() + ex).collect();
+            magnitude = transformed.magnitudes(params, &most, &magnitude);
+        }
+        for to in 0..taps.outputs {
+            let bias = taps.bias.get(to).map_or(0.0, |&at| params[at].abs());
+            let g = transformed.as_ref().map_or(gamma(terms[to] + 2), |transformed| transformed.factor * WIDER);
+            errors.push(inherited[to] + g * (magnitude[to] + bias) + terms[to] as f64 * UNDERFLOW);
         }
     }
     errors
+}
+
+/// A convolution that goes by Winograd's transforms, whose error depends on whole channels.
+struct Transformed {
+    factor: f64,
+    conv: crate::graph::Conv2d,
+    weight: usize,
+    /// Rows times columns of what is read and of what is written.
+    pixels: [usize; 2],
+    gradient: bool,
+}
+
+impl Transformed {
+    fn of(point: &Point<'_>, node: usize, gradient: bool) -> Option<Self> {
+        let Node { op, inputs, output, .. } = &point.graph.nodes()[node];
+        let Op::Conv2d(conv) = *op else { return None };
+        let (input, output) = (point.graph.shape(inputs[0]), point.graph.shape(*output));
+        let sizes = conv.sizes(point.labels.len(), input.dims()[1], input.dims()[2]).ok()?;
+        let weight = point.graph.node_params(node).first()?.offset;
+        let mut pixels = [input, output].map(|shape| shape.dims()[1] * shape.dims()[2]);
+        if gradient {
+            pixels.reverse();
+        }
+        let factor = sizes.error_factor(gradient);
+        sizes.is_transformed(gradient).then_some(Self { factor, conv, weight, pixels, gradient })
+    }
+
+    /// For each element written `Σ max|x_c|·max|w_c|` and its own magnitude, which is at least its size.
+    fn magnitudes(&self, params: &[f64], x: &[f64], own: &[f64]) -> Vec<f64> {
+        let [c_out, group, kh, kw] = self.conv.weight();
+        let largest = |x: &[f64]| x.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let of_weight = |o: usize, c: usize| {
+            let start = self.weight + (o * group + c) * kh * kw;
+            largest(&params[start..start + kh * kw])
+        };
+        let planes: Vec<f64> = x.chunks_exact(self.pixels[0]).map(largest).collect();
+        let per_group = c_out / self.conv.groups;
+        let sum = |channel: usize| -> f64 {
+            if self.gradient {
+                let first = channel / group * per_group;
+                (first..first + per_group).map(|o| planes[o] * of_weight(o, channel % group)).sum()
+            } else {
+                let first = channel / per_group * group;
+                (0..group).map(|c| planes[first + c] * of_weight(channel, c)).sum()
+            }
+        };
+        own.iter().enumerate().map(|(at, own)| sum(at / self.pixels[1]) + own).collect()
+    }
 }
 
 /// What is known of one row of logits and the softmax over it.
@@ -157,19 +242,22 @@ fn rows<'a>(
 pub(super) fn backward(point: &Point<'_>, values: &Values, errors: &Values, gradients: &Gradients) -> Vec<f64> {
     let nodes = point.graph.nodes();
     let mut params = vec![0.0; point.params.len()];
-    let mut d_errors = loss_gradient(point, values, errors);
-    for (node, op) in nodes.iter().map(|node| node.op).enumerate().rev() {
-        let (x, ex, y, ey) = (&values[node], &errors[node], &values[node + 1], &errors[node + 1]);
-        let dy = &gradients.tensors[node + 1];
-        let through = |slope: fn(f64, f64) -> (f64, f64)| {
+    let mut d_errors: Values = values.iter().map(|values| vec![0.0; values.len()]).collect();
+    d_errors[nodes.len()] = loss_gradient(point, values, errors);
+    let mut read = vec![0usize; values.len()];
+    for (node, Node { op, inputs, .. }) in nodes.iter().enumerate().rev() {
+        let from = inputs[0].0;
+        let (x, ex, y, ey) = (&values[from], &errors[from], &values[node + 1], &errors[node + 1]);
+        let (dy, edy) = (&gradients.tensors[node + 1], std::mem::take(&mut d_errors[node + 1]));
+        let through = |slope: fn(f64, f64) -> (f64, f64)| -> Vec<f64> {
             let slopes = y.iter().zip(ey).map(|(&y, &ey)| slope(y, ey));
-            slopes.zip(dy.iter().zip(&d_errors)).map(|((d, ed), (&dy, &edy))| product(d, ed, dy, edy)).collect()
+            slopes.zip(dy.iter().zip(&edy)).map(|((d, ed), (&dy, &edy))| product(d, ed, dy, edy)).collect()
         };
-        d_errors = match op {
-            Op::Flatten => d_errors,
-            Op::Relu => {
+        let e_x = match (*op, &point.maps[node]) {
+            (_, Some(taps)) => linear_backward(point, node, taps, [x, ex, dy, &edy], &mut params),
+            (Op::Relu, _) => {
                 // Beyond the bound both computations are on the same side; within it either may pass what the other stops.
-                let sides = x.iter().zip(ex).zip(dy.iter().zip(&d_errors));
+                let sides = x.iter().zip(ex).zip(dy.iter().zip(&edy));
                 let error = |((&x, &ex), (&dy, &edy)): ((&f64, &f64), (&f64, &f64))| match x {
                     x if x > ex => edy,
                     x if x < -ex => 0.0,
@@ -178,19 +266,73 @@ pub(super) fn backward(point: &Point<'_>, values: &Values, errors: &Values, grad
                 sides.map(error).collect()
             }
             // (1 − y)·(1 + y): both factors off by ey, three roundings before the product with dy
-            Op::Tanh => through(|y, ey| {
+            (Op::Tanh, _) => through(|y, ey| {
                 let (d, moved) = ((1.0 - y) * (1.0 + y), ey * (2.0 * y.abs() + ey));
                 (d, moved + gamma(3) * (d.abs() + moved))
             }),
             // y·(1 − y)
-            Op::Sigmoid => through(|y, ey| {
+            (Op::Sigmoid, _) => through(|y, ey| {
                 let (d, moved) = (y * (1.0 - y), ey * ((1.0 - 2.0 * y).abs() + ey));
                 (d, moved + gamma(2) * (d.abs() + moved))
             }),
-            Op::Linear { .. } => linear_backward(point, node, [x, ex, dy, &d_errors], &mut params),
+            (Op::BatchNorm { .. }, _) => {
+                let ([e_gamma, e_beta], e_x) = Norm::of(point, node, x).backward_errors([x, ex, dy, &edy]);
+                if let [d_gamma, d_beta] = point.graph.node_params(node) {
+                    params[d_gamma.range()].copy_from_slice(&e_gamma);
+                    params[d_beta.range()].copy_from_slice(&e_beta);
+                }
+                e_x
+            }
+            // Points are chosen so that rounding moves no maximum; a pixel may be that of several windows.
+            (Op::MaxPool2d(window), _) => {
+                let (mut inherited, mut size, mut windows) =
+                    (vec![0.0; x.len()], vec![0.0; x.len()], vec![0usize; x.len()]);
+                for ((at, dy), edy) in point.maxima(node, window, x).into_iter().zip(dy).zip(&edy) {
+                    inherited[at] += edy;
+                    size[at] += dy.abs() + edy;
+                    windows[at] += 1;
+                }
+                let bound = |at: usize| inherited[at] + gamma(windows[at]) * size[at];
+                (0..x.len()).map(bound).collect()
+            }
+            (Op::Dropout { .. }, _) => {
+                let mask = point.mask(node, x.len());
+                let error = |((dy, edy), factor): ((&f64, &f64), &f64)| factor * (edy + gamma(1) * (dy.abs() + edy));
+                dy.iter().zip(&edy).zip(&mask).map(error).collect()
+            }
+            (Op::LogSoftmax, _) => log_softmax_backward(point.graph.shape(inputs[0]).elements(), [y, ey, dy, &edy]),
+            _ => edy, // flatten and both addends of a sum
         };
+        for input in inputs {
+            let sum = &mut d_errors[input.0];
+            add_scaled(sum, 1.0, &e_x);
+            read[input.0] += 1;
+            if read[input.0] > 1 {
+                // Added to what other readers left: a rounding of a sum that is no larger than all its parts.
+                let parts = &gradients.parts[input.0];
+                sum.iter_mut().zip(parts).for_each(|(sum, parts)| *sum += U * (parts + *sum));
+            }
+        }
     }
     params
+}
+
+/// Bounds for `d = dy − exp(y)·Σ dy`, row by row.
+fn log_softmax_backward(classes: usize, [y, ey, dy, edy]: [&[f64]; 4]) -> Vec<f64> {
+    let mut errors = Vec::new();
+    for start in (0..y.len()).step_by(classes) {
+        let row = start..start + classes;
+        let sum = row.clone().map(|j| dy[j]).sum::<f64>().abs();
+        let most = |j: usize| dy[j].abs() + edy[j];
+        let e_sum = row.clone().map(|j| edy[j] + gamma(classes) * most(j)).sum::<f64>();
+        for j in row {
+            let p = y[j].exp();
+            let e_p = p * (ey[j] + 4.0 * U).exp_m1() + SMALLEST_NORMAL;
+            let inherited = edy[j] + e_p * (sum + e_sum) + p * e_sum;
+            errors.push(inherited + gamma(2) * (most(j) + (p + e_p) * (sum + e_sum)) + UNDERFLOW);
+        }
+    }
+    errors
 }
 
 /// Bound on the error of `d·dy` if the factors are off by `ed` and `edy`.
@@ -199,32 +341,53 @@ fn product(d: f64, ed: f64, dy: f64, edy: f64) -> f64 {
     inherited + gamma(1) * ((d * dy).abs() + inherited) + UNDERFLOW
 }
 
-/// Bounds for `dW = dyᵀ·x`, `db = Σ dy` (written into `params`) and `dx = dy·W` (returned).
-fn linear_backward(point: &Point<'_>, node: usize, [x, ex, dy, edy]: [&Vec<f64>; 4], params: &mut [f64]) -> Vec<f64> {
-    let Some(Linear { weight, in_features, out_features, .. }) = point.linear(node) else { return Vec::new() };
-    let [d_weight, d_bias] = point.graph.node_params(node) else { return Vec::new() };
+/// Bounds for `dW = dyᵀ·x`, `db = Σ dy` (written into `params`) and `dx = dy·W` (returned), of a linear map.
+fn linear_backward(
+    point: &Point<'_>,
+    node: usize,
+    taps: &Taps,
+    [x, ex, dy, edy]: [&[f64]; 4],
+    params: &mut [f64],
+) -> Vec<f64> {
     let batch = point.labels.len();
-    let at_most = |x: &[f64], ex: &[f64]| -> Vec<f64> { x.iter().zip(ex).map(|(x, ex)| x.abs() + ex).collect() };
-    let (x_most, dy_most, w_most) = (at_most(x, ex), at_most(dy, edy), at_most(weight, &vec![0.0; weight.len()]));
+    let most = |x: &[f64], ex: &[f64]| -> Vec<f64> { x.iter().zip(ex).map(|(x, ex)| x.abs() + ex).collect() };
+    let (x_most, dy_most) = (most(x, ex), most(dy, edy));
+    // Terms of each sum: of a weight over all samples, of an input over all outputs of its sample.
+    let (mut weight_terms, mut input_terms) = (vec![0usize; params.len()], vec![0usize; taps.inputs]);
+    for Tap { from, factor, .. } in &taps.taps {
+        input_terms[*from] += 1;
+        if let Factor::Param(at) = *factor {
+            weight_terms[at] += batch;
+        }
+    }
+    taps.bias.iter().for_each(|&at| weight_terms[at] += batch);
+    let transformed = Transformed::of(point, node, true);
     let mut dx = Vec::with_capacity(x.len());
     for n in 0..batch {
-        let (ins, outs) = (n * in_features..(n + 1) * in_features, n * out_features..(n + 1) * out_features);
-        let (mut inherited, mut magnitude) = (vec![0.0; in_features], vec![0.0; in_features]);
-        for (o, at) in outs.enumerate() {
-            let row = o * in_features..(o + 1) * in_features;
-            // |dy|·ex + edy·(|x| + ex), and γ times the largest that the products can be
-            let e_weight = &mut params[d_weight.range()][row.clone()];
-            add_scaled(e_weight, dy[at].abs(), &ex[ins.clone()]);
-            add_scaled(e_weight, edy[at] + gamma(batch + 2) * dy_most[at], &x_most[ins.clone()]);
-            params[d_bias.range()][o] += edy[at] + gamma(batch) * dy_most[at];
-            add_scaled(&mut inherited, edy[at], &w_most[row.clone()]);
-            add_scaled(&mut magnitude, dy_most[at], &w_most[row]);
+        let (ins, outs) = (n * taps.inputs, n * taps.outputs);
+        let (mut inherited, mut magnitude) = (vec![0.0; taps.inputs], vec![0.0; taps.inputs]);
+        for Tap { from, to, factor } in &taps.taps {
+            let (i, o) = (ins + from, outs + to);
+            let w = factor.get(&point.params).abs();
+            inherited[*from] += w * edy[o];
+            magnitude[*from] += w * dy_most[o];
+            if let Factor::Param(at) = *factor {
+                // |dy|·ex + edy·(|x| + ex), and γ times the largest that the products can be
+                let g = gamma(weight_terms[at] + 2);
+                params[at] += dy[o].abs() * ex[i] + edy[o] * x_most[i] + g * dy_most[o] * x_most[i] + UNDERFLOW;
+            }
         }
-        let rounded =
-            |(inherited, magnitude)| inherited + gamma(out_features + 2) * magnitude + out_features as f64 * UNDERFLOW;
-        dx.extend(inherited.iter().zip(magnitude).map(rounded));
+        for (to, &at) in taps.bias.iter().enumerate() {
+            params[at] += edy[outs + to] + gamma(weight_terms[at]) * dy_most[outs + to];
+        }
+        if let Some(transformed) = &transformed {
+            magnitude = transformed.magnitudes(&point.params, &dy_most[outs..outs + taps.outputs], &magnitude);
+        }
+        for i in 0..taps.inputs {
+            let g = transformed.as_ref().map_or(gamma(input_terms[i] + 2), |transformed| transformed.factor * WIDER);
+            dx.push(inherited[i] + g * magnitude[i] + input_terms[i] as f64 * UNDERFLOW);
+        }
     }
-    params[d_weight.range()].iter_mut().for_each(|error| *error += batch as f64 * UNDERFLOW);
     dx
 }
 

@@ -11,15 +11,17 @@
 //! is taken. The report says how many draws that took.
 
 mod bound;
+mod norm;
 mod oracle;
 mod report;
 mod shipping;
+mod taps;
 
 pub use report::{FLOOR, IsaRow, OpRow, PointRow, Report, Row, TOLERANCE};
 
 use super::{Reduction, TrainError};
 use crate::data::random::Random;
-use crate::graph::{Graph, GraphError, Op};
+use crate::graph::{Conv2d, Graph, GraphError, Node, Op, Probability, TensorId, Window};
 use crate::kernels::Isa;
 use crate::shape::Shape;
 use oracle::{Gradients, Point, Values};
@@ -35,6 +37,8 @@ pub const MAX_PARAMETERS: usize = 20_000;
 pub const MAX_DRAWS: u32 = 200;
 /// Distance from a kink, in steps of the difference.
 const KINK_STEPS: f64 = 10.0;
+/// Largest step of the difference, in deviations of a channel that a batch norm divides by: its square is a tenth of the tolerance.
+const NORM_STEP: f64 = 3e-4;
 /// Shape of a sample of the networks built here: as MNIST's, but 4 by 5 pixels.
 const INPUT: [usize; 3] = [1, 4, 5];
 /// What the rows call the loss and its gradient by the logits.
@@ -140,8 +144,8 @@ impl NetworkSpec {
         Ok(Self { name, graph: Graph::mlp(hidden, activation, input_shape()?, CLASSES)? })
     }
 
-    /// The networks checked unless others are asked for: no hidden layer, one of each activation, and three of all kinds with a
-    /// flatten between them, so that each op's backward pass runs. Widths are not multiples of any register.
+    /// The networks checked unless others are asked for: no hidden layer, one of each activation, three of all kinds with a flatten between
+    /// them, and [convolutional ones](Self::convolutional), so that each op's backward pass runs. Widths are not multiples of any register.
     ///
     /// # Errors
     /// None for these sizes; the type is that of the graph's builder.
@@ -161,12 +165,94 @@ impl NetworkSpec {
         ];
         let mixed = Self { name: "mixed".to_owned(), graph: Graph::sequential(input_shape()?, &mixed)? };
         let hidden = [33];
-        Ok(vec![
+        let mut networks = vec![
             Self::mlp(&[], Op::Relu)?,
             Self::mlp(&hidden, Op::Relu)?,
             Self::mlp(&hidden, Op::Tanh)?,
             Self::mlp(&hidden, Op::Sigmoid)?,
             mixed,
+        ];
+        networks.extend(Self::convolutional()?);
+        Ok(networks)
+    }
+
+    /// Convolutions plain, in groups, with stride and padding, of unequal sides, and wide enough for Winograd's transforms; all poolings; batch
+    /// norms of images and of rows; dropout; a residual block whose input has two readers; a log-softmax at the end.
+    fn convolutional() -> Result<Vec<Self>, GraphError> {
+        let conv = |in_channels, out_channels, kernel, stride, padding, groups, bias| {
+            Op::Conv2d(Conv2d { in_channels, out_channels, kernel, stride, padding, groups, bias })
+        };
+        let window = |kernel, stride, padding| Window { kernel, stride, padding };
+        let last = |in_features| Op::Linear { in_features, out_features: CLASSES };
+        let p = Probability::new(0.3).map_err(|error| GraphError::Shape { layer: 0, op: "dropout", error })?;
+        let norm = |features| Op::BatchNorm { features };
+        let strided = [
+            conv(1, 4, [3, 3], 1, 1, 1, true), // 4x4x5
+            Op::Relu,
+            conv(4, 6, [3, 2], 2, 1, 2, true), // 6x2x3
+            Op::Tanh,
+            conv(6, 6, [1, 1], 1, 0, 6, false),
+            Op::Flatten,
+            last(36),
+        ];
+        let pooled = [
+            conv(1, 3, [3, 3], 1, 1, 1, true),   // 3x4x5
+            Op::MaxPool2d(window([2, 3], 1, 1)), // 3x5x5
+            Op::Tanh,
+            Op::AvgPool2d(window([3, 3], 2, 1)), // 3x3x3
+            Op::Flatten,
+            last(27),
+            Op::LogSoftmax,
+        ];
+        let averaged = [conv(1, 5, [2, 2], 1, 0, 1, true), Op::Tanh, Op::GlobalAvgPool, Op::Flatten, last(5)];
+        let normed = [
+            conv(1, 3, [3, 3], 1, 1, 1, false),
+            norm(3),
+            Op::Relu,
+            Op::Flatten,
+            Op::Dropout { p },
+            Op::Linear { in_features: 60, out_features: 9 },
+            Op::Tanh,
+            norm(9),
+            last(9),
+        ];
+        let wide = [
+            conv(1, 17, [3, 3], 1, 1, 1, true),
+            Op::Tanh,
+            conv(17, 18, [3, 3], 1, 1, 1, true),
+            Op::Flatten,
+            last(18 * 20),
+        ];
+        let sequential =
+            |name: &str, ops: &[Op]| Ok(Self { name: name.to_owned(), graph: Graph::sequential(input_shape()?, ops)? });
+        // The block of He et al.: two convolutions beside the identity.
+        let mut nodes = Vec::new();
+        let mut read = |op: Op, inputs: &[usize]| {
+            let (name, output) = (nodes.len().to_string(), TensorId(nodes.len() + 1));
+            nodes.push(Node { name, op, inputs: inputs.iter().map(|tensor| TensorId(*tensor)).collect(), output });
+            nodes.len()
+        };
+        let trunk = read(conv(1, 3, [3, 3], 1, 1, 1, true), &[0]);
+        let trunk = read(Op::Tanh, &[trunk]);
+        let mut branch = read(conv(3, 3, [3, 3], 1, 1, 1, false), &[trunk]);
+        branch = read(norm(3), &[branch]);
+        branch = read(Op::Relu, &[branch]);
+        branch = read(conv(3, 3, [3, 3], 1, 1, 3, false), &[branch]);
+        branch = read(norm(3), &[branch]);
+        let pooled_too = read(Op::AvgPool2d(window([3, 3], 1, 1)), &[trunk]);
+        let sum = read(Op::Add, &[branch, trunk]);
+        let sum = read(Op::Sigmoid, &[sum]);
+        let sum = read(Op::Add, &[sum, pooled_too]);
+        let end = read(Op::Flatten, &[sum]);
+        read(last(60), &[end]);
+        let residual = Self { name: "residual".to_owned(), graph: Graph::from_nodes(input_shape()?, nodes)? };
+        Ok(vec![
+            sequential("conv strided", &strided)?,
+            sequential("conv pooled", &pooled)?,
+            sequential("conv averaged", &averaged)?,
+            sequential("conv normed", &normed)?,
+            sequential("conv wide", &wide)?,
+            residual,
         ])
     }
 }
@@ -274,15 +360,18 @@ fn find_clear(options: &Options, index: usize, batch: usize) -> Result<Clear<'_>
     for draw in 0..MAX_DRAWS {
         let stream = ((index as u64) << 32) | ((batch as u64) << 16) | u64::from(draw);
         let sample = Sample::draw(graph, batch, &mut Random::new(options.seed, "gradcheck", stream));
-        let point = Point::new(graph, &sample);
+        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
+        let point = Point::new(graph, wide(&sample.params), wide(&sample.input), sample.labels.clone());
         let values = point.forward();
         let errors = bound::forward(&point, &values);
         let mut nearest = f64::INFINITY;
         let mut clear = true;
-        for (x, error) in point.relu_nodes().flat_map(|node| values[node].iter().zip(&errors[node])) {
-            nearest = nearest.min(x.abs());
-            clear &= x.abs() > error.max(KINK_STEPS * options.eps);
+        for (distance, error) in point.kinks(&values, &errors) {
+            nearest = nearest.min(distance);
+            clear &= distance > error.max(KINK_STEPS * options.eps);
         }
+        // Differences follow a batch norm to a part of (eps · inverse deviation)².
+        clear &= point.steepest_norm(&values) * options.eps < NORM_STEP;
         if !clear {
             continue;
         }
@@ -306,7 +395,7 @@ impl Sample {
     /// Inputs uniform in [0, 1) as pixels are, labels uniform, weights and biases uniform with variance `2 / fan_in`:
     /// signals and gradients keep their size from layer to layer, so that no gradient drowns in the rounding of the loss.
     fn draw(graph: &Graph, batch: usize, random: &mut Random) -> Self {
-        let mut params = vec![0.0; graph.param_count()];
+        let mut params = vec![0.0; graph.weights_len()]; // running statistics take no part in a training pass
         for param in graph.params() {
             let limit = (6.0 / param.fan_in as f32).sqrt();
             params[param.range()].fill_with(|| (2.0 * random.unit() - 1.0) * limit);
@@ -314,15 +403,6 @@ impl Sample {
         let input = (0..batch * graph.input_shape().elements()).map(|_| random.unit()).collect();
         let labels = (0..batch).map(|_| random.below(graph.classes() as u32) as u8).collect(); // at most 256 classes
         Self { params, input, labels }
-    }
-}
-
-impl<'g> Point<'g> {
-    /// The sample in f64, with a scale of 1.
-    fn new(graph: &'g Graph, sample: &Sample) -> Self {
-        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect();
-        let (params, input) = (wide(&sample.params), wide(&sample.input));
-        Self { graph, params, input, labels: sample.labels.clone(), scale: 1.0 }
     }
 }
 

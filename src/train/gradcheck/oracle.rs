@@ -1,8 +1,13 @@
 //! The oracle: a graph run forward and backward in f64 with plain loops, and its gradients by central differences.
-//! Every op has one input and the graph one output, so tensor `i + 1` is written by node `i` and read by node `i + 1` alone.
 
-use crate::graph::{Graph, Op};
+use super::norm::Norm;
+use super::taps::Taps;
+use crate::graph::{Graph, Node, Op, Window};
+use crate::kernels::{Isa, dropout};
 use crate::reference;
+use crate::train::Reduction;
+use crate::train::network::Objective;
+use std::rc::Rc;
 
 /// Where a network is looked at: weights and one labelled batch. The loss is `scale · Σ cross entropy`.
 #[derive(Clone, Debug)]
@@ -14,6 +19,8 @@ pub(super) struct Point<'g> {
     pub(super) input: Vec<f64>,
     pub(super) labels: Vec<u8>,
     pub(super) scale: f64,
+    /// By node, what it comes to as a list of products.
+    pub(super) maps: Rc<[Option<Taps>]>,
 }
 
 /// The value of every tensor for a whole batch, `[batch, elements]` each.
@@ -26,23 +33,15 @@ pub(super) struct Gradients {
     pub(super) params: Vec<f64>,
     /// By every value of every tensor.
     pub(super) tensors: Values,
-}
-
-/// A linear layer's part of the parameters.
-pub(super) struct Linear<'a> {
-    pub(super) weight: &'a [f64], // [out, in]
-    pub(super) bias: &'a [f64],
-    pub(super) in_features: usize,
-    pub(super) out_features: usize,
+    /// The magnitudes of what the readers of every tensor added to its gradient, summed; of no use in differences, where it is empty.
+    pub(super) parts: Values,
 }
 
 impl<'g> Point<'g> {
-    /// The parameters of node `node`, if it is a linear layer.
-    pub(super) fn linear(&self, node: usize) -> Option<Linear<'_>> {
-        let Op::Linear { in_features, out_features } = self.graph.nodes()[node].op else { return None };
-        let [weight, bias] = self.graph.node_params(node) else { return None };
-        let (weight, bias) = (&self.params[weight.range()], &self.params[bias.range()]);
-        Some(Linear { weight, bias, in_features, out_features })
+    /// Weights and one batch, with a scale of 1: the summed loss.
+    pub(super) fn new(graph: &'g Graph, params: Vec<f64>, input: Vec<f64>, labels: Vec<u8>) -> Self {
+        let maps = (0..graph.nodes().len()).map(|node| Taps::of(graph, node)).collect();
+        Self { graph, params, input, labels, scale: 1.0, maps }
     }
 
     /// Every value of a forward pass.
@@ -57,22 +56,72 @@ impl<'g> Point<'g> {
     pub(super) fn forward_from(&self, first: usize, values: &mut Values) {
         for node in first..self.graph.nodes().len() {
             let (before, after) = values.split_at_mut(node + 1);
-            let (x, y) = (&before[node], &mut after[0]);
-            y.clear();
-            match self.linear(node) {
-                Some(Linear { weight, bias, in_features, .. }) => {
-                    for x in x.chunks_exact(in_features) {
-                        for (weight, bias) in weight.chunks_exact(in_features).zip(bias) {
-                            y.push(weight.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + bias);
-                        }
-                    }
-                }
-                None => {
-                    let activation = self.graph.nodes()[node].op.activation().unwrap_or_default(); // flatten: the identity
-                    y.extend(x.iter().map(|&x| reference::activate(activation, x)));
+            self.node_forward(node, before, &mut after[0]);
+        }
+    }
+
+    /// What node `node` makes of the values before it.
+    fn node_forward(&self, node: usize, before: &[Vec<f64>], y: &mut Vec<f64>) {
+        let Node { op, inputs, .. } = &self.graph.nodes()[node];
+        let x = &before[inputs[0].0];
+        if let Some(taps) = &self.maps[node] {
+            taps.forward(&self.params, x, y);
+            return;
+        }
+        y.clear();
+        match *op {
+            Op::BatchNorm { .. } => Norm::of(self, node, x).forward(x, y),
+            Op::MaxPool2d(window) => y.extend(self.maxima(node, window, x).iter().map(|&at| x[at])),
+            Op::Dropout { .. } => y.extend(self.mask(node, x.len()).iter().zip(x).map(|(factor, x)| factor * x)),
+            Op::Add => y.extend(x.iter().zip(&before[inputs[1].0]).map(|(a, b)| a + b)),
+            Op::LogSoftmax => {
+                for row in x.chunks_exact(self.graph.shape(inputs[0]).elements()) {
+                    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let ln_sum = row.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
+                    y.extend(row.iter().map(|x| x - max - ln_sum));
                 }
             }
+            op => {
+                let activation = op.activation().unwrap_or_default(); // flatten: the identity
+                y.extend(x.iter().map(|&x| reference::activate(activation, x)));
+            }
         }
+    }
+
+    /// What each element is multiplied by in a dropout: drawn by the kernel that trains, as it is the definition.
+    pub(super) fn mask(&self, node: usize, len: usize) -> Vec<f64> {
+        let Op::Dropout { p } = self.graph.nodes()[node].op else { return vec![1.0; len] };
+        let mut factors = vec![1.0; len];
+        let key = Objective::from(Reduction::Mean).key.layer(node as u64);
+        // Lengths and probability are valid: the factors stay 1 otherwise, and every comparison fails.
+        let _ = dropout::apply_in_place(Isa::SCALAR, key, 0, 1.0 - p.get(), &mut factors);
+        factors.into_iter().map(f64::from).collect()
+    }
+
+    /// For each output of a max pooling the place of its maximum in `x`, the first of equals.
+    pub(super) fn maxima(&self, node: usize, window: Window, x: &[f64]) -> Vec<usize> {
+        self.windows(node, window, x.len())
+            .into_iter()
+            .map(|places| places.into_iter().reduce(|best, at| if x[at] > x[best] { at } else { best }).unwrap_or(0))
+            .collect()
+    }
+
+    /// For each output of a pooling the places in `x` of its window, of a whole batch of `len` elements.
+    pub(super) fn windows(&self, node: usize, window: Window, len: usize) -> Vec<Vec<usize>> {
+        let Node { inputs, output, .. } = &self.graph.nodes()[node];
+        let (input, output) = (self.graph.shape(inputs[0]), self.graph.shape(*output));
+        let ([c, h, w], [_, oh, ow]) = (planes(input.dims()), planes(output.dims()));
+        let Window { kernel: [kh, kw], stride, padding } = window;
+        let mut windows = Vec::new();
+        for plane in 0..c * (len / input.elements()) {
+            for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
+                let inside =
+                    |o: usize, t: usize, size: usize| (o * stride + t).checked_sub(padding).filter(|at| *at < size);
+                let pixel = |ty: usize, tx: usize| Some((plane * h + inside(oy, ty, h)?) * w + inside(ox, tx, w)?);
+                windows.push((0..kh).flat_map(|ty| (0..kw).filter_map(move |tx| pixel(ty, tx))).collect());
+            }
+        }
+        windows
     }
 
     /// The loss of each sample, not scaled: `ln Σₖ exp(zₖ − z_label)`, through `ln(1 + x)` so that small losses keep
@@ -112,34 +161,59 @@ impl<'g> Point<'g> {
         let mut params = vec![0.0; self.graph.param_count()];
         let mut tensors: Values = values.iter().map(|values| vec![0.0; values.len()]).collect();
         tensors[nodes.len()] = self.loss_gradient(&values[nodes.len()]);
-        for (node, op) in nodes.iter().map(|node| node.op).enumerate().rev() {
-            let (before, after) = tensors.split_at_mut(node + 1);
-            let (x, y, dx, dy) = (&values[node], &values[node + 1], &mut before[node], &after[0]);
-            match op {
-                Op::Flatten => dx.copy_from_slice(dy),
-                Op::Relu => zip3(x, y, dy, dx, |x, _, dy| if x > 0.0 { dy } else { 0.0 }),
-                Op::Tanh => zip3(x, y, dy, dx, |_, y, dy| dy * (1.0 - y) * (1.0 + y)),
-                Op::Sigmoid => zip3(x, y, dy, dx, |_, y, dy| dy * y * (1.0 - y)),
-                Op::Linear { in_features, out_features } => {
-                    let Some(Linear { weight, .. }) = self.linear(node) else { continue };
-                    let [d_weight, d_bias] = self.graph.node_params(node) else { continue };
-                    let (d_weight, d_bias) = (d_weight.range(), d_bias.range());
-                    for ((x, dx), dy) in x
-                        .chunks_exact(in_features)
-                        .zip(dx.chunks_exact_mut(in_features))
-                        .zip(dy.chunks_exact(out_features))
-                    {
-                        for o in 0..out_features {
-                            let row = o * in_features..(o + 1) * in_features;
-                            add_scaled(&mut params[d_weight.clone()][row.clone()], dy[o], x);
-                            add_scaled(dx, dy[o], &weight[row]);
-                            params[d_bias.clone()][o] += dy[o];
-                        }
-                    }
+        let mut parts = tensors.clone();
+        for node in (0..nodes.len()).rev() {
+            let before = tensors.clone();
+            self.node_backward(node, values, &mut tensors, &mut params);
+            let changes = parts.iter_mut().flatten().zip(before.iter().flatten().zip(tensors.iter().flatten()));
+            changes.for_each(|(part, (before, after))| *part += (after - before).abs());
+        }
+        Gradients { params, tensors, parts }
+    }
+
+    /// Adds what node `node` hands back to the gradients by what it read and by its parameters.
+    fn node_backward(&self, node: usize, values: &Values, tensors: &mut Values, params: &mut [f64]) {
+        let Node { op, inputs, .. } = &self.graph.nodes()[node];
+        let (before, after) = tensors.split_at_mut(node + 1);
+        let (from, y, dy) = (inputs[0].0, &values[node + 1], &after[0]);
+        let (x, dx) = (&values[from], &mut before[from]);
+        if let Some(taps) = &self.maps[node] {
+            taps.backward(&self.params, x, dy, dx, params);
+            return;
+        }
+        match *op {
+            Op::Relu => zip3(x, y, dy, dx, |x, _, dy| if x > 0.0 { dy } else { 0.0 }),
+            Op::Tanh => zip3(x, y, dy, dx, |_, y, dy| dy * (1.0 - y) * (1.0 + y)),
+            Op::Sigmoid => zip3(x, y, dy, dx, |_, y, dy| dy * y * (1.0 - y)),
+            Op::BatchNorm { .. } => {
+                let norm = Norm::of(self, node, x);
+                let [d_gamma, d_beta] = self.graph.node_params(node) else { return };
+                let (sums, more) = norm.backward(x, dy);
+                params[d_gamma.range()].copy_from_slice(&sums[0]);
+                params[d_beta.range()].copy_from_slice(&sums[1]);
+                add_scaled(dx, 1.0, &more);
+            }
+            Op::MaxPool2d(window) => {
+                for (at, dy) in self.maxima(node, window, x).into_iter().zip(dy) {
+                    dx[at] += dy;
                 }
             }
+            Op::Dropout { .. } => zip3(&self.mask(node, x.len()), y, dy, dx, |factor, _, dy| factor * dy),
+            Op::Add => {
+                for input in inputs {
+                    add_scaled(&mut before[input.0], 1.0, dy);
+                }
+            }
+            Op::LogSoftmax => {
+                let classes = self.graph.shape(inputs[0]).elements();
+                let rows = y.chunks_exact(classes).zip(dy.chunks_exact(classes)).zip(dx.chunks_exact_mut(classes));
+                for ((y, dy), dx) in rows {
+                    let sum: f64 = dy.iter().sum();
+                    y.iter().zip(dy).zip(dx).for_each(|((y, dy), dx)| *dx += dy - y.exp() * sum);
+                }
+            }
+            _ => add_scaled(dx, 1.0, dy),
         }
-        Gradients { params, tensors }
     }
 
     /// `scale · (softmax(z) − onehot)`; minus the other probabilities' sum stands for `p − 1`, which would cancel.
@@ -182,7 +256,7 @@ impl<'g> Point<'g> {
             for (i, &x) in at.iter().enumerate() {
                 gradient.push(self.difference(eps, |by| {
                     scratch[tensor][i] = x + by;
-                    self.forward_from(tensor, &mut scratch);
+                    self.forward_from(tensor, &mut scratch); // node `tensor` writes the next tensor
                     let losses = self.losses(&scratch);
                     scratch[tensor][i] = x;
                     self.same_sides(values, &scratch).then_some(losses)
@@ -191,7 +265,7 @@ impl<'g> Point<'g> {
             tensors.push(gradient);
             scratch.clone_from(values);
         }
-        Some(Gradients { params, tensors })
+        Some(Gradients { params, tensors, parts: Values::new() })
     }
 
     /// One central difference; the samples' losses are subtracted before they are summed, which loses fewer digits.
@@ -201,23 +275,59 @@ impl<'g> Point<'g> {
         Some(self.scale * change / (2.0 * eps))
     }
 
-    /// Whether every ReLU passes the same elements in both passes.
+    /// Whether every ReLU passes the same elements and every window has its maximum in the same place in both passes.
     fn same_sides(&self, a: &Values, b: &Values) -> bool {
-        let mut outputs = self.relu_nodes().map(|node| (&a[node + 1], &b[node + 1]));
-        outputs.all(|(a, b)| a.iter().zip(b).all(|(&a, &b)| (a > 0.0) == (b > 0.0)))
+        self.graph.nodes().iter().enumerate().all(|(i, Node { op, inputs, .. })| {
+            let (a, b) = (&a[inputs[0].0], &b[inputs[0].0]);
+            match *op {
+                Op::Relu => a.iter().zip(b).all(|(&a, &b)| (a > 0.0) == (b > 0.0)),
+                Op::MaxPool2d(window) => self.maxima(i, window, a) == self.maxima(i, window, b),
+                _ => true,
+            }
+        })
     }
 
-    /// The nodes that are ReLUs.
-    pub(super) fn relu_nodes(&self) -> impl Iterator<Item = usize> + '_ {
+    /// The largest inverse deviation of a channel of any batch norm; those of one value alone, whose output is constant, do not count.
+    pub(super) fn steepest_norm(&self, values: &Values) -> f64 {
         let nodes = self.graph.nodes().iter().enumerate();
-        nodes.filter(|(_, node)| node.op == Op::Relu).map(|(node, _)| node)
+        let norms = nodes.filter(|(_, node)| matches!(node.op, Op::BatchNorm { .. }));
+        norms.map(|(i, node)| Norm::of(self, i, &values[node.inputs[0].0]).steepest()).fold(0.0, f64::max)
+    }
+
+    /// How far each ReLU's input is from 0 and each maximum from the runner-up, beside what rounding may move it.
+    pub(super) fn kinks(&self, values: &Values, errors: &Values) -> Vec<(f64, f64)> {
+        let mut kinks = Vec::new();
+        for (i, Node { op, inputs, .. }) in self.graph.nodes().iter().enumerate() {
+            let (x, ex) = (&values[inputs[0].0], &errors[inputs[0].0]);
+            match *op {
+                Op::Relu => kinks.extend(x.iter().zip(ex).map(|(x, ex)| (x.abs(), *ex))),
+                Op::MaxPool2d(window) => {
+                    for places in self.windows(i, window, x.len()) {
+                        let best = places.iter().copied().reduce(|best, at| if x[at] > x[best] { at } else { best });
+                        let Some(best) = best else { continue };
+                        let others = places.into_iter().filter(|&at| at != best);
+                        kinks.extend(others.map(|at| (x[best] - x[at], ex[best] + ex[at])));
+                    }
+                }
+                _ => {}
+            }
+        }
+        kinks
     }
 }
 
-/// `dx = f(x, y, dy)`, element by element.
+/// Channels, rows and columns.
+pub(super) fn planes(dims: &[usize]) -> [usize; 3] {
+    match *dims {
+        [c, h, w] => [c, h, w],
+        _ => [dims.iter().product(), 1, 1],
+    }
+}
+
+/// `dx += f(x, y, dy)`, element by element.
 fn zip3(x: &[f64], y: &[f64], dy: &[f64], dx: &mut [f64], f: impl Fn(f64, f64, f64) -> f64) {
     for (((&x, &y), &dy), dx) in x.iter().zip(y).zip(dy).zip(dx) {
-        *dx = f(x, y, dy);
+        *dx += f(x, y, dy);
     }
 }
 

@@ -17,9 +17,9 @@ pub(super) fn backward(
 ) -> Result<Shipped, GradcheckError> {
     let Sample { params, input, labels } = sample;
     let mut network = Network::new(graph, labels.len() + 1, isa)?;
-    let mut gradient = vec![f32::NAN; params.len()];
-    network.loss_and_gradient(params, input, labels, reduction, &mut gradient)?;
+    let mut gradient = vec![f32::NAN; graph.param_count()];
+    network.loss_and_gradient(params, input, labels, reduction.into(), &mut gradient)?;
     gradient.fill(f32::NAN);
-    let loss_sum = network.loss_and_gradient(params, input, labels, reduction, &mut gradient)?.loss_sum;
+    let loss_sum = network.loss_and_gradient(params, input, labels, reduction.into(), &mut gradient)?.loss_sum;
     Ok(Shipped { params: gradient, loss_sum })
 }
