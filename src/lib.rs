@@ -53,6 +53,8 @@ pub mod data;
 pub mod error;
 pub mod graph;
 pub mod kernels;
+#[cfg(feature = "train")]
+mod nearest;
 pub mod reference;
 pub mod shape;
 #[cfg(feature = "train")]

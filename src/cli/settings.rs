@@ -19,7 +19,14 @@ where
 /// What is trained and how. Each flag is also a key of the configuration file.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Network: linear (softmax regression), or mlp:WIDTHS as mlp:512 or mlp:512,256 [default: mlp:512]
+    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, resnet-small, or the layers in FILE.toml [default: mlp:512]
+    ///
+    /// A file has a table for each layer, which reads the one above:
+    ///   [[layer]]
+    ///   type = "conv2d"        # out_channels, kernel, stride = 1, padding = 0, groups = 1, bias = true
+    /// and so on with linear (out_features, or one for each class), max_pool2d and avg_pool2d (kernel, stride, padding), batch_norm,
+    /// dropout (p), relu, tanh, sigmoid, flatten, global_avg_pool, log_softmax; add takes inputs = ["one", "other"]: any layer may have a
+    /// name = ".." and inputs.
     #[arg(long, value_name = "MODEL", help_heading = "Network")]
     model: Option<ModelSpec>,
     /// Function between the layers of an mlp [default: relu]

@@ -2,6 +2,7 @@
 
 use super::init::Initializer;
 use super::loss::Reduction;
+use super::model::ModelSpec;
 use super::optimizer::OptimizerKind;
 use super::schedule::Schedule;
 use crate::data::dataset::Source;
@@ -14,9 +15,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Most hidden layers and most units in one: beyond any use here, below any overflow.
-const MAX_HIDDEN: usize = 64;
-const MAX_WIDTH: usize = 1 << 20;
 /// Most threads that may be asked for.
 const MAX_THREADS: usize = 1024;
 
@@ -49,70 +47,6 @@ impl ConfigError {
     /// `text` is none of the names of `key`.
     pub(super) fn unknown(key: &'static str, expected: &str, text: &str) -> Self {
         Self::new(key, "a known name", expected, format!("{text:?}"))
-    }
-}
-
-/// Which network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelSpec {
-    /// Softmax regression: one linear layer. `linear`
-    Linear,
-    /// A multilayer perceptron of these hidden widths. `mlp:512,256`
-    Mlp(Vec<usize>),
-}
-
-impl ModelSpec {
-    /// The hidden widths, none for a linear model.
-    #[must_use]
-    pub fn hidden(&self) -> &[usize] {
-        match self {
-            Self::Linear => &[],
-            Self::Mlp(hidden) => hidden,
-        }
-    }
-
-    /// The name with dashes only, as directories are named: "mlp-512-256".
-    #[must_use]
-    pub fn slug(&self) -> String {
-        self.to_string().replace([':', ','], "-")
-    }
-}
-
-impl fmt::Display for ModelSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Linear => f.write_str("linear"),
-            Self::Mlp(hidden) => {
-                let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
-                write!(f, "mlp:{}", widths.join(","))
-            }
-        }
-    }
-}
-
-impl FromStr for ModelSpec {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let refuse = |rule, found: &str| ConfigError::new("model", rule, "linear or, for example, mlp:512,256", found);
-        if text == "linear" {
-            return Ok(Self::Linear);
-        }
-        let Some(widths) = text.strip_prefix("mlp:") else {
-            return Err(refuse("a known network", &format!("{text:?}")));
-        };
-        let mut hidden = Vec::new();
-        for width in widths.split(',') {
-            let width_rule = "a hidden width is a whole number from 1 to 1048576";
-            match width.trim().parse() {
-                Ok(width) if (1..=MAX_WIDTH).contains(&width) => hidden.push(width),
-                _ => return Err(refuse(width_rule, &format!("{width:?} in {text:?}"))),
-            }
-            if hidden.len() > MAX_HIDDEN {
-                return Err(refuse("at most 64 hidden layers", "more"));
-            }
-        }
-        Ok(Self::Mlp(hidden))
     }
 }
 
@@ -340,10 +274,9 @@ impl Config {
     /// The network for images of `rows` by `cols` pixels.
     ///
     /// # Errors
-    /// [`super::TrainError`] if the layers make no network.
+    /// [`super::TrainError`] if the layers make no network, or a file of layers cannot be read.
     pub fn graph(&self, rows: usize, cols: usize, classes: usize) -> Result<Graph, super::TrainError> {
-        let input = Shape::new(&[1, rows, cols])?;
-        Ok(Graph::mlp(self.model.hidden(), self.activation.op(), input, classes)?)
+        self.model.graph(self.activation, Shape::new(&[1, rows, cols])?, classes)
     }
 
     /// Reads TOML; `place` (a file's name) is for the error.

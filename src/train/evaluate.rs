@@ -8,11 +8,14 @@ use super::network::Network;
 use super::spread::Workers;
 use crate::data::{Dataset, Normalize, batch};
 use crate::error::ShapeError;
-use crate::graph::Graph;
+use crate::graph::{Graph, Plan};
 use crate::kernels::Isa;
 
-/// Samples in a batch: large enough for the products to reach their speed, small enough for the caches.
+/// Most samples in a batch: large enough for the products to reach their speed, small enough for the caches.
 pub const BATCH: usize = 500;
+
+/// Floats of an arena beyond which a batch is made smaller: the values of images are many, and more than the caches hold gain nothing.
+const ARENA: usize = 4 << 20;
 
 /// Runs a network over data sets, forward only, in an arena of its own.
 #[derive(Clone, Debug)]
@@ -24,16 +27,18 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// For `graph`, in batches of [`BATCH`].
+    /// For `graph`, in batches of [`BATCH`], or of fewer where the values of so many would not stay in any cache.
     ///
     /// # Errors
     /// [`TrainError::Graph`] if the arena cannot be planned.
     pub fn new(graph: &Graph, isa: Isa) -> Result<Self, TrainError> {
+        let one = Plan::inference(graph, 1)?.arena_len();
+        let batch = (ARENA / one.max(1)).clamp(1, BATCH);
         Ok(Self {
             isa,
-            network: Network::inference(graph, BATCH, isa)?,
-            indices: Vec::with_capacity(BATCH),
-            labels: vec![0; BATCH],
+            network: Network::inference(graph, batch, isa)?,
+            indices: Vec::with_capacity(batch),
+            labels: vec![0; batch],
         })
     }
 
@@ -59,8 +64,9 @@ impl Evaluator {
         let samples = indices.map_or(data.len(), <[u32]>::len);
         let mut tally = Tally::new(classes, keep);
         let workers = Workers::default();
-        for start in (0..samples).step_by(BATCH) {
-            let rows = BATCH.min(samples - start);
+        let most = self.network.capacity();
+        for start in (0..samples).step_by(most) {
+            let rows = most.min(samples - start);
             let batch: &[u32] = match indices {
                 Some(indices) => &indices[start..start + rows],
                 None => {

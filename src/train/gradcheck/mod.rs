@@ -19,7 +19,7 @@ mod taps;
 
 pub use report::{FLOOR, IsaRow, OpRow, PointRow, Report, Row, TOLERANCE};
 
-use super::{Reduction, TrainError};
+use super::{ActivationKind, ModelSpec, Reduction, TrainError};
 use crate::data::random::Random;
 use crate::graph::{Conv2d, Graph, GraphError, Node, Op, Probability, TensorId, Window};
 use crate::kernels::Isa;
@@ -142,6 +142,18 @@ impl NetworkSpec {
             false => format!("mlp:{} {}", widths.join(","), activation.name()),
         };
         Ok(Self { name, graph: Graph::mlp(hidden, activation, input_shape()?, CLASSES)? })
+    }
+
+    /// A network as `--model MODEL --activation ACTIVATION` names it, over samples of 4 by 5 pixels with 10 classes.
+    ///
+    /// # Errors
+    /// [`GradcheckError::Train`] if the layers make no network of such samples.
+    pub fn of(model: &ModelSpec, activation: ActivationKind) -> Result<Self, GradcheckError> {
+        let name = match model {
+            ModelSpec::Mlp(_) => format!("{model} {activation}"),
+            _ => model.to_string(),
+        };
+        Ok(Self { name, graph: model.graph(activation, input_shape()?, CLASSES)? })
     }
 
     /// The networks checked unless others are asked for: no hidden layer, one of each activation, three of all kinds with a flatten between
