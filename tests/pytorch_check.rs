@@ -10,9 +10,10 @@ use inkstone::data::dataset::load_mnist;
 use inkstone::data::{Splits, batch};
 use inkstone::graph::Graph;
 use inkstone::kernels::Isa;
-use inkstone::train::{Config, ModelSpec, Network, Trainer};
+use inkstone::train::{Config, ModelSpec, Network, Schedule, Trainer};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -71,7 +72,7 @@ fn mnist() -> Splits {
 
 /// The weights of `graph` in a file that PyTorch saved.
 fn weights(name: &str, graph: &Graph) -> Vec<f32> {
-    let mut weights = vec![f32::NAN; graph.param_count()];
+    let mut weights = vec![f32::NAN; graph.weights_len()];
     load_weights_into(&golden_file(name), graph, &mut weights).unwrap();
     weights
 }
@@ -134,5 +135,74 @@ fn logits_of_pytorchs_weights_are_pytorchs() {
             worst = worst.max(difference);
         }
         println!("{isa:8} {} logits, largest difference {worst:.1e}", want.len());
+    }
+}
+
+/// What `cnn.json` holds, as far as this test needs it.
+#[derive(Deserialize)]
+struct GoldenImages {
+    batch: usize,
+    lr: f64,
+    test_images: u32,
+    runs: BTreeMap<String, ImageRun>,
+}
+
+/// One convolutional network's losses, and its log-probabilities of the first test images after the last step.
+#[derive(Deserialize)]
+struct ImageRun {
+    losses: Vec<f64>,
+    log_probabilities: Vec<f64>,
+}
+
+/// Batch norms, groups, strides, residual sums and poolings, and convolutions by Winograd's transforms: 50 steps of Adam from the same weights
+/// and batches, each loss within 1e-3 of PyTorch's, and then the same log-probabilities by running statistics.
+#[test]
+fn networks_of_images_follow_pytorch() {
+    let golden: GoldenImages = serde_json::from_slice(&fs::read(golden_file("cnn.json")).unwrap()).unwrap();
+    let data = mnist();
+    for isa in Isa::available() {
+        for (name, run) in &golden.runs {
+            assert_eq!(run.losses.len(), 50);
+            let model = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/pytorch/{name}.toml"));
+            let config = Config {
+                model: ModelSpec::File(model),
+                epochs: 1,
+                batch: golden.batch,
+                limit: Some(golden.batch * run.losses.len()),
+                shuffle: false,
+                lr: golden.lr,
+                schedule: Schedule::Constant,
+                ..Config::default()
+            };
+            let trainer = Trainer::new(&config, &data, isa, 2).unwrap();
+            let initial = weights(&format!("{name}_initial.safetensors"), trainer.graph());
+            let mut trainer = trainer.with_weights(&initial).unwrap();
+            let mut worst = 0.0f64;
+            for (step, want) in run.losses.iter().enumerate() {
+                let got = trainer.step().unwrap().loss;
+                let difference = (got - want).abs() / want;
+                assert!(difference <= 1e-3, "{isa} {name} step {step}: loss {got}, PyTorch's is {want}");
+                worst = worst.max(difference);
+            }
+            if name == "residual" {
+                // The running statistics took part in no loss: they are compared by themselves.
+                let want = weights("residual_final.safetensors", trainer.graph());
+                let running = trainer.graph().param_count()..;
+                for (got, want) in trainer.params()[running.clone()].iter().zip(&want[running]) {
+                    assert!((got - want).abs() <= 1e-3 * want.abs().max(1e-2), "{isa} {got} for {want}");
+                }
+            }
+            let mut network = Network::inference(trainer.graph(), golden.test_images as usize, isa).unwrap();
+            let indices: Vec<u32> = (0..golden.test_images).collect();
+            let x = network.input_mut(indices.len()).unwrap();
+            batch::fill(isa, &data.test, &trainer.normalize(), &indices, x).unwrap();
+            let logits = network.forward_filled(trainer.params(), indices.len()).unwrap();
+            let furthest = logits.iter().zip(&run.log_probabilities);
+            let furthest = furthest.map(|(got, want)| (f64::from(*got) - want).abs()).fold(0.0, f64::max);
+            assert!(furthest < 2e-2, "{isa} {name}: a log-probability is {furthest} off");
+            println!(
+                "{isa:8} {name:8} largest relative difference of a loss {worst:.1e}, of a log-probability {furthest:.1e}"
+            );
+        }
     }
 }

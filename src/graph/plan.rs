@@ -197,7 +197,8 @@ impl Plan {
             let len = node.op.saved_len(graph.shape(node.output), self.batch).ok_or(GraphError::TooLarge)?;
             let place = if len == 0 { None } else { Some(self.place_len(len, i)?) };
             if let Some(Place { buffer, .. }) = place {
-                self.buffers[buffer].extend_to(2 * n - i);
+                // Running statistics take over what a batch norm saved once the whole pass is done.
+                self.buffers[buffer].extend_to(if node.op.running_channels() > 0 { 2 * n } else { 2 * n - i });
             }
             self.saved.push(place);
         }
