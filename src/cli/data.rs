@@ -5,8 +5,10 @@ use super::screen::grouped;
 use super::{End, Screen, Usage};
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use inkstone::data::augment::Augmenter;
 use inkstone::data::dataset::FILES;
-use inkstone::data::{Dataset, Source, verify};
+use inkstone::data::{Augment, Dataset, Source, verify};
+use inkstone::kernels::Isa;
 use serde_json::json;
 
 /// Check a data set against its checksums, or look at it.
@@ -46,6 +48,15 @@ struct Show {
     /// Only samples of this class
     #[arg(long, value_name = "CLASS")]
     label: Option<u8>,
+    /// As training with this --augment sees them, as rotate=10,translate=0.1 (see train --help)
+    #[arg(long, value_name = "SPEC", conflicts_with = "test")]
+    augment: Option<Augment>,
+    /// The seed of that training
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "augment")]
+    seed: u64,
+    /// The epoch of that training, counted from 1
+    #[arg(long, value_name = "E", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), requires = "augment")]
+    epoch: u32,
 }
 
 /// Where the data is.
@@ -109,9 +120,11 @@ impl Show {
         let splits = self.data.data.load()?;
         let (set, part) = if self.test { (&splits.test, "test") } else { (&splits.train, "training") };
         let chosen = self.choose(set)?;
+        let images = self.images(set, &chosen)?;
         let exhibits: Vec<Exhibit<'_>> = chosen
             .iter()
-            .map(|&i| Exhibit { image: set.image(i), caption: format!("#{i}: {}", set.label(i)) })
+            .zip(&images)
+            .map(|(&i, image)| Exhibit { image, caption: format!("#{i}: {}", set.label(i)) })
             .collect();
         screen.say(gallery(&exhibits, set.rows(), set.cols()));
         let mut counts = vec![0u64; set.classes()];
@@ -127,13 +140,28 @@ impl Show {
         ));
         screen.say(table(&[line("class", classes), line("samples", samples)]));
         let samples: Vec<_> = chosen.iter().map(|&i| json!({ "index": i, "label": set.label(i) })).collect();
+        let augment = self.augment.map(|augment| augment.to_string());
         screen.answer(
             "data show",
             &json!({ "set": part, "name": set.name(), "images": set.len(), "rows": set.rows(),
                 "cols": set.cols(), "per_class": counts, "sha256": set.sha256(), "samples": samples,
+                "augment": augment,
             }),
         );
         Ok(End::Done)
+    }
+
+    /// The pixels of the samples `chosen`, augmented where that is asked for.
+    fn images(&self, set: &Dataset, chosen: &[usize]) -> anyhow::Result<Vec<Vec<u8>>> {
+        let Some(augment) = &self.augment else {
+            return Ok(chosen.iter().map(|&i| set.image(i).to_vec()).collect());
+        };
+        let augmenter = Augmenter::new(augment, self.seed, set.rows(), set.cols())?;
+        let (epoch, mut scratch) = (augmenter.epoch(self.epoch - 1), augmenter.scratch());
+        let mut image = |&i: &usize| -> anyhow::Result<Vec<u8>> {
+            Ok(epoch.image(Isa::best(), u32::try_from(i)?, set.image(i), &mut scratch)?.to_vec())
+        };
+        chosen.iter().map(&mut image).collect()
     }
 
     /// The samples to draw.

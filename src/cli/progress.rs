@@ -178,9 +178,10 @@ fn introduction(start: &Start<'_>) -> String {
         .chain([graph.classes()])
         .map(|width| width.to_string())
         .collect();
+    let augment = if config.augment.is_none() { String::new() } else { format!(", augmented {}", config.augment) };
     let activation = if config.model.hidden().is_empty() { String::new() } else { format!(" {}", config.activation) };
     let mut text = format!(
-        "data     {}: {} training{val}, {} test; pixels {}\n",
+        "data     {}: {} training{val}, {} test; pixels {}{augment}\n",
         config.data,
         count(start.train_samples),
         count(start.test_samples),

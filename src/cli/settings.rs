@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use inkstone::data::{NormalizeKind, Source, ValSize};
+use inkstone::data::{Augment, NormalizeKind, Source, ValSize};
 use inkstone::train::{ActivationKind, Config, Initializer, ModelSpec, OptimizerKind, Reduction, Schedule};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -50,6 +50,14 @@ pub(crate) struct Settings {
     /// with 0.1307 and 0.3081 for MNIST, measured on the training split for any other set.
     #[arg(long, value_name = "NAME", value_parser = one_of::<NormalizeKind>(["unit", "image", "mean-std"]), help_heading = "Data")]
     normalize: Option<NormalizeKind>,
+    /// Change training images at random in each epoch: rotate=10,translate=0.1,scale=0.1,shear=5,elastic=6:2,erase=0.5:0.2, or
+    /// some of these [default: none]
+    ///
+    /// rotate=A, shear=A: up to A degrees either way. translate=F: up to F of each side either way. scale=S: by 1-S to 1+S.
+    /// elastic=ALPHA:SIGMA: each pixel by ALPHA times noise smoothed over SIGMA pixels, about ALPHA/(6*SIGMA) pixels.
+    /// erase=P:F: with probability P a rectangle of up to F of the area becomes 0. Evaluation sees the images as they are.
+    #[arg(long, value_name = "SPEC", help_heading = "Data")]
+    augment: Option<Augment>,
     /// Part of the training set kept for validation: a fraction (0.2) or a count (10000), chosen by seed [default: 0]
     #[arg(long, value_name = "F|N", allow_hyphen_values = true, help_heading = "Data")]
     split: Option<ValSize>,
@@ -91,7 +99,7 @@ pub(crate) struct Settings {
     /// Samples in an update; the last batch of an epoch holds what is left [default: 200]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     batch: Option<usize>,
-    /// Decides the first weights, the split and the order of the samples [default: 1]
+    /// Decides the first weights, the split, the order of the samples and how they are augmented [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     seed: Option<u64>,
 
@@ -133,6 +141,7 @@ impl Settings {
         set(self.initializer, &mut config.initializer);
         set(self.init.map(Some), &mut config.init);
         set(self.normalize, &mut config.normalize);
+        set(self.augment, &mut config.augment);
         set(self.split.map(Some), &mut config.split);
         set(self.limit.map(Some), &mut config.limit);
         set(self.no_shuffle.map(|no| !no), &mut config.shuffle);

@@ -18,11 +18,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Flags beside which `--resume` makes no sense. (Named one by one: of a group, clap would list every flag in its message.)
-const FIXED_BY_THE_RUN: [&str; 25] = [
+const FIXED_BY_THE_RUN: [&str; 26] = [
     "model",
     "activation",
     "init",
     "normalize",
+    "augment",
     "split",
     "limit",
     "no_shuffle",

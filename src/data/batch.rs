@@ -1,5 +1,6 @@
 //! Rows of normalised pixels for the trainer.
 
+use super::augment;
 use super::dataset::Dataset;
 use super::normalize::Normalize;
 use crate::error::ShapeError;
@@ -24,6 +25,33 @@ pub fn fill(
     }
     for (&index, row) in indices.iter().zip(out.chunks_exact_mut(data.pixels())) {
         let image = data.image(checked(data, index)?);
+        let (scale, offset) = normalize.affine(image);
+        elementwise::pixels_to_f32(isa, image, scale, offset, row)?;
+    }
+    Ok(())
+}
+
+/// [`fill`] with the images as `epoch` shows them, its changes made before they are normalised. Does not allocate.
+///
+/// # Shapes
+/// `out [indices, pixels]`.
+/// # Errors
+/// As [`fill`], and [`ShapeError::Length`] if `epoch` or `scratch` is of images of another size.
+pub fn fill_augmented(
+    isa: Isa,
+    data: &Dataset,
+    normalize: &Normalize,
+    indices: &[u32],
+    out: &mut [f32],
+    epoch: augment::Epoch<'_>,
+    scratch: &mut augment::Scratch,
+) -> Result<(), ShapeError> {
+    let expected = indices.len().checked_mul(data.pixels()).ok_or(ShapeError::Overflow)?;
+    if out.len() != expected {
+        return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
+    }
+    for (&index, row) in indices.iter().zip(out.chunks_exact_mut(data.pixels())) {
+        let image = epoch.image(isa, index, data.image(checked(data, index)?), scratch)?;
         let (scale, offset) = normalize.affine(image);
         elementwise::pixels_to_f32(isa, image, scale, offset, row)?;
     }

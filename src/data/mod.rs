@@ -4,6 +4,7 @@
 //! The next room is `train`. Every random choice is a pure function of its seed, see [`random`].
 
 pub mod ascii;
+pub mod augment;
 pub mod batch;
 pub mod dataset;
 mod error;
@@ -14,6 +15,7 @@ pub mod random;
 pub mod shuffle;
 pub mod split;
 
+pub use augment::Augment;
 pub use dataset::{Dataset, Source, Splits, find_mnist, load, verify};
 pub use error::DataError;
 pub use normalize::{Normalize, NormalizeKind};

@@ -6,7 +6,7 @@ use super::model::ModelSpec;
 use super::optimizer::OptimizerKind;
 use super::schedule::Schedule;
 use crate::data::dataset::Source;
-use crate::data::{NormalizeKind, Splits, ValSize};
+use crate::data::{Augment, NormalizeKind, Splits, ValSize};
 use crate::graph::{Graph, Op};
 use crate::kernels::Activation;
 use crate::shape::Shape;
@@ -147,6 +147,9 @@ pub struct Config {
     /// How pixels become inputs.
     #[serde(with = "text")]
     pub normalize: NormalizeKind,
+    /// How training images are changed, anew in each epoch; evaluation shows them as they are.
+    #[serde(with = "text")]
+    pub augment: Augment,
     /// How much of the train set is kept for validation; nothing if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<ValSize>,
@@ -178,7 +181,7 @@ pub struct Config {
     /// Stops after this many epochs in a row without a lower validation loss and restores the best weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
-    /// Decides the split, the first weights and the order of the samples.
+    /// Decides the split, the first weights, the order of the samples and how they are augmented.
     pub seed: u64,
     /// Whether each epoch has its own order of samples.
     pub shuffle: bool,
@@ -209,6 +212,7 @@ impl Default for Config {
             initializer: Initializer::Pytorch,
             data: Source::Mnist,
             normalize: NormalizeKind::Unit,
+            augment: Augment::NONE,
             split: None,
             optimizer: OptimizerKind::Adam,
             lr: 1e-3,
@@ -335,6 +339,7 @@ mod tests {
             model: ModelSpec::Mlp(vec![100, 50, 20]),
             activation: ActivationKind::Sigmoid,
             normalize: NormalizeKind::MeanStd,
+            augment: "rotate=10,translate=0.1,elastic=6:2,erase=0.5:0.2".parse().unwrap(),
             split: Some(ValSize::Fraction(0.2)),
             optimizer: OptimizerKind::Nesterov,
             schedule: Schedule::Step { every: 3, factor: 0.5 },
@@ -363,7 +368,15 @@ mod tests {
         let config = read("model = \"linear\"\nsplit = 10000\nlr = 1\n").unwrap();
         assert_eq!((config.model, config.split, config.lr), (ModelSpec::Linear, Some(ValSize::Count(10000)), 1.0));
         assert_eq!(config.batch, 200);
-        for bad in ["learning_rate = 1.0", "lr = \"fast\"", "model = \"mlp:0\"", "batch = -1", "lr = nan", "["] {
+        for bad in [
+            "learning_rate = 1.0",
+            "lr = \"fast\"",
+            "model = \"mlp:0\"",
+            "batch = -1",
+            "lr = nan",
+            "augment = \"rotate=-1\"",
+            "[",
+        ] {
             let message = read(bad).unwrap_err().to_string();
             assert!(message.starts_with("my.toml") && message.contains("expected"), "{bad}: {message}");
         }

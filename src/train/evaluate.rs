@@ -79,7 +79,7 @@ impl Evaluator {
             };
             let labels = &mut self.labels[..rows];
             batch::fill_labels(data, batch, labels)?;
-            gather(self.isa, data, normalize, batch, self.network.input_mut(rows)?, &workers)?;
+            gather(self.isa, data, normalize, None, batch, self.network.input_mut(rows)?, &workers)?;
             self.network.evaluate_filled(params, labels)?;
             let scores = self.network.log_probs(rows).chunks_exact(classes).map(argmax).zip(self.network.losses(rows));
             for ((&index, &label), (predicted, &loss)) in batch.iter().zip(&*labels).zip(scores) {

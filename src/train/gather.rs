@@ -1,18 +1,48 @@
 //! A batch of raw pixels becomes rows of floats, in pieces spread over the pool.
 
 use super::spread::{Cut, Workers, spread};
-use crate::data::{Dataset, Normalize, batch};
+use crate::data::augment::{Augmenter, Scratch};
+use crate::data::{Augment, Dataset, Normalize, batch};
 use crate::error::ShapeError;
 use crate::kernels::Isa;
+use std::sync::{Mutex, PoisonError};
 
 /// Pixels in a piece: a smaller piece costs less than waking a second thread.
 const GRAIN: usize = 16 * 1024;
+/// The same with augmentation, which takes some ten times as long.
+const AUGMENTED_GRAIN: usize = 2 * 1024;
 
-/// Writes the normalised pixels of the samples `indices` to `out [indices, pixels]`. Does not allocate.
+/// How training images are changed, with room for each thread of a pool.
+#[derive(Debug)]
+pub(super) struct Augmentation {
+    augmenter: Augmenter,
+    scratch: Vec<Mutex<Scratch>>,
+}
+
+impl Augmentation {
+    /// For the images of `data`, on `threads` threads; `None` where they stay as they are.
+    pub(super) fn new(
+        augment: &Augment,
+        seed: u64,
+        data: &Dataset,
+        threads: usize,
+    ) -> Result<Option<Self>, ShapeError> {
+        if augment.is_none() {
+            return Ok(None);
+        }
+        let augmenter = Augmenter::new(augment, seed, data.rows(), data.cols())?;
+        let scratch = (0..threads.max(1)).map(|_| Mutex::new(augmenter.scratch())).collect();
+        Ok(Some(Self { augmenter, scratch }))
+    }
+}
+
+/// Writes the normalised pixels of the samples `indices` to `out [indices, pixels]`, augmented as in the epoch given with the
+/// augmentation, if there is one. Does not allocate.
 pub(super) fn gather(
     isa: Isa,
     data: &Dataset,
     normalize: &Normalize,
+    augmentation: Option<(&Augmentation, u32)>,
     indices: &[u32],
     out: &mut [f32],
     workers: &Workers,
@@ -22,9 +52,16 @@ pub(super) fn gather(
     if out.len() != expected {
         return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
     }
-    spread(Rows { indices, out, pixels }, (GRAIN / pixels).max(1), &|rows: Rows<'_>| {
+    let grain = if augmentation.is_some() { AUGMENTED_GRAIN } else { GRAIN };
+    spread(Rows { indices, out, pixels }, (grain / pixels).max(1), &|rows: Rows<'_>| {
         workers.note();
-        batch::fill(isa, data, normalize, rows.indices, rows.out)
+        let Some((Augmentation { augmenter, scratch }, epoch)) = augmentation else {
+            return batch::fill(isa, data, normalize, rows.indices, rows.out);
+        };
+        // Each thread has its own, so that none waits; which one it is changes no result.
+        let own = rayon::current_thread_index().unwrap_or(0) % scratch.len();
+        let mut scratch = scratch[own].lock().unwrap_or_else(PoisonError::into_inner);
+        batch::fill_augmented(isa, data, normalize, rows.indices, rows.out, augmenter.epoch(epoch), &mut scratch)
     })
 }
 

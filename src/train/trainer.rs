@@ -4,7 +4,7 @@ use super::TrainError;
 use super::config::Config;
 use super::early_stop::EarlyStop;
 use super::evaluate::Evaluator;
-use super::gather::gather;
+use super::gather::{Augmentation, gather};
 use super::metrics::{EpochReport, Metrics};
 use super::network::{Network, Objective};
 use super::optimizer::Optimizer;
@@ -43,6 +43,7 @@ pub struct Trainer<'a> {
     workers: Workers,
     graph: Graph,
     normalize: Normalize,
+    augmentation: Option<Augmentation>,
     network: Network,
     evaluator: Evaluator,
     optimizer: Optimizer,
@@ -85,6 +86,7 @@ impl<'a> Trainer<'a> {
         train.truncate(config.limit.unwrap_or(usize::MAX));
         let normalize = config.normalize.resolve(&data.train, &train)?;
         let threads = threads.max(1);
+        let augmentation = Augmentation::new(&config.augment, config.seed, &data.train, threads)?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("train-{i}")).build();
         let pool = pool.map_err(|error| TrainError::Threads { threads, error })?;
 
@@ -119,6 +121,7 @@ impl<'a> Trainer<'a> {
             data,
             graph,
             normalize,
+            augmentation,
             network,
             params,
             train,
@@ -169,13 +172,15 @@ impl<'a> Trainer<'a> {
         let labels = &mut self.labels[..indices.len()];
         batch::fill_labels(&self.data.train, indices, labels)?;
         let x = self.network.input_mut(indices.len())?;
-        gather(self.isa, &self.data.train, &self.normalize, indices, x, &self.workers)?;
+        let augmentation = self.augmentation.as_ref().map(|augmentation| (augmentation, self.epoch));
+        gather(self.isa, &self.data.train, &self.normalize, augmentation, indices, x, &self.workers)?;
         let objective = Objective::new(self.config.reduction, self.config.seed, self.step);
         let batch = self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads)?;
         let lr = self.next_lr();
         if !batch.loss_sum.is_finite() {
             let rows = indices.len();
-            gather(self.isa, &self.data.train, &self.normalize, indices, self.network.input_mut(rows)?, &self.workers)?;
+            let x = self.network.input_mut(rows)?;
+            gather(self.isa, &self.data.train, &self.normalize, augmentation, indices, x, &self.workers)?;
             let layer = self.network.first_not_finite(&self.params, objective, rows)?.map(str::to_owned);
             return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr, layer });
         }
