@@ -156,7 +156,7 @@ fn refused_verify(dir: &Path) {
 #[test]
 fn bad_flags_are_usage_errors() {
     let dir = tempdir().unwrap();
-    let cases: [(&[&str], &[&str]); 28] = [
+    let cases: [(&[&str], &[&str]); 37] = [
         (&["--optimizer", "adamm"], &["--optimizer", "adamm", "adamw"]),
         (&["--no-such-flag"], &["--no-such-flag"]),
         (&["--lr", "NaN"], &["--lr", "expected", "found NaN"]),
@@ -180,6 +180,15 @@ fn bad_flags_are_usage_errors() {
         (&["--schedule", "cosinus"], &["--schedule", "cosinus", "expected", "found"]),
         (&["--split", "1.5"], &["--split", "expected", "found"]),
         (&["--split", "60000"], &["split", "expected", "found"]),
+        (&["--augment", "rotate=181"], &["--augment", "augment rotate", "0 to 180", "expected", "found \"181\""]),
+        (&["--augment", "translate=1"], &["--augment", "augment translate", "expected", "found \"1\""]),
+        (&["--augment", "scale=NaN"], &["--augment", "augment scale", "expected", "found \"NaN\""]),
+        (&["--augment", "shear=-5"], &["--augment", "augment shear", "expected", "found \"-5\""]),
+        (&["--augment", "elastic=6:0"], &["--augment", "augment elastic", "expected", "found \"6:0\""]),
+        (&["--augment", "erase=1.5:0.2"], &["--augment", "augment erase", "expected", "found \"1.5:0.2\""]),
+        (&["--augment", "rotat=5"], &["--augment", "expected rotate", "found \"rotat\""]),
+        (&["--augment", "rotate=5,rotate=6"], &["--augment", "augment rotate", "once", "expected", "found \"6\""]),
+        (&["--resume", "run", "--augment", "rotate=5"], &["--resume", "--augment"]),
         (&["--patience", "3"], &["--patience", "--split"]),
         (&["--threads", "0"], &["--threads", "expected"]),
         (&["--isa", "avx9000"], &["--isa", "avx9000", "scalar"]),
@@ -192,6 +201,10 @@ fn bad_flags_are_usage_errors() {
     refused(dir.path(), &["trian"], 2, &["trian", "train"]);
     refused(dir.path(), &["gradcheck", "--eps", "0"], 2, &["eps", "expected", "found 0"]);
     refused(dir.path(), &["data", "show", "--label", "10"], 2, &["--label", "expected", "found 10"]);
+    refused(dir.path(), &["data", "show", "--augment", "rotate=x"], 2, &["--augment", "expected", "found \"x\""]);
+    refused(dir.path(), &["data", "show", "--augment", "rotate=5", "--test"], 2, &["--augment", "--test"]);
+    refused(dir.path(), &["data", "show", "--epoch", "2"], 2, &["--augment"]);
+    refused(dir.path(), &["data", "show", "--augment", "rotate=5", "--epoch", "0"], 2, &["--epoch"]);
     refused(dir.path(), &["data", "show", "--from", "60000"], 2, &["--from", "expected", "found 60000"]);
     assert!(contents(dir.path()).is_empty(), "nothing is written");
 }
@@ -206,6 +219,8 @@ fn bad_configuration_files_are_refused() {
         ("lr = ", 2, "bad.toml"),
         ("optimizer = \"adamm\"", 2, "adamm"),
         ("isa = \"avx9000\"", 2, "avx9000"),
+        ("augment = \"rotat=5\"", 2, "augment: a known key: expected rotate"),
+        ("augment = 5", 2, "bad.toml"),
         ("\u{0}", 2, "bad.toml"),
     ];
     for (text, code, part) in cases {

@@ -61,6 +61,32 @@ fn a_run_leaves_what_it_says() {
 }
 
 #[test]
+fn augmented_runs_resume_to_the_same_bytes() {
+    let dir = tempdir().unwrap();
+    let words =
+        ["train", "--model", "mlp:16", "--limit", "4000", "--epochs", "4", "--batch", "4", "--normalize", "image"];
+    let spec = "rotate=10,translate=0.1,elastic=4:2,erase=0.2:0.1";
+    let plain = json(dir.path(), &with(&words, &["--augment", "none", "--out", "plain"]));
+    let words = with(&words, &["--augment", spec]);
+    let whole = json(dir.path(), &with(&words, &["--out", "whole"]));
+    assert_ne!(whole["sha256"], plain["sha256"]);
+    assert!(whole["train_loss"].as_f64() > plain["train_loss"].as_f64(), "what it trains on is harder");
+    assert!(whole["test_accuracy"].as_f64().unwrap() > 0.7, "{whole}");
+    let config = fs::read_to_string(dir.path().join("whole/config.toml")).unwrap();
+    assert!(config.contains(&format!("augment = \"{spec}\"\n")), "{config}");
+
+    let (code, said) = interrupted(dir.path(), &with(&words, &["--out", "stopped"]), "-INT");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains(&format!("pixels image, augmented {spec}")), "{said}");
+    let resumed = json(dir.path(), &["train", "--resume", "stopped", "--threads", "3"]);
+    assert_eq!(resumed["sha256"], whole["sha256"]);
+
+    // The file says it again.
+    let again = json(dir.path(), &["train", "--config", "whole/config.toml", "--threads", "1", "--out", "again"]);
+    assert_eq!(again["sha256"], whole["sha256"]);
+}
+
+#[test]
 fn words_for_a_person() {
     let dir = tempdir().unwrap();
     let output = inkstone(dir.path(), &SMALL).output().unwrap();
@@ -281,6 +307,18 @@ fn the_data_is_verified_and_shown() {
     assert_eq!((&verify["ok"], verify["files"].as_array().unwrap().len()), (&value!(true), 4));
     let show = json(dir.path(), &["data", "show", "--test", "--label", "3", "--count", "2"]);
     assert_eq!(show["samples"], value!([{ "index": 18, "label": 3 }, { "index": 30, "label": 3 }]));
+    let drawn = |words: &[&str]| {
+        let output = inkstone(dir.path(), &with(&["data", "show", "--count", "1"], words)).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let augment = ["--augment", "rotate=30,scale=0.2"];
+    let augmented = [&[], &["--epoch", "2"][..], &["--seed", "2"]].map(|words| drawn(&with(&augment, words)));
+    assert!(augmented.iter().all(|text| text.contains('█') && text.contains("#0: 5") && *text != drawn(&[])));
+    assert!(augmented[0] != augmented[1] && augmented[0] != augmented[2], "another epoch, another seed");
+    assert_eq!(drawn(&["--augment", "none"]), drawn(&[]));
+    let show = json(dir.path(), &with(&["data", "show", "--count", "1"], &augment));
+    assert_eq!(show["augment"], "rotate=30,scale=0.2");
     let drawn = inkstone(dir.path(), &["data", "show", "--count", "1"]).output().unwrap();
     let drawn = String::from_utf8(drawn.stdout).unwrap();
     assert!(drawn.contains('█') && drawn.contains("#0: 5"), "{drawn}");
@@ -305,7 +343,7 @@ fn completions_and_help_are_complete() {
     assert!(json(dir.path(), &["completions", "bash"])["script"].as_str().unwrap().contains("inkstone"));
     let help = inkstone(dir.path(), &["train", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    for flag in "model activation data normalize split optimizer lr momentum schedule reduction l1 l2 epochs batch patience \
+    for flag in "model activation data normalize augment split optimizer lr momentum schedule reduction l1 l2 epochs batch patience \
                  seed threads isa weight-decay warmup exact-train-metrics force init no-shuffle limit out resume config json"
         .split_whitespace()
     {

@@ -55,10 +55,16 @@ fn a_step_allocates_nothing() {
     let data = digits();
     let mut kept = Vec::new(); // threads of a pool that ends would free what they have while the next one counts
     for optimizer in OptimizerKind::ALL {
-        for (threads, hidden) in [(1, vec![128]), (2, vec![128]), (2, vec![256, 64, 20])] {
+        for (threads, hidden, augment) in [
+            (1, vec![128], "none"),
+            (2, vec![128], "rotate=10,translate=0.1,elastic=6:2,erase=0.5:0.2"),
+            (2, vec![256, 64, 20], "none"),
+        ] {
+            let augment = augment.parse().unwrap();
             let model = ModelSpec::Mlp(hidden);
             let epochs = WARM_UP + COUNTED;
-            let config = Config { model, optimizer, batch: 64, epochs, lr: 1e-4, l2: 1e-5, ..Config::default() };
+            let (batch, lr, l2) = (64, 1e-4, 1e-5);
+            let config = Config { model, optimizer, augment, batch, epochs, lr, l2, ..Config::default() };
             let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();
             let calls = trainer.in_pool(|trainer| {
                 while trainer.state().epoch < 1 || trainer.workers_seen() < threads as u32 {

@@ -176,7 +176,7 @@ impl fmt::Display for Augment {
 fn unknown(name: &str) -> DataError {
     let names = KEYS.each_ref().map(|key| key.name);
     let nearest = names.iter().min_by_key(|known| edits(name, known)).copied().unwrap_or_default();
-    let expected = format!("{nearest}, or another of {}", names.join(", "));
+    let expected = format!("{nearest} (known are {})", names.join(", "));
     DataError::value("augment", "a known key", expected, format!("{name:?}"))
 }
 

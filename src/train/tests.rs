@@ -114,6 +114,60 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
+/// Everything at once.
+const AUGMENT: &str = "rotate=20,translate=0.1,scale=0.2,shear=10,elastic=6:2,erase=0.5:0.2";
+
+/// The batch is cut in pieces whichever threads take them; each sample's row is what it is by itself.
+#[test]
+fn augmented_rows_depend_on_no_order_batch_or_thread() {
+    let (data, isa) = (wide().train, Isa::best());
+    let augment = AUGMENT.parse().unwrap();
+    let rows = |indices: &[u32], epoch: u32, threads: usize| {
+        let augmentation = gather::Augmentation::new(&augment, 1, &data, threads).unwrap().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut out = vec![f32::NAN; indices.len() * 784];
+        let (normalize, at) = (crate::data::Normalize::Image, Some((&augmentation, epoch)));
+        let workers = spread::Workers::default();
+        pool.install(|| gather::gather(isa, &data, &normalize, at, indices, &mut out, &workers)).unwrap();
+        out
+    };
+    let all: Vec<u32> = (0..150).collect();
+    let want = rows(&all, 2, 1);
+    for threads in [1, 2, 3] {
+        assert!(rows(&all, 2, threads) == want, "{threads} threads");
+        let (first, rest) = (rows(&all[..7], 2, threads), rows(&all[7..], 2, threads));
+        assert!([first, rest].concat() == want, "other batches, {threads} threads");
+        let backwards: Vec<u32> = all.iter().rev().copied().collect();
+        let got = rows(&backwards, 2, threads);
+        assert!(got.chunks(784).rev().eq(want.chunks(784)), "another order, {threads} threads");
+    }
+    assert!(rows(&all, 3, 2).chunks(784).zip(want.chunks(784)).all(|(other, row)| other != row), "another epoch");
+}
+
+#[test]
+fn augmented_training_gives_the_same_bits_and_evaluates_images_as_they_are() {
+    let data = wide();
+    let plain = Config { model: ModelSpec::Mlp(vec![64]), batch: 64, epochs: 3, ..Config::default() };
+    let config = Config { augment: AUGMENT.parse().unwrap(), split: Some(ValSize::Count(30)), ..plain.clone() };
+    let train = |threads| {
+        let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();
+        let reports = finish(&mut trainer);
+        (trainer.params().to_vec(), reports.iter().map(|r| (r.train_loss, r.val_loss, r.test_loss)).collect::<Vec<_>>())
+    };
+    let one = train(1);
+    for threads in [2, 3] {
+        assert!(one == train(threads), "{threads} threads");
+    }
+    let without = Config { augment: crate::data::Augment::NONE, ..config.clone() };
+    let mut trainer = Trainer::new(&without, &data, Isa::best(), 2).unwrap();
+    finish(&mut trainer);
+    assert!(one.0 != trainer.params(), "augmentation changes the training");
+    let mut trainer = trainer.with_weights(&one.0).unwrap();
+    let (_, val, test) = one.1[2];
+    assert_eq!(Some(trainer.evaluate_test(0).unwrap().loss), test);
+    assert_eq!(trainer.evaluate_val().unwrap().map(|metrics| metrics.loss), val);
+}
+
 #[test]
 fn more_than_one_worker_runs() {
     let data = wide();
