@@ -55,7 +55,8 @@ pub(crate) struct Settings {
     ///
     /// rotate=A, shear=A: up to A degrees either way. translate=F: up to F of each side either way. scale=S: by 1-S to 1+S.
     /// elastic=ALPHA:SIGMA: each pixel by ALPHA times noise smoothed over SIGMA pixels, about ALPHA/(6*SIGMA) pixels.
-    /// erase=P:F: with probability P a rectangle of up to F of the area becomes 0. Evaluation sees the images as they are.
+    /// erase=P:F: with probability P a rectangle of up to F of the area becomes 0. Evaluation sees the images as they are,
+    /// so the training loss may be above the test loss; --exact-train-metrics is of them as they are too.
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     augment: Option<Augment>,
     /// Part of the training set kept for validation: a fraction (0.2) or a count (10000), chosen by seed [default: 0]

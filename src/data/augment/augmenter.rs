@@ -81,8 +81,11 @@ impl Epoch<'_> {
     ) -> Result<&'s [u8], ShapeError> {
         let Augmenter { augment, warp, smoothing, .. } = self.augmenter;
         let Scratch { bytes, floats, fields } = scratch;
-        if image.len() != bytes.len() {
-            return Err(ShapeError::Length { what: "the image to augment", expected: bytes.len(), got: image.len() });
+        let expected = warp.input_len();
+        for (what, got) in [("the image to augment", image.len()), ("the scratch of an augmentation", bytes.len())] {
+            if got != expected {
+                return Err(ShapeError::Length { what, expected, got });
+            }
         }
         let (change, mut random) = self.draw(index);
         if augment.moves() {

@@ -199,15 +199,13 @@ fn values_are_pinned() {
 fn what_is_drawn_fills_its_bounds() {
     let augmenter = augmenter("rotate=20,translate=0.1,scale=0.2,shear=10,erase=0.3:0.25", [28, 40]);
     let changes: Vec<Change> = (0..4000).map(|index| change(&augmenter, [index % 7, index])).collect();
-    let drawn: [(fn(&Change) -> f64, f64, f64); 5] = [
-        (|change| change.angle, 0.0, 20.0),
-        (|change| change.shift[0], 0.0, 4.0),
-        (|change| change.shift[1], 0.0, 2.8),
-        (|change| change.scale, 1.0, 0.2),
-        (|change| change.shear, 0.0, 10.0),
-    ];
-    for (value, middle, bound) in drawn {
-        let parts: Vec<f64> = changes.iter().map(|change| (value(change) - middle) / bound).collect();
+    // Each in parts of its bound.
+    let parts = |change: &Change| {
+        let Change { angle, shift: [right, down], scale, shear, .. } = *change;
+        [angle / 20.0, right / 4.0, down / 2.8, (scale - 1.0) / 0.2, shear / 10.0]
+    };
+    for number in 0..5 {
+        let parts: Vec<f64> = changes.iter().map(|change| parts(change)[number]).collect();
         assert!(parts.iter().all(|part| part.abs() <= 1.0 + 1e-12));
         let mut tenths = [0f64; 10];
         parts.iter().for_each(|part| tenths[((part + 1.0) * 5.0).clamp(0.0, 9.0) as usize] += 1.0);
@@ -394,6 +392,8 @@ fn images_of_another_size_are_refused() {
         assert!(epoch.image(Isa::best(), 0, &[0; 99], &mut other.scratch()).is_err());
     }
     assert!(epoch.image(Isa::best(), 0, &[0; 99], &mut Scratch::default()).is_err());
+    let small = augmenter("erase=1:1", [2, 2]);
+    assert!(epoch.image(Isa::best(), 0, &[0; 4], &mut small.scratch()).is_err());
     assert!(Augmenter::new(&Augment::NONE, 1, 0, 5).is_err());
     assert!(Augmenter::new(&Augment::NONE, 1, 2_000_000, 1).is_err());
     // The largest numbers that the rules allow.
