@@ -10,7 +10,7 @@ use clap::Args;
 use inkstone::checkpoint::{Model, load_model, write_atomic};
 use inkstone::data::{Dataset, batch};
 use inkstone::kernels::Isa;
-use inkstone::train::evaluate::BATCH;
+use inkstone::train::evaluate::batch_of;
 use inkstone::train::{Evaluator, Metrics, Network};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -110,10 +110,11 @@ pub(crate) fn check_input(path: &Path, model: &Model, rows: usize, cols: usize) 
 
 /// What the network says of every sample, before softmax.
 fn logits(model: &Model, data: &Dataset, isa: Isa) -> anyhow::Result<Vec<f32>> {
-    let mut network = Network::inference(&model.graph, BATCH, isa)?;
+    let most = batch_of(&model.graph)?;
+    let mut network = Network::inference(&model.graph, most, isa)?;
     let indices: Vec<u32> = (0..u32::try_from(data.len())?).collect();
     let mut logits = Vec::with_capacity(data.len() * model.graph.classes());
-    for indices in indices.chunks(BATCH) {
+    for indices in indices.chunks(most) {
         batch::fill(isa, data, &model.meta.normalize, indices, network.input_mut(indices.len())?)?;
         logits.extend_from_slice(network.forward_filled(&model.params, indices.len())?);
     }

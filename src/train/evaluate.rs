@@ -8,7 +8,7 @@ use super::network::Network;
 use super::spread::Workers;
 use crate::data::{Dataset, Normalize, batch};
 use crate::error::ShapeError;
-use crate::graph::{Graph, Plan};
+use crate::graph::{Graph, GraphError, Plan};
 use crate::kernels::Isa;
 
 /// Most samples in a batch: large enough for the products to reach their speed, small enough for the caches.
@@ -16,6 +16,15 @@ pub const BATCH: usize = 500;
 
 /// Floats of an arena beyond which a batch is made smaller: the values of images are many, and more than the caches hold gain nothing.
 const ARENA: usize = 4 << 20;
+
+/// Samples of a batch to evaluate `graph` by: [`BATCH`], or fewer where the values of so many would not stay in any cache.
+///
+/// # Errors
+/// [`GraphError`] if the arena cannot be planned.
+pub fn batch_of(graph: &Graph) -> Result<usize, GraphError> {
+    let one = Plan::inference(graph, 1)?.arena_len();
+    Ok((ARENA / one.max(1)).clamp(1, BATCH))
+}
 
 /// Runs a network over data sets, forward only, in an arena of its own.
 #[derive(Clone, Debug)]
@@ -27,13 +36,12 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// For `graph`, in batches of [`BATCH`], or of fewer where the values of so many would not stay in any cache.
+    /// For `graph`, in batches of [`batch_of`] it.
     ///
     /// # Errors
     /// [`TrainError::Graph`] if the arena cannot be planned.
     pub fn new(graph: &Graph, isa: Isa) -> Result<Self, TrainError> {
-        let one = Plan::inference(graph, 1)?.arena_len();
-        let batch = (ARENA / one.max(1)).clamp(1, BATCH);
+        let batch = batch_of(graph)?;
         Ok(Self {
             isa,
             network: Network::inference(graph, batch, isa)?,
