@@ -13,6 +13,7 @@ mod progress;
 mod screen;
 mod settings;
 mod summary;
+mod sweep;
 mod train;
 
 pub(crate) use screen::Screen;
@@ -40,6 +41,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::Train>),
+    Sweep(sweep::Sweep),
     Eval(eval::Eval),
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
@@ -100,6 +102,7 @@ impl Cli {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         match &self.command {
             Command::Train(command) => command.run(screen),
+            Command::Sweep(command) => command.run(screen),
             Command::Eval(command) => command.run(screen),
             Command::Predict(command) => command.run(screen),
             Command::Inspect(command) => command.run(screen),

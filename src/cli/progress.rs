@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time between two updates of the bar.
-const BAR_EVERY: Duration = Duration::from_millis(100);
+pub(super) const BAR_EVERY: Duration = Duration::from_millis(100);
 /// Time between two lines within an epoch, where no bar can be drawn.
-const LINE_EVERY: Duration = Duration::from_secs(20);
+pub(super) const LINE_EVERY: Duration = Duration::from_secs(20);
 /// Updates between two looks at the clock where updates are short.
-const LOOK_EVERY: u64 = 8;
+pub(super) const LOOK_EVERY: u64 = 8;
 
 /// A flag that the first Ctrl-C sets; the second ends the process at once.
 pub(crate) fn on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {

@@ -151,7 +151,7 @@ impl Train {
 }
 
 /// Refuses a network or a batch that this machine cannot hold, before allocating it would end the process.
-fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()> {
+pub(super) fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()> {
     let graph = config.graph(data.train.rows(), data.train.cols(), data.train.classes())?;
     let arena = Plan::training(&graph, config.batch.min(data.train.len())).map(|plan| plan.arena_len());
     let floats = arena.unwrap_or(usize::MAX).saturating_add(graph.param_count().saturating_mul(4)); // weights, gradients, m, v

@@ -26,6 +26,7 @@ pub mod regularize;
 pub mod run;
 pub mod schedule;
 mod spread;
+pub mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod trainer;

@@ -41,6 +41,8 @@ pub struct Start<'a> {
     pub epoch: u32,
     /// Updates made before in the epoch under way.
     pub step_in_epoch: u64,
+    /// The reports of the epochs finished before.
+    pub history: &'a [EpochReport],
     /// Something that the user must know: `last` was damaged and `previous` is used.
     pub note: Option<&'a str>,
 }
@@ -206,7 +208,7 @@ pub fn resume(
 }
 
 /// Fills in what the run found out, and refuses data that the configuration does not mean.
-fn resolve(config: &Config, data: &Splits, isa: Isa, threads: usize) -> Result<Config, TrainError> {
+pub(super) fn resolve(config: &Config, data: &Splits, isa: Isa, threads: usize) -> Result<Config, TrainError> {
     config.validate()?;
     let found = DatasetHashes::of(data);
     if let Some(expected) = &config.dataset {
@@ -226,18 +228,38 @@ fn resolve(config: &Config, data: &Splits, isa: Isa, threads: usize) -> Result<C
     Ok(Config { threads: Some(threads.max(1)), isa, dataset: Some(found), ..config.clone() })
 }
 
-fn read_text(file: &Path) -> Result<String, TrainError> {
+/// The text of a file that a run or a sweep has written.
+pub(super) fn read_text(file: &Path) -> Result<String, TrainError> {
     let error = |error| TrainError::Io { file: file.to_owned(), action: "read", error };
     let opened = File::open(file).map_err(error)?;
     io::read_to_string(io::Read::take(opened, MAX_TEXT)).map_err(error)
 }
 
+/// The same, empty if there is no such file.
+pub(super) fn text_or_none(file: &Path) -> Result<String, TrainError> {
+    match read_text(file) {
+        Err(TrainError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        text => text,
+    }
+}
+
 /// The reports of the first `epochs` epochs; others, of epochs that will run again, are cut off the file.
 fn keep_lines(file: &Path, epochs: u32) -> Result<Vec<EpochReport>, TrainError> {
-    let text = match read_text(file) {
-        Err(TrainError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        text => text?,
-    };
+    let text = text_or_none(file)?;
+    let (kept, history) = first_lines(&text, epochs);
+    if kept != text {
+        write_atomic(file, kept.as_bytes())?;
+    }
+    Ok(history)
+}
+
+/// The reports of the first `epochs` epochs of the run at `dir`.
+pub(super) fn history_of(dir: &Path, epochs: u32) -> Result<Vec<EpochReport>, TrainError> {
+    Ok(first_lines(&text_or_none(&dir.join("metrics.jsonl"))?, epochs).1)
+}
+
+/// The lines of `metrics.jsonl` that are the first `epochs` epochs, and what they say.
+fn first_lines(text: &str, epochs: u32) -> (String, Vec<EpochReport>) {
     let mut kept = String::new();
     let mut history: Vec<EpochReport> = Vec::new();
     for line in text.lines() {
@@ -250,10 +272,7 @@ fn keep_lines(file: &Path, epochs: u32) -> Result<Vec<EpochReport>, TrainError> 
         kept.push('\n');
         history.push(report);
     }
-    if kept != text {
-        write_atomic(file, kept.as_bytes())?;
-    }
-    Ok(history)
+    (kept, history)
 }
 
 /// A run under way.
@@ -277,6 +296,7 @@ impl Run<'_> {
             steps_per_epoch: trainer.steps_per_epoch(),
             epoch,
             step_in_epoch,
+            history: &self.history,
             note,
         });
         while !trainer.finished() {
