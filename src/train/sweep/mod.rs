@@ -7,12 +7,15 @@
 //! interruptions, one run at a time or several. Which runs are pruned is a function of the file alone, see `board.rs`.
 
 mod board;
+pub mod campaign;
+mod lock;
 mod nearest;
 pub mod report;
 pub mod results;
 pub mod runner;
 pub mod spec;
 
+pub use campaign::{Campaign, DataSets, Job, Shard, SweepError};
 pub use results::{Ending, Measure, Record};
-pub use runner::{Campaign, DataSets, Job, Outcome, Shard, SweepError, Watch};
+pub use runner::{Outcome, Watch};
 pub use spec::{Planned, Prune, Sweep};
