@@ -2,7 +2,7 @@
 
 mod cli_support;
 
-use cli_support::{contents, inkstone, json, mnist, sha256};
+use cli_support::{contents, inkstone, json, mnist, sha256, with};
 use serde_json::{Value, json as value};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -48,7 +48,7 @@ fn stopped(dir: &Path, words: &[&str], signal: &str) -> (Option<i32>, String) {
         .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut said = String::new();
-    while !said.contains("1/4  run") {
+    while !said.contains("  run ") {
         assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "ended before a run was over:\n{said}");
     }
     let kill = format!("kill {signal} {}", child.id());
@@ -76,9 +76,13 @@ fn a_sweep_leaves_what_it_says() {
     assert!(output.status.success(), "{stderr}");
     assert!(stdout.starts_with(r#"{"command":"sweep""#) && stdout.lines().count() == 1, "{stdout}");
     assert!(!stderr.contains('\x1b'), "plain lines away from a terminal:\n{stderr}");
-    for part in
-        ["4 runs, over lr, batch", "4/4  run", "by validation accuracy", "The best run", "inkstone eval runs/my/run-"]
-    {
+    for part in [
+        "4 runs, over lr, batch",
+        "4/4  run",
+        "by validation accuracy",
+        "The best is run",
+        "inkstone eval runs/my/run-",
+    ] {
         assert!(stderr.contains(part), "{part:?} is missing in\n{stderr}");
     }
     let answer: Value = serde_json::from_str(&stdout).unwrap();
@@ -109,7 +113,7 @@ fn a_sweep_leaves_what_it_says() {
     }
     // A run is what `train` makes of the same settings.
     let words = ["train", "--model", "linear", "--limit", "2000", "--split", "500", "--epochs", "3"];
-    let train = json(dir.path(), &[&words[..], &["--lr", "0.0001", "--batch", "4", "--out", "alone"]].concat());
+    let train = json(dir.path(), &with(&words, &["--lr", "0.0001", "--batch", "4", "--out", "alone"]));
     for key in ["sha256", "val_loss", "test_accuracy", "train_loss", "best_epoch"] {
         assert_eq!(train[key], runs[2][key], "{key}");
     }
@@ -118,7 +122,7 @@ fn a_sweep_leaves_what_it_says() {
 #[test]
 fn whole_in_shards_interrupted_and_killed_give_the_same_bytes() {
     let dir = with_file(FOUR);
-    let sweep = |words: &[&str]| json(dir.path(), &[&["sweep", "my.toml"], words].concat());
+    let sweep = |words: &[&str]| json(dir.path(), &with(&["sweep", "my.toml"], words));
     let whole = sweep(&["--out", "whole", "--threads", "2"]);
     let want = timeless(whole["runs"].as_array().unwrap());
     assert_eq!(want.len(), 4);
@@ -237,6 +241,9 @@ fn pruning_depends_on_no_thread_and_no_interruption() {
         json(dir.path(), &["sweep", "my.toml", "--out", threads, "--threads", threads]);
         assert_eq!(timeless(&lines(dir.path(), threads)), want, "{threads} threads");
     }
+    stopped(dir.path(), &["sweep", "my.toml", "--out", "cut", "--threads", "2"], "-INT");
+    json(dir.path(), &["sweep", "my.toml", "--out", "cut", "--threads", "3"]);
+    assert_eq!(timeless(&lines(dir.path(), "cut")), want);
     // Run 4, compared with those before it, comes to the same when it is alone to do.
     fs::remove_dir_all(dir.path().join("one/run-0004")).unwrap();
     json(dir.path(), &["sweep", "my.toml", "--out", "one"]);

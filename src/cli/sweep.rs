@@ -115,8 +115,8 @@ impl Sweep {
             check_memory(&job.config, job.data).with_context(|| format!("run {}", job.run.number))?;
         }
         let campaign = campaign.survey(self.force)?;
-        let floor = Floor::new(screen, &campaign, stop);
         screen.say(introduction(&self.file, &sweep, &campaign, threads));
+        let floor = Floor::new(screen, &campaign, stop);
         let outcome = campaign.train(&floor);
         drop(floor); // the bars go before the next words come
         let outcome = outcome?;
@@ -161,7 +161,7 @@ impl Sweep {
             }
             if let Some(best) = measure.best(records) {
                 let run = shell_word(&out.join(sweep.runs[best.number - 1].name()));
-                screen.say(format_args!("\nThe best run: {}\n  inkstone eval {run}", standing(best, measure)));
+                screen.say(format_args!("\nThe best is {}\n  inkstone eval {run}", standing(best, measure)));
             }
         }
         if outcome.interrupted {
@@ -207,9 +207,9 @@ fn introduction(file: &Path, sweep: &sweep::Sweep, campaign: &Campaign<'_>, thre
         (_, 1) => "one after the other, 1 thread".to_owned(),
         _ => format!("one after the other, {threads} threads"),
     };
-    let seconds = sweep.prune.map_or_else(String::new, |prune| format!("; pruned from epoch {}", prune.after));
+    let pruning = sweep.prune.map_or_else(String::new, |prune| format!("; pruning after epoch {}", prune.after));
     format!(
-        "sweep    {}: {runs} runs{shard}{kept}, over {}{seconds}\nmachine  {how}\nresults  {}; Ctrl-C saves and stops\n",
+        "sweep    {}: {runs} runs{shard}{kept}, over {}{pruning}\nmachine  {how}\nresults  {}; Ctrl-C saves and stops\n",
         file.display(),
         sweep.keys.join(", "),
         campaign.out().display()
@@ -222,7 +222,8 @@ fn standing(record: &Record, measure: Measure) -> String {
     let accuracy =
         accuracy.map_or_else(String::new, |accuracy| format!("{} {:.2} %, ", measure.name(), 100.0 * accuracy));
     let ending = if record.ending == Ending::Finished { String::new() } else { format!("{} after ", record.ending) };
-    format!("run {}: {accuracy}{ending}{} epochs in {}", record.number, record.epochs, duration(record.seconds))
+    let (epochs, plural) = (record.epochs, if record.epochs == 1 { "" } else { "s" });
+    format!("run {}: {accuracy}{ending}{epochs} epoch{plural} in {}", record.number, duration(record.seconds))
 }
 
 /// Rows of cells under each other: the first row is the heading.

@@ -44,8 +44,8 @@ impl<'a> Floor<'a> {
         };
         let bars = screen.bars().then(|| {
             let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-            let all = bars.add(new_bar(screen, campaign.jobs().count() as u64));
-            all.set_prefix("all runs");
+            let over = campaign.jobs().filter(|job| job.done()).count();
+            let all = bars.add(new_bar(screen, "all runs".to_owned(), over as u64, campaign.jobs().count() as u64));
             (bars, all)
         });
         let (started, tally) = (Instant::now(), Mutex::new(tally));
@@ -173,10 +173,7 @@ impl Observer for Lane<'_> {
             self.floor.screen.remark(format_args!("note: {}: {note}", self.name));
         }
         if let Some((bars, total)) = &self.floor.bars {
-            let bar = bars.insert_before(total, new_bar(self.floor.screen, all));
-            bar.set_position(seen);
-            bar.set_prefix(self.name.clone());
-            self.bar = Some(bar);
+            self.bar = Some(bars.insert_before(total, new_bar(self.floor.screen, self.name.clone(), seen, all)));
         }
     }
 
@@ -220,9 +217,10 @@ impl Drop for Lane<'_> {
     }
 }
 
-/// A line with a bar.
-fn new_bar(screen: &Screen, len: u64) -> ProgressBar {
-    let bar = ProgressBar::new(len);
+/// A line with a bar, drawn once it stands among the others.
+fn new_bar(screen: &Screen, name: String, done: u64, len: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::hidden());
+    let bar = bar.with_prefix(name).with_position(done);
     let template =
         if screen.colour_err() { "{prefix} {bar:12.cyan/dim} {wide_msg}" } else { "{prefix} {bar:12} {wide_msg}" };
     match ProgressStyle::with_template(template) {

@@ -107,6 +107,7 @@ struct Floor<'a> {
 }
 
 impl Floor<'_> {
+    /// Whether every run is to stop.
     fn stopping(&self) -> bool {
         if self.watch.stop_requested() {
             self.halted.store(true, Ordering::Relaxed);
@@ -116,6 +117,7 @@ impl Floor<'_> {
 
     /// Trains one run after the other until none of `todo` is left.
     fn lane(&self, todo: &[&Job<'_>], threads: usize) {
+        let _guard = HaltOnPanic(&self.halted);
         while !self.stopping() {
             let Some(job) = todo.get(self.next.fetch_add(1, Ordering::Relaxed)) else { return };
             match self.one(job, threads) {
@@ -176,6 +178,17 @@ impl Floor<'_> {
         let mut records = results::read(&file)?;
         insert(&mut records, record);
         results::write(&file, &records)
+    }
+}
+
+/// Stops the other lanes if one panics: they might wait for its run.
+struct HaltOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for HaltOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Planned {
     }
 }
 
-/// Median pruning, see [`board`](super::board).
+/// When a run that is above the median of those before it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prune {
     /// Epochs that every run may make.
