@@ -253,9 +253,33 @@ fn pruning_depends_on_no_thread_and_no_interruption() {
 
     refused(dir.path(), &["sweep", "my.toml", "--shard", "1/2"], 2, &["shard", "[prune]"]);
     fs::write(dir.path().join("my.toml"), PRUNED.replace("after = 2", "after = 3")).unwrap();
-    refused(dir.path(), &["sweep", "my.toml", "--out", "one"], 1, &["[prune]", "after: 2", "after: 3", "--force"]);
+    refused(
+        dir.path(),
+        &["sweep", "my.toml", "--out", "one"],
+        1,
+        &["[prune]", "expected after = 2", "found after = 3", "--force"],
+    );
     let later = json(dir.path(), &["sweep", "my.toml", "--out", "one", "--force"]);
     assert_eq!((&later["runs"][1]["epochs"], &later["runs"][0]), (&value!(3), &one["runs"][0]));
+}
+
+/// Batches of 1000 are shared by all threads, batches of 10 go side by side: here they take turns.
+#[test]
+fn large_and_small_runs_may_alternate() {
+    let dir = with_file(
+        "[base]\nmodel = \"mlp:256\"\nlimit = 1000\nepochs = 2\n[grid]\nseed = [1, 2]\nbatch = [10, 1000]\n\
+         [random]\nruns = 2\nlr = { choose = [0.001, 0.002] }\n",
+    );
+    let one = json(dir.path(), &["sweep", "my.toml", "--out", "one", "--threads", "1"]);
+    let two = json(dir.path(), &["sweep", "my.toml", "--out", "two", "--threads", "2"]);
+    let runs = timeless(one["runs"].as_array().unwrap());
+    assert_eq!((runs.len(), timeless(two["runs"].as_array().unwrap())), (8, runs));
+    let threads = |run: &str| {
+        let config = fs::read_to_string(dir.path().join("two").join(run).join("config.toml")).unwrap();
+        config.lines().find_map(|line| line.strip_prefix("threads = ").map(str::to_owned)).unwrap()
+    };
+    let of: Vec<String> = (1..=8).map(|number| threads(&format!("run-{number:04}"))).collect();
+    assert_eq!(of, ["1", "1", "2", "2", "1", "1", "2", "2"]);
 }
 
 #[test]

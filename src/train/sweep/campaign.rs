@@ -2,7 +2,7 @@
 
 use super::lock::DirLock;
 use super::results::{self, Ending, Record, settings};
-use super::spec::{Planned, Sweep};
+use super::spec::{Planned, Prune, Sweep};
 use crate::checkpoint::{RunDir, load_weights_into};
 use crate::data::{Source, Splits, ValSize};
 use crate::kernels::Isa;
@@ -188,8 +188,8 @@ impl<'a> Campaign<'a> {
         {
             if !force {
                 let (key, rule) = (format!("{}: [prune]", self.out.display()), "all runs are pruned by one rule");
-                let text = |prune| format!("{prune:?}");
-                let expected = format!("{}, --force, or another --out", text(before.prune));
+                let text = |prune: Option<Prune>| prune.map_or_else(|| "none".to_owned(), |prune| prune.to_string());
+                let expected = format!("{} as before, --force, or another --out", text(before.prune));
                 return Err(ConfigError::new(key, rule, expected, text(self.sweep.prune)).into());
             }
             records.retain(|record| record.ending != Ending::Pruned);
@@ -266,7 +266,7 @@ impl<'a> Campaign<'a> {
         &self.out
     }
 
-    /// Runs at once, and threads of each, for the runs that are too small for several threads.
+    /// How many of the runs that are too small for several threads are trained at once.
     #[must_use]
     pub fn side_by_side(&self) -> usize {
         let waiting = self.jobs().filter(|job| job.small && !job.done()).count();

@@ -28,6 +28,7 @@ use crate::data::random::Random;
 use crate::train::config::{Config, ConfigError};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Spanned, Table, Value};
 
@@ -90,6 +91,12 @@ pub struct Prune {
     pub after: u32,
     /// Runs that must be there to compare with.
     pub min_runs: usize,
+}
+
+impl fmt::Display for Prune {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after = {}, min_runs = {}", self.after, self.min_runs)
+    }
 }
 
 /// A value without the quotes of a string.
