@@ -50,35 +50,31 @@ pub(crate) struct Sweep {
 }
 
 const LONG_HELP: &str = r#"The file:
-  [base]           keys of a run's config.toml that every run has
+  [base]                 # keys of a run's config.toml that every run has
   model = "mlp:100,50,20"
   epochs = 5
   split = 10000
-  [grid]           every combination; the last key varies fastest
+  [grid]                 # every combination; the last key varies fastest
   lr = [0.01, 0.001, 0.0001]
   batch = [4, 16, 64]
-  [random]         instead of the grid, or each draw with each point of it
-  runs = 20        draws
-  seed = 1         of the draws [default: 1]
-  lr = { min = 1e-4, max = 1e-2, scale = "log" }    scale: linear or log [default: linear]
-  warmup = { min = 0, max = 500 }                   whole numbers, as both ends are
-  batch = { choose = [16, 32, 64] }
-  [prune]          stop runs that fall behind; needs a split
-  after = 3        not before so many epochs
-  min_runs = 4     nor before so many runs to compare with [default: 4]
+  [random]               # instead of the grid, or each draw with each point of it
+  runs = 20              # draws
+  seed = 1               # of the draws [default: 1]
+  l2 = { min = 1e-6, max = 1e-3, scale = "log" }    # or scale = "linear" [default]
+  warmup = { min = 0, max = 500 }                   # whole numbers, as both ends are
+  activation = { choose = ["relu", "tanh"] }
+  [prune]                # stop runs that fall behind; needs a split
+  after = 3              # not before so many epochs
+  min_runs = 4           # nor before so many runs to compare with [default: 4]
 
-Pruning: after each epoch from `after` on, a run stops if its lowest validation loss so far is above the median of the runs
-of lower numbers at the same epoch. It waits for those to get there, so what is pruned does not depend on which run is quicker;
-as runs of other shards cannot be waited for, [prune] goes with no --shard. A pruned run has a save, which train --resume goes on
-from, and no model.
+Pruning: after each epoch from `after` on, a run stops if its lowest validation loss so far is above the median of the runs of lower numbers at the same epoch. It waits for those to get there, so what is pruned does not depend on which run is quicker; as runs of other shards cannot be waited for, [prune] goes with no --shard. A pruned run has a save, which train --resume goes on from, and no model.
 
 The directory holds
   sweep.toml       the file
   results.jsonl    a line of JSON for each run that is over
   report.md        the table; for a grid over two keys a matrix of the best accuracy
   run-0001, ...    run directories, as train --out makes them
-A run whose loss is no longer a number is over: it has diverged. Ctrl-C stops all runs after their update and saves; a second
-one ends at once.
+A run whose loss is no longer a number is over: it has diverged. Ctrl-C stops all runs after their update and saves; a second one ends at once.
 
 Examples:
   inkstone sweep my.toml
@@ -246,6 +242,14 @@ fn aligned(screen: &Screen, table: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_in_the_help_is_one() {
+        let example = LONG_HELP.trim_start_matches("The file:\n").split("\n\n").next().unwrap();
+        let sweep = sweep::Sweep::parse(Path::new("help"), example).unwrap();
+        assert_eq!((sweep.runs.len(), sweep.keys.len()), (3 * 3 * 20, 5));
+        assert_eq!(sweep.prune.unwrap().to_string(), "after = 3, min_runs = 4");
+    }
 
     #[test]
     fn shards_are_counted_from_one() {
