@@ -212,8 +212,14 @@ fn a_run_with_other_settings_is_replaced_by_force_alone() {
     fs::create_dir(dir.path().join("letters")).unwrap();
     fs::write(dir.path().join("letters/love.txt"), "x").unwrap();
     refused(dir.path(), &["sweep", "my.toml", "--out", "letters", "--force"], 1, &["letters", "love.txt"]);
+    // What a kill leaves of a first write is no one's: neither a sweep's nor a run's.
+    fs::create_dir(dir.path().join("cut")).unwrap();
+    fs::write(dir.path().join("cut/.sweep.toml.7-0.tmp"), "[ba").unwrap();
+    json(dir.path(), &["sweep", "my.toml", "--out", "cut"]);
     fs::create_dir_all(dir.path().join("busy/run-0002")).unwrap();
     fs::write(dir.path().join("busy/sweep.toml"), "").unwrap();
+    fs::create_dir(dir.path().join("busy/run-0001")).unwrap();
+    fs::write(dir.path().join("busy/run-0001/..inkstone-run.7-9.tmp"), "A tr").unwrap();
     let held = File::open(dir.path().join("busy/run-0002")).unwrap();
     held.lock().unwrap();
     let output = inkstone(dir.path(), &["sweep", "my.toml", "--out", "busy", "--threads", "1"]).output().unwrap();

@@ -114,7 +114,14 @@ impl RunDir {
     pub fn create(path: &Path, force: bool) -> Result<Self, CheckpointError> {
         let run = Self { path: path.to_path_buf(), last_is_whole: AtomicBool::new(false) };
         fs::create_dir_all(path).map_err(CheckpointError::io(path, "create"))?;
-        if !names_in(path)?.is_empty() {
+        let names = names_in(path)?;
+        // All that a kill leaves before the marker stands is the marker half written: that is no one's directory yet.
+        let cut_short = |name: &String| {
+            name.strip_prefix('.').is_some_and(|rest| rest.starts_with(MARKER) && rest.ends_with(".tmp"))
+        };
+        if names.iter().all(cut_short) {
+            names.iter().try_for_each(|name| remove_file(&path.join(name)))?;
+        } else {
             run.clear(force)?;
         }
         write_atomic(&run.path.join(MARKER), b"A training run of inkstone, format 1.\n")?;

@@ -235,6 +235,22 @@ fn a_run_is_replaced_only_by_force_and_nothing_else_ever() {
 }
 
 #[test]
+fn a_marker_cut_short_by_a_kill_is_no_ones() {
+    let dir = tempdir().unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("..inkstone-run.7-0.tmp"), "A tr").unwrap();
+    RunDir::create(&run, false).unwrap();
+    assert_eq!(fs::read_dir(&run).unwrap().count(), 1, "the marker alone");
+    let other = dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("..inkstone-run.7-0.tmp"), "A tr").unwrap();
+    fs::write(other.join("love.txt"), "x").unwrap();
+    assert!(RunDir::create(&other, true).is_err(), "something else is there too");
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 2);
+}
+
+#[test]
 fn other_directories_are_left_alone() {
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("config.toml"), b"a project of somebody's").unwrap();

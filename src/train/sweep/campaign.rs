@@ -237,7 +237,7 @@ impl<'a> Campaign<'a> {
     /// The file of the sweep that lies in the directory, if there is one.
     fn earlier_text(&self) -> Result<Option<String>, TrainError> {
         let io = |error| TrainError::Io { file: self.out.clone(), action: "list", error };
-        let mut names = match fs::read_dir(&self.out) {
+        let names = match fs::read_dir(&self.out) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             names => names.map_err(io)?,
         };
@@ -245,14 +245,17 @@ impl<'a> Campaign<'a> {
         if file.is_file() {
             return read_text(&file).map(Some);
         }
-        match names.next().transpose().map_err(io)? {
-            None => Ok(None),
-            Some(other) => {
-                let rule = "no other directory becomes that of a sweep";
-                let found = format!("`{}` and no {SWEEP}", other.file_name().display());
-                Err(ConfigError::new(self.out.display(), rule, "a new or empty directory", found).into())
+        for name in names {
+            let name = name.map_err(io)?.file_name().to_string_lossy().into_owned();
+            // A first write that a kill has cut short leaves this and nothing else.
+            if name.starts_with(&format!(".{SWEEP}.")) && name.ends_with(".tmp") {
+                continue;
             }
+            let rule = "no other directory becomes that of a sweep";
+            let found = format!("`{name}` and no {SWEEP}");
+            return Err(ConfigError::new(self.out.display(), rule, "a new or empty directory", found).into());
         }
+        Ok(None)
     }
 
     /// The runs of this shard.
