@@ -53,7 +53,7 @@ pub mod data;
 pub mod error;
 pub mod graph;
 pub mod kernels;
-#[cfg(feature = "train")]
+#[cfg(feature = "std")]
 mod nearest;
 pub mod reference;
 pub mod shape;

@@ -7,6 +7,7 @@ mod augmenter;
 mod elastic;
 
 use super::error::DataError;
+use crate::nearest::nearest;
 pub use augmenter::{Augmenter, Epoch, Scratch};
 use std::fmt;
 use std::str::FromStr;
@@ -175,25 +176,9 @@ impl fmt::Display for Augment {
 /// `name` is no key; the nearest one is named.
 fn unknown(name: &str) -> DataError {
     let names = KEYS.each_ref().map(|key| key.name);
-    let nearest = names.iter().min_by_key(|known| edits(name, known)).copied().unwrap_or_default();
-    let expected = format!("{nearest} (known are {})", names.join(", "));
+    let meant = nearest(name, names).unwrap_or_default();
+    let expected = format!("{meant} (known are {})", names.join(", "));
     DataError::value("augment", "a known key", expected, format!("{name:?}"))
-}
-
-/// How many letters must be put in, taken out or replaced to make `to` of `from` (Levenshtein).
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut line: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = i; // the entry above and to the left
-        line[0] = i + 1;
-        for (j, &b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = line[j + 1];
-            line[j + 1] = replaced.min(line[j] + 1).min(line[j + 1] + 1);
-        }
-    }
-    line[to.len()]
 }
 
 #[cfg(test)]

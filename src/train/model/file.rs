@@ -14,7 +14,7 @@
 //! ```
 
 use crate::graph::{Conv2d, Graph, Node, Op, Probability, TensorId, Window};
-use crate::nearest::nearest;
+use crate::nearest::slip;
 use crate::shape::Shape;
 use crate::train::config::ConfigError;
 use serde::Deserialize;
@@ -204,7 +204,7 @@ fn inputs(
             Some(node) => Ok(node.output),
             None => {
                 let known: Vec<&str> = above.iter().map(|node| node.name.as_str()).chain([INPUT]).collect();
-                let hint = nearest(&name, known).map_or_else(String::new, |name| format!(", perhaps {name:?}"));
+                let hint = slip(&name, known).map_or_else(String::new, |name| format!(", perhaps {name:?}"));
                 let rule = "a layer reads layers above it, so that there is no cycle";
                 Err(ConfigError::new(place, rule, format!("a name from above{hint}"), format!("{name:?}")))
             }
@@ -258,7 +258,7 @@ fn op(place: &str, kind: &str, table: toml::Table, input: Shape, classes: usize)
         "add" => none(Op::Add),
         "log_softmax" => none(Op::LogSoftmax),
         _ => {
-            let hint = nearest(kind, TYPES).map_or_else(String::new, |name| format!(", perhaps {name:?}"));
+            let hint = slip(kind, TYPES).map_or_else(String::new, |name| format!(", perhaps {name:?}"));
             let expected = format!("one of {}{hint}", TYPES.join(", "));
             Err(ConfigError::new(place, "a type is known", expected, format!("{kind:?}")))
         }

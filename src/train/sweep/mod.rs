@@ -8,8 +8,8 @@
 
 mod board;
 pub mod campaign;
+mod fields;
 mod lock;
-mod nearest;
 pub mod report;
 pub mod results;
 pub mod runner;

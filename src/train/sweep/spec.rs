@@ -22,9 +22,10 @@
 //!
 //! A draw depends on the seed, its number and its key alone: more runs, or another key, leave the others as they were.
 
-use super::nearest::{field_names, nearest};
+use super::fields::field_names;
 use crate::data::ValSize;
 use crate::data::random::Random;
+use crate::nearest::nearest;
 use crate::train::config::{Config, ConfigError};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -216,7 +217,7 @@ fn known(key: &str, names: &[&str], part: &str) -> Result<(), ConfigError> {
     if names.contains(&key) {
         return Ok(());
     }
-    let expected = nearest(key, names).map_or_else(String::new, |name| format!("perhaps `{name}`"));
+    let expected = nearest(key, names.iter().copied()).map_or_else(String::new, |name| format!("perhaps `{name}`"));
     Err(ConfigError::new(format!("{part}{key}"), "a known key", expected, format!("`{key}`")))
 }
 
