@@ -120,6 +120,14 @@ pub(crate) struct Settings {
     /// Losses are reported without the penalty.
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     l2: Option<f64>,
+    /// Spread this part of each label evenly over all classes [default: 0]
+    ///
+    /// As PyTorch's label_smoothing. Losses are reported without it.
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
+    label_smoothing: Option<f64>,
+    /// Shorten the gradient of an update to this Euclidean norm where it is longer, as PyTorch's clip_grad_norm_
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
+    clip_norm: Option<f64>,
     /// Stop after E epochs in a row without a lower validation loss and keep the best weights; needs --split
     #[arg(long, value_name = "E", allow_negative_numbers = true, help_heading = "Regularization")]
     patience: Option<u32>,
@@ -158,6 +166,8 @@ impl Settings {
         set(self.weight_decay, &mut config.weight_decay);
         set(self.l1, &mut config.l1);
         set(self.l2, &mut config.l2);
+        set(self.label_smoothing, &mut config.label_smoothing);
+        set(self.clip_norm.map(Some), &mut config.clip_norm);
         set(self.patience.map(Some), &mut config.patience);
         set(self.exact_train_metrics, &mut config.exact_train_metrics);
     }

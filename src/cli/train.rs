@@ -18,9 +18,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Flags beside which `--resume` makes no sense. (Named one by one: of a group, clap would list every flag in its message.)
-const FIXED_BY_THE_RUN: [&str; 26] = [
+const FIXED_BY_THE_RUN: [&str; 29] = [
     "model",
     "activation",
+    "initializer",
     "init",
     "normalize",
     "augment",
@@ -39,6 +40,8 @@ const FIXED_BY_THE_RUN: [&str; 26] = [
     "weight_decay",
     "l1",
     "l2",
+    "label_smoothing",
+    "clip_norm",
     "patience",
     "exact_train_metrics",
     "out",
@@ -55,7 +58,7 @@ const MAX_CONFIG: u64 = 1 << 20;
 /// Without any flag: 784-512-10 with ReLU, Adam at 0.001 with a cosine schedule, batches of 200, 15 epochs of MNIST.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  inkstone train\n  inkstone train --model linear --lr 5e-4 --epochs 30\n  inkstone train --model mlp:256,128 --split 10000 --patience 3 --epochs 50\n  inkstone train --resume runs/mlp-512-s1",
+    after_help = "Examples:\n  inkstone train\n  inkstone train --model linear --lr 5e-4 --epochs 30\n  inkstone train --model mlp:256,128 --split 10000 --patience 3 --epochs 50\n  inkstone train --model cnn --batch 64 --epochs 5 --augment rotate=10,translate=0.1\n  inkstone train --resume runs/mlp-512-s1",
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Train {

@@ -174,6 +174,11 @@ pub struct Config {
     pub l1: f64,
     /// `l2 · Σw²` over weights, never biases: adds `2 · l2 · w` to the gradient, once per update.
     pub l2: f64,
+    /// How much of each label is spread evenly over all classes; reported losses are without.
+    pub label_smoothing: f64,
+    /// Largest Euclidean norm of an update's gradient: a longer one is shortened to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
     /// Passes over the training samples.
     pub epochs: u32,
     /// Samples in an update; the last batch of an epoch holds what is left.
@@ -223,6 +228,8 @@ impl Default for Config {
             reduction: Reduction::Mean,
             l1: 0.0,
             l2: 0.0,
+            label_smoothing: 0.0,
+            clip_norm: None,
             epochs: 15,
             batch: 200,
             patience: None,
@@ -257,6 +264,12 @@ impl Config {
         let rule = "a penalty is finite and at least 0";
         for (key, value) in [("weight-decay", self.weight_decay), ("l1", self.l1), ("l2", self.l2)] {
             check(not_negative(value), key, rule, "for example 0.0001", &value)?;
+        }
+        let (rule, smoothing) = ("labels keep at least a part of themselves", self.label_smoothing);
+        check((0.0..1.0).contains(&smoothing), "label-smoothing", rule, "at least 0 and below 1", &smoothing)?;
+        if let Some(norm) = self.clip_norm {
+            let rule = "the largest norm of a gradient is finite and above 0";
+            check(positive(norm), "clip-norm", rule, "for example 1.0", &norm)?;
         }
         check(self.epochs >= 1, "epochs", "training takes at least one epoch", "1 or more", &self.epochs)?;
         check(self.batch >= 1, "batch", "a batch holds at least one sample", "1 or more", &self.batch)?;

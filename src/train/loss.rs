@@ -98,6 +98,29 @@ pub fn cross_entropy(
     Ok(sum(losses, correct))
 }
 
+/// Turns the gradient that [`cross_entropy`] wrote into that of the loss with smoothed labels, whose targets are `1 − smoothing + smoothing/C` for the
+/// label and `smoothing/C` for each of the `C` classes beside it (Szegedy et al., 2016; PyTorch's `label_smoothing`).
+///
+/// # Shapes
+/// `gradient [samples, classes]`, `labels [samples]`, below the number of classes.
+/// # Errors
+/// [`ShapeError`] if the lengths do not fit or a label is not below the number of classes.
+pub fn smooth(gradient: &mut [f32], labels: &[u8], reduction: Reduction, smoothing: f32) -> Result<(), ShapeError> {
+    let classes = classes_of(gradient, labels)?;
+    let part = reduction.scale(labels.len()) * smoothing;
+    for (row, &label) in gradient.chunks_exact_mut(classes).zip(labels) {
+        row.iter_mut().for_each(|x| *x -= part / classes as f32);
+        match row.get_mut(usize::from(label)) {
+            Some(x) => *x += part,
+            None => {
+                let needed = usize::from(label) + 1;
+                return Err(ShapeError::TooShort { what: "a row of logits", needed, got: classes });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The same losses without a gradient, as the negative log-likelihood over log-softmax, which is written over the logits.
 ///
 /// # Shapes
@@ -199,6 +222,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The gradient of `Σₖ −targetₖ·ln pₖ` is `p − target`.
+    #[test]
+    fn smoothed_labels_are_the_targets() {
+        let (logits, labels) = ([0.5f32, -1.0, 2.0, 0.0, 0.25, -3.0], [2u8, 0]);
+        let smoothing = 0.3;
+        let mut got = logits;
+        cross_entropy(Isa::best(), &mut got, &labels, Reduction::Sum, &mut [0.0; 2]).unwrap();
+        smooth(&mut got, &labels, Reduction::Sum, smoothing).unwrap();
+        let (_, plain) = reference(&logits, &labels, 3, 1.0);
+        for (i, (got, plain)) in got.iter().zip(plain).enumerate() {
+            let hot = f64::from(u8::from(usize::from(labels[i / 3]) == i % 3));
+            let target = (1.0 - f64::from(smoothing)) * hot + f64::from(smoothing) / 3.0;
+            assert!((f64::from(*got) - (plain + hot - target)).abs() < 1e-6, "{i}: {got}");
+        }
+        assert!(smooth(&mut got, &[3, 0], Reduction::Sum, smoothing).is_err());
+        assert!(smooth(&mut got[1..], &labels, Reduction::Sum, smoothing).is_err());
     }
 
     #[test]

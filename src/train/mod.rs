@@ -7,6 +7,7 @@
 //! Nothing allocates during a step, and equal seeds give equal bits for any number of threads: work is either split where
 //! its shape says, never its thread count, or done by one thread in order.
 
+mod clip;
 pub mod config;
 pub mod early_stop;
 mod error;

@@ -197,6 +197,10 @@ impl Network {
             self.arena.copy_within(logits, d_logits.start);
         }
         let batch = loss::cross_entropy(self.isa, &mut self.arena[d_logits], labels, objective.reduction, losses)?;
+        if objective.smoothing > 0.0 {
+            let d_logits = &mut self.arena[place.rows(rows)];
+            loss::smooth(d_logits, labels, objective.reduction, objective.smoothing)?;
+        }
         let Self { isa, layers, arena, scratch, .. } = self;
         let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key) };
         layers.iter().rev().try_for_each(|layer| layer.backward(&mut pass, grads))?;
@@ -278,6 +282,8 @@ impl Network {
 pub struct Objective {
     /// How the samples' gradients become one.
     pub reduction: Reduction,
+    /// How much of each label is spread over all classes; the loss that is reported is without.
+    pub smoothing: f32,
     /// Another one for each update.
     pub key: Key,
 }
@@ -286,7 +292,7 @@ impl Objective {
     /// Of the update number `step` of a run seeded by `seed`.
     #[must_use]
     pub fn new(reduction: Reduction, seed: u64, step: u64) -> Self {
-        Self { reduction, key: Key::new(seed, step) }
+        Self { reduction, smoothing: 0.0, key: Key::new(seed, step) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Updates and epochs: the state of a training run, moved on one step at a time.
 
 use super::TrainError;
+use super::clip;
 use super::config::Config;
 use super::early_stop::EarlyStop;
 use super::evaluate::Evaluator;
@@ -174,7 +175,8 @@ impl<'a> Trainer<'a> {
         let x = self.network.input_mut(indices.len())?;
         let augmentation = self.augmentation.as_ref().map(|augmentation| (augmentation, self.epoch));
         gather(self.isa, &self.data.train, &self.normalize, augmentation, indices, x, &self.workers)?;
-        let objective = Objective::new(self.config.reduction, self.config.seed, self.step);
+        let Config { reduction, seed, label_smoothing, .. } = self.config;
+        let objective = Objective { smoothing: label_smoothing as f32, ..Objective::new(reduction, seed, self.step) };
         let batch = self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads)?;
         let lr = self.next_lr();
         if !batch.loss_sum.is_finite() {
@@ -183,6 +185,9 @@ impl<'a> Trainer<'a> {
             gather(self.isa, &self.data.train, &self.normalize, augmentation, indices, x, &self.workers)?;
             let layer = self.network.first_not_finite(&self.params, objective, rows)?.map(str::to_owned);
             return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr, layer });
+        }
+        if let Some(most) = self.config.clip_norm {
+            clip::by_norm(self.isa, most, &mut self.grads)?;
         }
         let trained = &mut self.params[..self.grads.len()];
         self.optimizer.step_noting(self.isa, self.step, lr, trained, &self.grads, &self.workers)?;
