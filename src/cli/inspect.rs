@@ -4,18 +4,22 @@ use super::draw::table;
 use super::screen::{bytes, grouped};
 use super::{End, Screen, Usage, model_file};
 use clap::Args;
-use inkstone::checkpoint::load_model;
+use inkstone::checkpoint::{Meta, load_model};
+use inkstone::data::Normalize;
 use inkstone::graph::{Graph, Plan};
+use inkstone::shape::Shape;
+use inkstone::train::memory::{Memory, Run};
+use inkstone::train::{ActivationKind, ModelSpec, OptimizerKind};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Show the layers of a network: shapes, parameters, operations, memory.
 #[derive(Args)]
-#[command(after_help = "Example:\n  inkstone inspect runs/mlp-512-s1")]
+#[command(after_help = "Examples:\n  inkstone inspect runs/mlp-512-s1\n  inkstone inspect resnet-small --batch 64")]
 pub(crate) struct Inspect {
-    /// A model.safetensors, or the directory of a run
+    /// A model.safetensors, the directory of a run, or a network that is not trained yet, as `train --model` takes it, for MNIST's digits
     model: PathBuf,
-    /// Samples in a batch, for the sizes of the arenas
+    /// Samples in a batch, for the memory that inference and training take
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
     /// Also print where each tensor lies in the arenas, and when it is alive
@@ -36,7 +40,15 @@ fn parameters(graph: &Graph, node: usize) -> u64 {
 impl Inspect {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let path = model_file(&self.model);
-        let model = load_model(&path)?;
+        let untrained = self.model.to_str().filter(|_| !path.exists()).and_then(|text| text.parse::<ModelSpec>().ok());
+        let untrained = untrained.or_else(|| {
+            let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+            is_toml.then(|| ModelSpec::File(path.clone()))
+        });
+        let model = match untrained {
+            Some(spec) => Subject::untrained(&spec)?,
+            None => Subject::trained(&path)?,
+        };
         let graph = &model.graph;
         let plans = (Plan::inference(graph, self.batch), Plan::training(graph, self.batch));
         let (inference, training) = match plans {
@@ -46,8 +58,17 @@ impl Inspect {
             }
         };
 
-        screen.say(format_args!("{} {}", path.display(), screen.dim(format_args!("sha256 {}", model.sha256))));
-        screen.say(format_args!("input {}, pixels normalised: {}\n", graph.input_shape(), model.meta.normalize));
+        let about = match &model.sha256 {
+            Some(sha256) => format!("sha256 {sha256}"),
+            None => "not trained yet".to_owned(),
+        };
+        screen.say(format_args!("{} {}", self.model.display(), screen.dim(about)));
+        match model.normalize {
+            Some(normalize) => {
+                screen.say(format_args!("input {}, pixels normalised: {normalize}\n", graph.input_shape()))
+            }
+            None => screen.say(format_args!("input {}\n", graph.input_shape())),
+        }
         screen.say(table(&layer_rows(graph)));
         screen.say(format_args!(
             "\nweights {}; arena for batches of {}: {} to infer, {} to train",
@@ -56,7 +77,17 @@ impl Inspect {
             bytes(float_bytes(inference.arena_len())),
             bytes(float_bytes(training.arena_len())),
         ));
-        screen.say(format_args!("classes {}", model.meta.classes.join(" ")));
+        let memory = self.memory(graph)?;
+        screen.say(format_args!(
+            "training by Adam on {TRAIN} digits takes {}: values {}, scratch {}, weights, gradients and moments {}, evaluation {}, samples {}",
+            bytes(memory.total()),
+            bytes(memory.values),
+            bytes(memory.scratch),
+            bytes(memory.weights + memory.gradients + memory.moments),
+            bytes(memory.evaluation),
+            bytes(memory.samples),
+        ));
+        screen.say(format_args!("classes {}", model.classes.join(" ")));
         if self.plan {
             screen.say(format_args!("\n{}\n{inference}", screen.bold("Plan of inference")));
             screen.say(format_args!("\n{}\n{training}", screen.bold("Plan of training")));
@@ -76,16 +107,18 @@ impl Inspect {
         screen.answer(
             "inspect",
             &json!({
-                "model": path.display().to_string(),
+                "model": model.sha256.as_ref().map(|_| path.display().to_string()),
                 "sha256": model.sha256,
                 "input": graph.input_shape().dims(),
-                "normalize": model.meta.normalize,
-                "classes": model.meta.classes,
+                "normalize": model.normalize,
+                "classes": model.classes,
                 "layers": layers,
                 "parameters": graph.param_count(),
                 "flops": graph.flops(),
                 "weight_bytes": float_bytes(graph.param_count()),
                 "batch": self.batch,
+                "training_bytes": memory.total(),
+                "training_memory": memory,
                 "arena_bytes": float_bytes(inference.arena_len()),
                 "arena_training_bytes": float_bytes(training.arena_len()),
                 "largest_live_set_bytes": float_bytes(inference.largest_live_set()),
@@ -93,6 +126,41 @@ impl Inspect {
             }),
         );
         Ok(End::Done)
+    }
+}
+
+/// Samples of MNIST's training set.
+const TRAIN: usize = 60_000;
+
+impl Inspect {
+    /// What training the network on MNIST takes, with as many threads as the machine has.
+    fn memory(&self, graph: &Graph) -> anyhow::Result<Memory> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let optimizer = OptimizerKind::Adam;
+        Ok(Memory::of(graph, Run { batch: self.batch, threads, optimizer, train: TRAIN, val: 0 })?)
+    }
+}
+
+/// What is looked at.
+struct Subject {
+    graph: Graph,
+    sha256: Option<String>,
+    normalize: Option<Normalize>,
+    classes: Vec<String>,
+}
+
+impl Subject {
+    fn trained(path: &Path) -> anyhow::Result<Self> {
+        let model = load_model(path)?;
+        let Meta { normalize, classes } = model.meta;
+        Ok(Self { graph: model.graph, sha256: Some(model.sha256), normalize: Some(normalize), classes })
+    }
+
+    fn untrained(spec: &ModelSpec) -> anyhow::Result<Self> {
+        let (input, classes) = (Shape::new(&[1, 28, 28])?, 10);
+        let graph = spec.graph(ActivationKind::Relu, input, classes).map_err(Usage::error)?;
+        let classes = (0..classes).map(|class| class.to_string()).collect();
+        Ok(Self { graph, sha256: None, normalize: None, classes })
     }
 }
 

@@ -218,7 +218,7 @@ fn introduction(start: &Start<'_>) -> String {
 /// The heading over [`epoch_line`]s.
 fn heading(with_val: bool) -> String {
     let val = if with_val { "    val loss  accuracy" } else { "" };
-    format!("  epoch  train loss  accuracy{val}   test loss  accuracy        lr      time")
+    format!("  epoch  train loss  accuracy{val}   test loss  accuracy        lr        time")
 }
 
 /// A line for an epoch.
@@ -233,7 +233,7 @@ fn epoch_line(report: &EpochReport, epochs: u32, with_val: bool) -> String {
         line.push_str(&pair(report.val_loss, report.val_accuracy));
     }
     line.push_str(&pair(report.test_loss, report.test_accuracy));
-    line.push_str(&format!("{:>10.2e}{:>10}", report.lr, duration(report.seconds)));
+    line.push_str(&format!("{:>10.2e}{:>12}", report.lr, duration(report.seconds)));
     line
 }
 
@@ -255,8 +255,10 @@ mod tests {
             seconds: 0.71,
         };
         let line = epoch_line(&report, 15, false);
-        assert_eq!(line, "   3/15      0.2500   93.12 %      0.1250   87.50 %   1.00e-3     0.7 s");
+        assert_eq!(line, "   3/15      0.2500   93.12 %      0.1250   87.50 %   1.00e-3       0.7 s");
         assert_eq!(heading(false).chars().count(), line.chars().count());
+        let slow = EpochReport { seconds: 3599.0, ..report.clone() };
+        assert!(epoch_line(&slow, 15, false).contains("e-3 "), "a long time leaves a gap");
         let line = epoch_line(&report, 15, true);
         assert_eq!(line.chars().count(), heading(true).chars().count());
     }

@@ -17,6 +17,7 @@ pub mod gradcheck;
 pub mod init;
 mod layer;
 pub mod loss;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod network;

@@ -68,6 +68,15 @@ impl Network {
         Ok(network)
     }
 
+    /// Floats of scratch that a network of this plan needs for batches of these numbers of samples, on `threads` threads.
+    ///
+    /// # Errors
+    /// [`ShapeError::Overflow`] if a batch would not fit in memory.
+    pub fn scratch_len(graph: &Graph, plan: &Plan, rows: &[usize], threads: usize) -> Result<usize, ShapeError> {
+        let layers = Layer::all(graph, plan);
+        rows.iter().try_fold(0, |most, rows| Ok(scratch_len(&layers, *rows, threads)?.max(most)))
+    }
+
     /// Most samples in a batch.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -92,10 +101,7 @@ impl Network {
         if self.prepared.contains(&(rows, threads)) {
             return Ok(());
         }
-        let mut needed = 0;
-        for layer in &self.layers {
-            needed = needed.max(layer.scratch_len(rows, threads)?);
-        }
+        let needed = scratch_len(&self.layers, rows, threads)?;
         if needed > self.scratch.len() {
             self.scratch.resize(needed, 0.0);
         }
@@ -301,6 +307,11 @@ impl From<Reduction> for Objective {
     fn from(reduction: Reduction) -> Self {
         Self::new(reduction, 0, 0)
     }
+}
+
+/// Floats of scratch for the hungriest layer.
+fn scratch_len(layers: &[Layer], rows: usize, threads: usize) -> Result<usize, ShapeError> {
+    layers.iter().try_fold(0, |most, layer| Ok(layer.scratch_len(rows, threads)?.max(most)))
 }
 
 fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {

@@ -53,6 +53,12 @@ impl OptimizerKind {
         }
     }
 
+    /// Numbers that it remembers of each parameter.
+    #[must_use]
+    pub const fn moments(self) -> usize {
+        self.has_m() as usize + self.has_v() as usize
+    }
+
     /// Whether it has a first moment `m` beside `v`.
     const fn has_m(self) -> bool {
         matches!(self, Self::Adam | Self::Adamw)

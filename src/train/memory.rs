@@ -1,0 +1,74 @@
+//! How many bytes training takes, before it begins.
+
+use super::TrainError;
+use super::evaluate::batch_of;
+use super::network::Network;
+use super::optimizer::OptimizerKind;
+use crate::graph::{Graph, Plan};
+
+/// Bytes of everything that a trainer keeps, beside the data set and the program itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Memory {
+    /// The weights; twice with a validation set, for those of the best epoch.
+    pub weights: u64,
+    /// Their gradients.
+    pub gradients: u64,
+    /// What the optimizer remembers of earlier gradients.
+    pub moments: u64,
+    /// The arena: what the layers compute of a batch, and gradients by it.
+    pub values: u64,
+    /// The kernels' working memory: packed operands, transformed images, sums of each thread.
+    pub scratch: u64,
+    /// Arena and scratch of the evaluation after each epoch.
+    pub evaluation: u64,
+    /// The order of the samples and their labels.
+    pub samples: u64,
+}
+
+/// What decides the memory of a trainer beside its network.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Samples in an update.
+    pub batch: usize,
+    /// Threads that work on it.
+    pub threads: usize,
+    /// How gradients become updates.
+    pub optimizer: OptimizerKind,
+    /// Samples that are trained on.
+    pub train: usize,
+    /// Samples kept for validation.
+    pub val: usize,
+}
+
+impl Memory {
+    /// Of training `graph`.
+    ///
+    /// # Errors
+    /// [`TrainError::Graph`] if an arena cannot be planned.
+    pub fn of(graph: &Graph, run: Run) -> Result<Self, TrainError> {
+        let floats = |count: usize| (count as u64).saturating_mul(4);
+        let batch = run.batch.min(run.train).max(1);
+        let training = Plan::training(graph, batch)?;
+        let evaluated = batch_of(graph)?;
+        let inference = Plan::inference(graph, evaluated)?;
+        let last = run.train.max(1) - (run.train.max(1) - 1) / batch * batch;
+        let scratch = |plan: &Plan, rows: &[usize]| Network::scratch_len(graph, plan, rows, run.threads);
+        let weights = floats(graph.weights_len()) * if run.val > 0 { 2 } else { 1 };
+        Ok(Self {
+            weights,
+            gradients: floats(graph.param_count()),
+            moments: floats(graph.param_count()) * run.optimizer.moments() as u64,
+            values: floats(training.arena_len()),
+            scratch: floats(scratch(&training, &[batch, last])?),
+            evaluation: floats(inference.arena_len() + scratch(&inference, &[evaluated])?),
+            samples: floats(2 * run.train + run.val),
+        })
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let Self { weights, gradients, moments, values, scratch, evaluation, samples } = *self;
+        [weights, gradients, moments, values, scratch, evaluation, samples].into_iter().fold(0, u64::saturating_add)
+    }
+}
