@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::fs::File;
@@ -44,10 +45,12 @@ impl Values<'_> {
         }
     }
 
-    fn le_bytes(self) -> Vec<u8> {
+    /// Its bytes, little-endian; numbers are not copied where the machine has them so.
+    fn le_bytes(&self) -> Cow<'_, [u8]> {
         match self {
+            Self::F32(values) if cfg!(target_endian = "little") => Cow::Borrowed(bytemuck::cast_slice(values)),
             Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Self::I64(count) => count.to_le_bytes().to_vec(),
+            Self::I64(count) => count.to_le_bytes().to_vec().into(),
         }
     }
 }
@@ -194,7 +197,7 @@ pub(super) fn encode(path: &Path, body: &impl Serialize, tensors: Vec<Tensor<'_>
     let values: Vec<Values<'_>> = tensors.iter().map(|&(_, _, values)| values).collect();
     let sha256 = seal(body, &values).map_err(|error| unfit(&error))?;
     let json = serde_json::to_string(&Sealed { format: FORMAT, sha256, body }).map_err(|error| unfit(&error))?;
-    let bytes: Vec<Vec<u8>> = values.iter().map(|values| values.le_bytes()).collect();
+    let bytes: Vec<Cow<'_, [u8]>> = values.iter().map(Values::le_bytes).collect();
     let mut views = Vec::with_capacity(tensors.len());
     for ((name, shape, values), bytes) in tensors.into_iter().zip(&bytes) {
         views.push((name, TensorView::new(values.dtype(), shape, bytes).map_err(|error| unfit(&error))?));

@@ -6,6 +6,7 @@ use super::ops::{
 };
 use crate::error::ShapeError;
 use crate::graph::{Graph, Node, Op, Plan, TensorId};
+use crate::kernels::batch_norm::Norm;
 use crate::kernels::dropout::Key;
 use crate::kernels::{Activation, Isa};
 use std::ops::Range;
@@ -190,7 +191,7 @@ impl Layer {
             Work::Conv2d { sizes, weight, bias } => {
                 let (x, y) = pair(arena, x, y)?;
                 let params = (&weights[weight.clone()], bias.clone().map(|bias| &weights[bias]));
-                sizes.forward(isa, rows, x, params, self.fused, y, scratch)
+                sizes.forward(isa, x, params, self.fused, y, scratch)
             }
             Work::MaxPool2d(sizes) if self.saved.is_empty() => {
                 // Nobody will ask where the maxima were.
@@ -214,14 +215,16 @@ impl Layer {
                 let params = batch_norm::Params { gamma: &weights[gamma.clone()], beta: &weights[beta.clone()] };
                 if pass.key.is_some() {
                     let [x, y, saved] = disjoint(arena, [x, y, self.saved(rows)])?;
-                    return sizes.forward(isa, rows, x, params, self.fused, y, saved, scratch);
+                    return sizes.forward(isa, x, params, self.fused, y, [saved, scratch]);
                 }
-                let statistics = [&weights[mean.clone()], &weights[variance.clone()]];
+                let batch_norm::Params { gamma, beta } = params;
+                let (mean, variance) = (&weights[mean.clone()], &weights[variance.clone()]);
+                let norm = Norm { gamma, beta, mean, variance, eps: batch_norm::EPS };
                 if x == y {
-                    return sizes.normalize(isa, rows, None, params, statistics, self.fused, &mut arena[y], scratch);
+                    return sizes.normalize(isa, None, norm, self.fused, &mut arena[y], scratch);
                 }
                 let (x, y) = pair(arena, x, y)?;
-                sizes.normalize(isa, rows, Some(x), params, statistics, self.fused, y, scratch)
+                sizes.normalize(isa, Some(x), norm, self.fused, y, scratch)
             }
             Work::Add => {
                 let b = self.inputs[1].x.rows(rows);
@@ -358,13 +361,14 @@ impl Layer {
                 let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;
                 let [d_weight, d_bias] = disjoint(grads, [weight.clone(), bias.clone().unwrap_or(0..0)])?;
                 let grads = conv2d::Grads { weight: d_weight, bias: bias.is_some().then_some(d_bias) };
-                sizes.backward(isa, rows, [x, d_y], &weights[weight.clone()], grads, d_x, scratch)
+                sizes.backward(isa, [x, d_y], &weights[weight.clone()], grads, d_x, scratch)
             }
             Work::BatchNorm { sizes, gamma, beta, .. } => {
                 let ([x, d_y, saved], d_x) = to.beside(arena, [x, d_y, self.saved(rows)])?;
                 let [d_gamma, d_beta] = disjoint(grads, [gamma.clone(), beta.clone()])?;
                 let gamma = &weights[gamma.clone()];
-                sizes.backward(isa, rows, [x, d_y], gamma, saved, (d_gamma, d_beta), d_x, scratch)
+                let grads = batch_norm::Grads { gamma: d_gamma, beta: d_beta, x: d_x };
+                sizes.backward(isa, [x, d_y], gamma, saved, grads, scratch)
             }
             Work::MaxPool2d(sizes) => match to.beside(arena, [d_y, self.saved(rows)])? {
                 ([d_y, places], Some(d_x)) => sizes.max_backward(rows, d_y, places, d_x),

@@ -157,7 +157,7 @@ impl NetworkSpec {
     }
 
     /// The networks checked unless others are asked for: no hidden layer, one of each activation, three of all kinds with a flatten between
-    /// them, and [convolutional ones](Self::convolutional), so that each op's backward pass runs. Widths are not multiples of any register.
+    /// them, and convolutional ones, so that each op's backward pass runs. Widths are not multiples of any register.
     ///
     /// # Errors
     /// None for these sizes; the type is that of the graph's builder.

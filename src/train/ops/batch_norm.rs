@@ -31,6 +31,17 @@ pub struct Params<'a> {
     pub beta: &'a [f32],
 }
 
+/// Where the gradients go.
+#[derive(Debug)]
+pub struct Grads<'a> {
+    /// `[channels]`
+    pub gamma: &'a mut [f32],
+    /// `[channels]`
+    pub beta: &'a mut [f32],
+    /// `[rows, channels, plane]`, if it is wanted.
+    pub x: Option<&'a mut [f32]>,
+}
+
 /// What the forward pass of a training step leaves: three numbers a channel.
 struct Saved<'a> {
     mean: &'a mut [f32],
@@ -77,24 +88,22 @@ impl BatchNorm {
     /// Statistics of pieces of a fixed size are taken apart and joined in their order (Chan, Golub and LeVeque, 1983), in f64.
     ///
     /// # Shapes
-    /// `x` and `y [rows, channels, plane]`, `saved [3, channels]`, `scratch` of [`scratch_len`](Self::scratch_len).
+    /// `x` and `y [rows, channels, plane]`, `saved [3, channels]`, `scratch` of [`scratch_len`](Self::scratch_len); `rows` is what `x` holds.
     /// # Errors
     /// [`ShapeError`] if a buffer does not fit these sizes, or for no rows at all.
     pub fn forward(
         &self,
         isa: Isa,
-        rows: usize,
         x: &[f32],
-        params: Params<'_>,
+        Params { gamma, beta }: Params<'_>,
         activation: Activation,
         y: &mut [f32],
-        saved: &mut [f32],
-        scratch: &mut [f32],
+        [saved, scratch]: [&mut [f32]; 2],
     ) -> Result<(), ShapeError> {
         let Saved { mean, variance, inv_std } = self.split(saved)?;
-        self.statistics(isa, rows, x, mean, variance, scratch)?;
+        self.statistics(isa, x, [&mut *mean, &mut *variance], scratch)?;
         batch_norm::inverse_deviation(variance, EPS, inv_std)?;
-        self.normalize(isa, rows, Some(x), params, [mean, variance], activation, y, scratch)
+        self.normalize(isa, Some(x), Norm { gamma, beta, mean, variance, eps: EPS }, activation, y, scratch)
     }
 
     /// As [`forward`](Self::forward), by statistics that are given; in place where there is no `x`.
@@ -104,18 +113,16 @@ impl BatchNorm {
     pub fn normalize(
         &self,
         isa: Isa,
-        rows: usize,
         x: Option<&[f32]>,
-        Params { gamma, beta }: Params<'_>,
-        [mean, variance]: [&[f32]; 2],
+        norm: Norm<'_>,
         activation: Activation,
         y: &mut [f32],
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
         let (scale, rest) = scratch.split_at_mut_checked(self.channels).ok_or(SHORT)?;
         let shift = rest.get_mut(..self.channels).ok_or(SHORT)?;
-        Norm { gamma, beta, mean, variance, eps: EPS }.fold(scale, shift)?;
-        let lines = [&*scale, &*shift];
+        norm.fold(scale, shift)?;
+        let (lines, rows) = ([&*scale, &*shift], y.len() / self.width());
         match x {
             Some(x) => {
                 Pieces::new(rows, [(x, self.width())], [(y, self.width())])?.spread(&|piece: Piece<'_, 1, 1>| {
@@ -133,12 +140,11 @@ impl BatchNorm {
     fn statistics(
         &self,
         isa: Isa,
-        rows: usize,
         x: &[f32],
-        mean: &mut [f32],
-        variance: &mut [f32],
+        [mean, variance]: [&mut [f32]; 2],
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
+        let rows = x.len() / self.width();
         let (c, samples, pieces) = (self.channels, self.samples(), self.pieces(rows));
         if pieces <= 1 {
             return batch_norm::statistics(isa, &self.planes(rows)?, x, mean, variance);
@@ -191,20 +197,20 @@ impl BatchNorm {
     /// The gradients by gamma and beta, and by the input if it is wanted.
     ///
     /// # Shapes
-    /// `x`, `d_y` and `d_x [rows, channels, plane]`, `saved` as [`forward`](Self::forward) left it.
+    /// `x` and `d_y [rows, channels, plane]`, of as many rows as `x` holds; `saved` as [`forward`](Self::forward) left it.
     /// # Errors
     /// [`ShapeError`] if a buffer does not fit these sizes.
     pub fn backward(
         &self,
         isa: Isa,
-        rows: usize,
         [x, d_y]: [&[f32]; 2],
         gamma: &[f32],
         saved: &mut [f32],
-        (d_gamma, d_beta): (&mut [f32], &mut [f32]),
-        d_x: Option<&mut [f32]>,
+        grads: Grads<'_>,
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
+        let Grads { gamma: d_gamma, beta: d_beta, x: d_x } = grads;
+        let rows = x.len() / self.width();
         let Saved { mean, inv_std, .. } = self.split(saved)?;
         let (mean, inv_std) = (&*mean, &*inv_std);
         let (c, samples, pieces, width) = (self.channels, self.samples(), self.pieces(rows), self.width());

@@ -24,6 +24,11 @@ pub struct Grads<'a> {
 }
 
 impl Conv2d {
+    /// Samples in a buffer of inputs.
+    fn rows(&self, x: &[f32]) -> usize {
+        x.len() / (self.op.in_channels * self.image[0] * self.image[1])
+    }
+
     /// For `rows` samples.
     fn sizes(&self, rows: usize) -> Result<Conv, ShapeError> {
         self.op.sizes(rows, self.image[0], self.image[1])
@@ -44,13 +49,12 @@ impl Conv2d {
     ///
     /// # Shapes
     /// `x [rows, in_channels, h, w]`, `weight [out_channels, in_channels / groups, kh, kw]`, `bias [out_channels]` if there is one,
-    /// `y [rows, out_channels, oh, ow]`.
+    /// `y [rows, out_channels, oh, ow]`; `rows` is what `x` holds.
     /// # Errors
     /// [`ShapeError`] if a buffer does not fit these sizes.
     pub fn forward(
         &self,
         isa: Isa,
-        rows: usize,
         x: &[f32],
         (weight, bias): (&[f32], Option<&[f32]>),
         activation: Activation,
@@ -58,7 +62,7 @@ impl Conv2d {
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
         let epilogue = Epilogue { accumulate: false, bias, activation };
-        parallel::conv2d(isa, &self.sizes(rows)?, x, weight, epilogue, y, scratch)
+        parallel::conv2d(isa, &self.sizes(self.rows(x))?, x, weight, epilogue, y, scratch)
     }
 
     /// The gradients by weight and bias, and by the input if it is wanted.
@@ -70,14 +74,13 @@ impl Conv2d {
     pub fn backward(
         &self,
         isa: Isa,
-        rows: usize,
         [x, d_y]: [&[f32]; 2],
         weight: &[f32],
         grads: Grads<'_>,
         d_x: Option<&mut [f32]>,
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
-        let sizes = self.sizes(rows)?;
+        let sizes = self.sizes(self.rows(x))?;
         if let Some(d_bias) = grads.bias {
             conv::conv2d_d_bias(isa, &sizes, d_y, d_bias)?;
         }
