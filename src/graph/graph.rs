@@ -236,6 +236,34 @@ impl Graph {
         self.weights_len
     }
 
+    /// The max pooling that alone reads what the ReLU `node` wrote, if that is how it is.
+    ///
+    /// Each maximum has the sign of the element that its gradient goes to, and no other element has a gradient: so the pooling can do the
+    /// ReLU's backward pass, on fewer numbers, and nobody needs what the ReLU wrote.
+    pub fn pooled(&self, node: usize) -> Option<usize> {
+        let Node { op: Op::Relu, inputs, output, .. } = self.nodes.get(node)? else { return None };
+        let readers = |tensor: TensorId| {
+            self.nodes.iter().enumerate().filter(move |(_, reader)| reader.inputs.contains(&tensor)).map(|(i, _)| i)
+        };
+        let (mut of_input, mut of_output) = (readers(inputs[0]), readers(*output));
+        let alone = of_input.next().is_some() && of_input.next().is_none(); // so that the gradient can stay in its place
+        match (of_output.next(), of_output.next()) {
+            (Some(reader), None) if alone => matches!(self.nodes[reader].op, Op::MaxPool2d(_)).then_some(reader),
+            _ => None,
+        }
+    }
+
+    /// Whether the backward pass of node `node` reads what the node wrote.
+    pub(crate) fn backward_reads_output(&self, node: usize) -> bool {
+        let Some(Node { op, inputs, .. }) = self.nodes.get(node) else { return false };
+        match op {
+            Op::Relu => self.pooled(node).is_none(),
+            // Node i writes tensor i + 1.
+            Op::MaxPool2d(_) => inputs[0].0.checked_sub(1).is_some_and(|before| self.pooled(before) == Some(node)),
+            op => op.backward_reads_output(),
+        }
+    }
+
     /// Floating-point operations of node `node` for one sample, forward.
     ///
     /// # Panics

@@ -5,7 +5,7 @@
 //! if no step needs both.
 //!
 //! An op that runs in place writes its output over an input of which it is the only reader. What a backward pass reads
-//! ([`Op::backward_reads_input`], [`Op::backward_reads_output`], what the forward pass [saved](Op::saved_len)) stays until then.
+//! ([`Op::backward_reads_input`], [`Op::backward_reads_output`] but for a [pooled](Graph::pooled) ReLU, what the forward pass [saved](Op::saved_len)) stays until then.
 //! The gradient of a tensor with several readers is a sum: the last reader writes it, the others add to it.
 
 use super::error::GraphError;
@@ -165,7 +165,7 @@ impl Plan {
                 None => self.place(graph, *output, i)?,
             };
             self.values.push(place);
-            let kept = training && op.backward_reads_output();
+            let kept = training && graph.backward_reads_output(i);
             may_overwrite.push(!kept && over.is_none_or(|x| may_overwrite[x.0]));
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Plan {
                     self.buffers[self.values[x.0].buffer].extend_to(2 * n - i); // d_weight = d_yᵀ·x
                 }
             }
-            if training && node.op.backward_reads_output() && wanted[node.output.0] {
+            if training && graph.backward_reads_output(i) && wanted[node.output.0] {
                 self.buffers[y].extend_to(2 * n - i); // d_x = d_y ∘ f'(x), from y
             }
         }
@@ -451,6 +451,7 @@ fn first_fit(buffers: &mut [Buffer], order: &[usize]) -> usize {
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::super::op::Op;
+    use super::super::sizes::{Conv2d, Window};
     use super::*;
     use crate::shape::Shape;
     use proptest::prelude::*;
@@ -525,7 +526,7 @@ mod tests {
                 arena.expect(plan.value(x), value[x.0]);
                 operands.push(plan.value(x));
             }
-            if node.op.backward_reads_output() {
+            if graph.backward_reads_output(i) {
                 arena.expect(plan.value(y), value[y.0]);
                 operands.push(plan.value(y));
             }
@@ -604,6 +605,46 @@ tensor  holds           offset        floats  steps
      2  gradient            48            16  5..=7  in place of 3
 arena 320 bytes for a batch of 4, largest live set 320 bytes";
         assert_eq!(table, expected);
+    }
+
+    /// What the convolution wrote, rectified in place, is read for the last time by the pooling: its memory is the gradient's.
+    #[test]
+    fn a_pooled_relu_leaves_nothing_behind() {
+        let conv =
+            Conv2d { in_channels: 1, out_channels: 8, kernel: [3, 3], stride: 1, padding: 1, groups: 1, bias: true };
+        let window = Window { kernel: [2, 2], stride: 2, padding: 0 };
+        let last = Op::Linear { in_features: 8 * 16, out_features: 3 };
+        let ops = [Op::Conv2d(conv), Op::Relu, Op::MaxPool2d(window), Op::Flatten, last];
+        let graph = Graph::sequential(Shape::new(&[1, 8, 8]).unwrap(), &ops).unwrap();
+        assert_eq!((0..5).map(|i| graph.pooled(i)).collect::<Vec<_>>(), [None, Some(2), None, None, None]);
+        let plan = Plan::training(&graph, 3).unwrap();
+        execute(&graph, &plan, true);
+        // Pixels, maxima, places and gradient by them, and the large map once.
+        let (pixels, map, pooled, classes) = (3 * 64, 3 * 8 * 64, 3 * 8 * 16, 16);
+        assert!(plan.arena_len() <= pixels + map + 3 * pooled + classes, "{}", plan.arena_len());
+        // Read by somebody else too, it stays.
+        let node = |i: usize, op: Op, inputs: &[usize]| Node {
+            name: i.to_string(),
+            op,
+            inputs: inputs.iter().map(|tensor| TensorId(*tensor)).collect(),
+            output: TensorId(i + 1),
+        };
+        let one = Window { kernel: [1, 1], stride: 1, padding: 0 };
+        let nodes = vec![
+            node(0, Op::Conv2d(conv), &[0]),
+            node(1, Op::Relu, &[1]),
+            node(2, Op::MaxPool2d(one), &[2]),
+            node(3, Op::Add, &[3, 2]),
+            node(4, Op::Relu, &[4]),
+            node(5, Op::MaxPool2d(window), &[5]),
+            node(6, Op::Tanh, &[6]),
+            node(7, Op::Flatten, &[7]),
+            node(8, last, &[8]),
+        ];
+        let graph = Graph::from_nodes(Shape::new(&[1, 8, 8]).unwrap(), nodes).unwrap();
+        assert_eq!((graph.pooled(1), graph.pooled(4)), (None, Some(5)));
+        execute(&graph, &Plan::training(&graph, 2).unwrap(), true);
+        execute(&graph, &Plan::inference(&graph, 2).unwrap(), false);
     }
 
     /// The caller's input is never written to, and an activation's output is kept while its backward pass needs it.

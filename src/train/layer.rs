@@ -66,6 +66,8 @@ pub(super) struct Layer {
     fused: Activation,
     /// Whether the node before did this one's work.
     done: bool,
+    /// For a max pooling, whether it does the backward pass of the ReLU before it; for that ReLU, whether a pooling does.
+    pooled: bool,
 }
 
 /// What all layers of a pass share.
@@ -123,6 +125,10 @@ impl Layer {
                 saved_width,
                 fused: fuses(i).unwrap_or_default(),
                 done: i > 0 && fuses(i - 1).is_some(),
+                pooled: match op {
+                    Op::MaxPool2d(_) => graph.backward_reads_output(i),
+                    _ => graph.pooled(i).is_some(),
+                },
             });
         }
         let mut written = vec![false; graph.tensors().len()];
@@ -267,6 +273,8 @@ impl Layer {
         let Input { d_x, adds, .. } = self.inputs[0];
         let d_x = d_x.map(|place| place.rows(rows));
         match d_x {
+            // The gradient by a pooled ReLU is in its place, and rectified.
+            Some(d_x) if self.pooled && d_x == d_y => Ok(()),
             Some(d_x) if self.is_elementwise() => self.backward_elementwise(pass, d_x, d_y, adds),
             None if self.is_elementwise() => Ok(()),
             Some(d_x) if adds => {
@@ -370,10 +378,16 @@ impl Layer {
                 let grads = batch_norm::Grads { gamma: d_gamma, beta: d_beta, x: d_x };
                 sizes.backward(isa, [x, d_y], gamma, saved, grads, scratch)
             }
-            Work::MaxPool2d(sizes) => match to.beside(arena, [d_y, self.saved(rows)])? {
-                ([d_y, places], Some(d_x)) => sizes.max_backward(rows, d_y, places, d_x),
-                (_, None) => Ok(()),
-            },
+            Work::MaxPool2d(sizes) => {
+                if self.pooled {
+                    let (y, d_y) = pair(arena, self.y.rows(rows), d_y.clone())?;
+                    relu::backward(isa, y, d_y)?;
+                }
+                match to.beside(arena, [d_y, self.saved(rows)])? {
+                    ([d_y, places], Some(d_x)) => sizes.max_backward(rows, d_y, places, d_x),
+                    (_, None) => Ok(()),
+                }
+            }
             Work::AvgPool2d(sizes) => match to.beside(arena, [d_y])? {
                 ([d_y], Some(d_x)) => sizes.avg_backward(isa, rows, d_y, d_x),
                 (_, None) => Ok(()),

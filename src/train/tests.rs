@@ -1,5 +1,7 @@
 //! Whole trainings on tiny synthetic sets.
 
+mod images;
+
 use super::*;
 use crate::data::random::Random;
 use crate::data::{Dataset, Splits, ValSize};
