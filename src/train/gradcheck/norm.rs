@@ -40,10 +40,9 @@ impl Norm {
         norm
     }
 
-    /// The largest inverse deviation, but for channels without any deviation.
-    pub(super) fn steepest(&self) -> f64 {
-        let flat = 1.0 / f64::from(EPS).sqrt();
-        self.inv_std.iter().copied().filter(|inv| *inv < flat).fold(0.0, f64::max)
+    /// The largest inverse deviation of a channel; 0 where a channel is one number, whose deviation is 0 whatever it is.
+    pub(super) fn steepest(&self, x: &[f64]) -> f64 {
+        if x.len() == self.channels { 0.0 } else { self.inv_std.iter().copied().fold(0.0, f64::max) }
     }
 
     /// Where the elements of a channel lie.

@@ -287,11 +287,12 @@ impl<'g> Point<'g> {
         })
     }
 
-    /// The largest inverse deviation of a channel of any batch norm; those of one value alone, whose output is constant, do not count.
+    /// The largest inverse deviation of a channel of any batch norm.
     pub(super) fn steepest_norm(&self, values: &Values) -> f64 {
         let nodes = self.graph.nodes().iter().enumerate();
         let norms = nodes.filter(|(_, node)| matches!(node.op, Op::BatchNorm { .. }));
-        norms.map(|(i, node)| Norm::of(self, i, &values[node.inputs[0].0]).steepest()).fold(0.0, f64::max)
+        let inputs = norms.map(|(i, node)| (i, &values[node.inputs[0].0]));
+        inputs.map(|(i, x)| Norm::of(self, i, x).steepest(x)).fold(0.0, f64::max)
     }
 
     /// How far each ReLU's input is from 0 and each maximum from the runner-up, beside what rounding may move it.
