@@ -15,7 +15,7 @@ use crate::kernels::Isa;
 pub const BATCH: usize = 500;
 
 /// Floats of an arena beyond which a batch is made smaller: the values of images are many, and more than the caches hold gain nothing.
-const ARENA: usize = 4 << 20;
+const ARENA: usize = 2 << 20;
 
 /// Samples of a batch to evaluate `graph` by: [`BATCH`], or fewer where the values of so many would not stay in any cache.
 ///

@@ -56,6 +56,28 @@ proptest! {
     }
 
     #[test]
+    fn halves_of_gradients_stay_within_their_slices(plan in plans(), shape in shapes(), count in 1usize..1000) {
+        let c = shape.channels();
+        on_every_isa(&plan, |isa, mut frame| {
+            let (x, d_out) = (frame.input(shape.len()), frame.input(shape.len()));
+            let (mean, inv_std, gamma) = (frame.input(c), frame.input(c), frame.input(c));
+            let (mut d_gamma, mut d_beta) = (frame.output(c), frame.output(c));
+            let forward = Forward { x: &x, mean: &mean, inv_std: &inv_std, gamma: &gamma };
+            let result = batch_norm::backward_sums(isa, &shape, forward, &d_out, [&mut d_gamma, &mut d_beta]);
+            frame.close(result, &[&x, &d_out, &mean, &inv_std, &gamma, &d_gamma, &d_beta])
+        });
+        on_every_isa(&plan, |isa, mut frame| {
+            let (x, d_out, mut d_x) = (frame.input(shape.len()), frame.input(shape.len()), frame.output(shape.len()));
+            let (mean, inv_std, gamma) = (frame.input(c), frame.input(c), frame.input(c));
+            let (d_gamma, d_beta) = (frame.input(c), frame.input(c));
+            let forward = Forward { x: &x, mean: &mean, inv_std: &inv_std, gamma: &gamma };
+            let sums = [&*d_gamma, &*d_beta];
+            let result = batch_norm::backward_input(isa, &shape, forward, &d_out, sums, count, &mut d_x);
+            frame.close(result, &[&x, &d_out, &d_x, &mean, &inv_std, &gamma, &d_gamma, &d_beta])
+        });
+    }
+
+    #[test]
     fn folded_norms_stay_within_their_slices(plan in plans(), c in edges(), eps in any::<f32>()) {
         twice(&plan, |mut frame| {
             let (mean, variance) = (frame.input(c), frame.input::<f32>(c).map(|_, x| x.abs()));

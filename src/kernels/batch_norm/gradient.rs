@@ -50,6 +50,7 @@ pub fn backward(
     d_out: &[f32],
     grads: Grads<'_>,
 ) -> Result<(), ShapeError> {
+    planes.check("the input gradient of a batch norm", grads.x.len())?; // before anything is written
     backward_sums(isa, planes, forward, d_out, [&mut *grads.gamma, &mut *grads.beta])?;
     backward_input(isa, planes, forward, d_out, [&*grads.gamma, &*grads.beta], planes.count(), grads.x)
 }
