@@ -79,7 +79,8 @@ impl Inspect {
         ));
         let memory = self.memory(graph)?;
         screen.say(format_args!(
-            "training by Adam on {TRAIN} digits takes {}: values {}, scratch {}, weights, gradients and moments {}, evaluation {}, samples {}",
+            "training by Adam on {} digits takes {}: values {}, scratch {}, weights, gradients and moments {}, evaluation {}, samples {}",
+            grouped(TRAIN as u64),
             bytes(memory.total()),
             bytes(memory.values),
             bytes(memory.scratch),
