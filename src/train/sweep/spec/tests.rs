@@ -1,3 +1,5 @@
+//! What a file of settings expands to, which draws come, and what is refused.
+
 use super::*;
 
 fn parse(text: &str) -> Result<Sweep, ConfigError> {
