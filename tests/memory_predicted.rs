@@ -49,12 +49,21 @@ fn training_takes_the_bytes_that_were_predicted() {
     };
     let (train, threads) = (150, 2);
     let data = Splits { train: set(train), test: set(20) };
-    for (model, batch) in [("mlp:512", 100), ("mlp:300,200", 16), ("cnn", 64), ("cnn-small", 32), ("resnet-small", 16)]
-    {
-        let config = Config { model: model.parse().unwrap(), batch, epochs: 1, ..Config::default() };
+    let networks = [
+        ("mlp:512", 100, "none"),
+        ("mlp:512", 100, "ema:0.99"),
+        ("mlp:300,200", 16, "none"),
+        ("cnn", 64, "none"),
+        ("cnn-small", 32, "none"),
+        ("resnet-small", 16, "swa:1"),
+    ];
+    for (model, batch, average) in networks {
+        let average = average.parse().unwrap();
+        let config = Config { model: model.parse().unwrap(), batch, average, epochs: 1, ..Config::default() };
         let graph = config.graph(28, 28, 10).unwrap();
         let optimizer = config.optimizer;
-        let memory = Memory::of(&graph, Run { batch, threads, optimizer, train, val: 0 }).unwrap();
+        let average = average.is_some();
+        let memory = Memory::of(&graph, Run { batch, threads, optimizer, average, train, val: 0 }).unwrap();
         let before = IN_USE.load(Ordering::Relaxed);
         MOST.store(before, Ordering::Relaxed);
         let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();

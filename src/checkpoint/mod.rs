@@ -15,7 +15,7 @@ mod tests;
 
 pub use atomic::write_atomic;
 pub use model::{Meta, Model, RunTag, load_model, load_weights_into, save_model};
-pub use run_dir::{Loaded, RunDir, RunningSums, State};
+pub use run_dir::{Buffers, Loaded, RunDir, RunningSums, State};
 
 use std::io;
 use std::path::{Path, PathBuf};

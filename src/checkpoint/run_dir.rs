@@ -71,6 +71,17 @@ pub struct RunningSums {
     pub samples: u64,
 }
 
+/// What a run carries on beside its weights; each is empty if it has none.
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
+pub struct Buffers<'a> {
+    /// The optimizer's first moment, as long as the parameters.
+    pub m: &'a [f32],
+    /// Its second moment or velocity, alike.
+    pub v: &'a [f32],
+    /// The average of the weights, as long as parameters and running statistics.
+    pub average: &'a [f32],
+}
+
 /// A save, read back.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Loaded {
@@ -78,12 +89,22 @@ pub struct Loaded {
     pub model: Model,
     /// Where the run stood.
     pub state: State,
-    /// The optimizer's first moment or velocity, as long as the parameters; empty if it has none.
+    /// As [`Buffers::m`].
     pub m: Vec<f32>,
-    /// Its second moment; empty if it has none.
+    /// As [`Buffers::v`].
     pub v: Vec<f32>,
+    /// As [`Buffers::average`].
+    pub average: Vec<f32>,
     /// If `last` could not be used: why, and what was used instead. To be shown.
     pub note: Option<String>,
+}
+
+impl Loaded {
+    /// All that the run carried on beside its weights.
+    #[must_use]
+    pub fn buffers(&self) -> Buffers<'_> {
+        Buffers { m: &self.m, v: &self.v, average: &self.average }
+    }
 }
 
 /// The metadata of an optimizer file.
@@ -93,7 +114,31 @@ struct Body {
     state: State,
     /// Elements of `m` and `v`; 0 if the file has none.
     moments: [usize; 2],
+    /// Elements of the averaged weights; 0 if the file has none, as those written before there were averages.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    average: usize,
     model_sha256: String,
+}
+
+/// Whether a count need not be written.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// The names of an optimizer file's tensors, in their order.
+const TENSORS: [&str; 3] = ["m", "v", "average"];
+
+/// Refuses buffers that are neither empty nor as long as the network asks for.
+fn check_lens(file: &Path, graph: &Graph, lens: [usize; 3]) -> Result<(), CheckpointError> {
+    let (params, weights) = (graph.param_count(), graph.weights_len());
+    for ((name, expected), len) in TENSORS.into_iter().zip([params, params, weights]).zip(lens) {
+        if len != 0 && len != expected {
+            let rule = "moments must be as many as parameters, averages as many as weights";
+            let (expected, found) = (format!("0 or {expected} values of `{name}`"), len.to_string());
+            return Err(CheckpointError::rule(file, rule, expected, found));
+        }
+    }
+    Ok(())
 }
 
 /// A run's directory.
@@ -162,24 +207,22 @@ impl RunDir {
         self.path.join(MODEL)
     }
 
-    /// Saves weights, state and moments as `last`; the save before becomes `previous`. An empty `m` or `v` is none.
+    /// Saves weights, state and what else the run carries on as `last`; the save before becomes `previous`.
     ///
     /// # Errors
-    /// [`CheckpointError`] if the state holds a number that is not finite or a moment has not as many elements as the
-    /// network has parameters, or if the disk refuses; the earlier saves are then as they were.
+    /// [`CheckpointError`] if the state holds a number that is not finite or a buffer has another length than the network asks
+    /// for, or if the disk refuses; the earlier saves are then as they were.
     pub fn save(
         &self,
         graph: &Graph,
         params: &[f32],
         meta: &Meta,
         state: &State,
-        m: &[f32],
-        v: &[f32],
+        buffers: Buffers<'_>,
     ) -> Result<(), CheckpointError> {
         let new = self.path.join(LAST_NEW);
         let model = model::encode(&new.join(MODEL), graph, params, meta, state.step, Some(tag(state)))?;
-        let optimizer =
-            encode_optimizer(&new.join(OPTIMIZER), state, graph.param_count(), [m, v], hex_sha256(&[&model]))?;
+        let optimizer = encode_optimizer(&new.join(OPTIMIZER), state, graph, buffers, hex_sha256(&[&model]))?;
 
         remove_save(&new)?; // left by a save that was cut short
         fs::create_dir(&new).map_err(CheckpointError::io(&new, "create"))?;
@@ -303,16 +346,11 @@ fn tag(state: &State) -> RunTag {
 fn encode_optimizer(
     file: &Path,
     state: &State,
-    param_count: usize,
-    moments: [&[f32]; 2],
+    graph: &Graph,
+    Buffers { m, v, average }: Buffers<'_>,
     model_sha256: String,
 ) -> Result<Vec<u8>, CheckpointError> {
-    for (name, moment) in ["m", "v"].into_iter().zip(moments) {
-        if !moment.is_empty() && moment.len() != param_count {
-            let (expected, found) = (format!("0 or {param_count} values of `{name}`"), format!("{}", moment.len()));
-            return Err(CheckpointError::rule(file, "moments must be as many as parameters", expected, found));
-        }
-    }
+    check_lens(file, graph, [m.len(), v.len(), average.len()])?;
     let numbers = [
         ("loss_sum", state.sums.loss_sum),
         ("train_seconds", state.train_seconds),
@@ -326,12 +364,12 @@ fn encode_optimizer(
             number.to_string(),
         ));
     }
-    let body = Body { state: state.clone(), moments: moments.map(<[f32]>::len), model_sha256 };
-    let tensors = ["m", "v"].into_iter().zip(moments).filter(|(_, moment)| !moment.is_empty());
+    let body = Body { state: state.clone(), moments: [m.len(), v.len()], average: average.len(), model_sha256 };
+    let tensors = TENSORS.into_iter().zip([m, v, average]).filter(|(_, values)| !values.is_empty());
     sealed::encode(
         file,
         &body,
-        tensors.map(|(name, moment)| (name.to_owned(), vec![moment.len()], Values::F32(moment))).collect(),
+        tensors.map(|(name, values)| (name.to_owned(), vec![values.len()], Values::F32(values))).collect(),
     )
 }
 
@@ -342,13 +380,10 @@ fn load_save(dir: &Path) -> Result<Loaded, CheckpointError> {
     let bytes = sealed::read_file(&file)?;
     let contents = Contents::parse(&file, &bytes)?;
     let (body, seal) = contents.body::<Body>(&file)?;
-    let param_count = model.graph.param_count();
-    if let Some(&moments) = body.moments.iter().find(|&&len| len != 0 && len != param_count) {
-        let (expected, found) = (format!("0 or {param_count} values"), format!("{moments}"));
-        return Err(CheckpointError::rule(&file, "moments must be as many as parameters", expected, found));
-    }
+    let lens = [body.moments[0], body.moments[1], body.average];
+    check_lens(&file, &model.graph, lens)?;
     let shapes: Vec<(&str, &[usize])> =
-        ["m", "v"].into_iter().zip(body.moments.chunks(1)).filter(|(_, len)| len[0] != 0).collect();
+        TENSORS.into_iter().zip(lens.chunks(1)).filter(|(_, len)| len[0] != 0).collect();
     let found = contents.tensors(&file, &shapes, &[])?;
     sealed::check(&file, &seal, &body, &found.iter().map(|values| Values::F32(values)).collect::<Vec<_>>())?;
     let belongs = model.run.as_ref() == Some(&tag(&body.state)) && model.sha256 == body.model_sha256;
@@ -359,8 +394,8 @@ fn load_save(dir: &Path) -> Result<Loaded, CheckpointError> {
         return Err(CheckpointError::rule(&file, "model and optimizer must be of one save", expected, found));
     }
     let mut found = found.into_iter();
-    let [m, v] = body.moments.map(|len| if len == 0 { Vec::new() } else { found.next().unwrap_or_default() });
-    Ok(Loaded { model, state: body.state, m, v, note: None })
+    let [m, v, average] = lens.map(|len| if len == 0 { Vec::new() } else { found.next().unwrap_or_default() });
+    Ok(Loaded { model, state: body.state, m, v, average, note: None })
 }
 
 /// The names in a directory, sorted.

@@ -10,6 +10,7 @@ use clap::Args;
 use inkstone::checkpoint::{Model, load_model, write_atomic};
 use inkstone::data::{Dataset, batch};
 use inkstone::kernels::Isa;
+use inkstone::train::config::MAX_SHIFT;
 use inkstone::train::evaluate::batch_of;
 use inkstone::train::{Evaluator, Metrics, Network};
 use safetensors::Dtype;
@@ -32,6 +33,11 @@ pub(crate) struct Eval {
     /// Write the network's outputs before softmax, `logits [samples, classes]` in f32, in the order of the test set
     #[arg(long, value_name = "FILE.safetensors")]
     logits: Option<PathBuf>,
+    /// Average the probabilities over moves of each image by up to PX pixels each way [default: 0]
+    ///
+    /// 1: nine moves, 2: 25.
+    #[arg(long, value_name = "PX", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]
+    test_shift: u8,
     #[command(flatten)]
     machine: Machine,
 }
@@ -40,6 +46,12 @@ impl Eval {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         if self.limit == Some(0) {
             return Err(Usage::error("--limit: an evaluation needs a sample: expected 1 or more, found 0"));
+        }
+        if self.test_shift > MAX_SHIFT {
+            let found = self.test_shift;
+            return Err(Usage::error(format_args!(
+                "--test-shift: images are moved by a few pixels: expected 0 to {MAX_SHIFT}, found {found}"
+            )));
         }
         let path = model_file(&self.model);
         let model = load_model(&path)?;
@@ -52,7 +64,8 @@ impl Eval {
         let started = Instant::now();
         let metrics = pool.install(|| -> anyhow::Result<Metrics> {
             let mut evaluator = Evaluator::new(&model.graph, isa)?;
-            Ok(evaluator.evaluate(&model.params, &test, &model.meta.normalize, None, summary::HARDEST)?)
+            let (shift, normalize) = (self.test_shift, &model.meta.normalize);
+            Ok(evaluator.evaluate_shifted(&model.params, &test, normalize, None, summary::HARDEST, shift)?)
         })?;
         let seconds = started.elapsed().as_secs_f64();
         if let Some(file) = &self.logits {
@@ -62,9 +75,10 @@ impl Eval {
 
         let classes = &model.meta.classes;
         screen.say(format_args!(
-            "{}: {} test samples in {}",
+            "{}: {} test samples{} in {}",
             path.display(),
             grouped(metrics.samples),
+            if self.test_shift > 0 { ", each also moved," } else { "" },
             duration(seconds)
         ));
         screen.say(format_args!(
@@ -84,6 +98,7 @@ impl Eval {
                 "model": path.display().to_string(),
                 "sha256": model.sha256,
                 "samples": metrics.samples,
+                "test_shift": self.test_shift,
                 "test_loss": metrics.loss,
                 "test_accuracy": metrics.accuracy,
                 "per_class_accuracy": metrics.per_class_accuracy(),

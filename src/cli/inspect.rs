@@ -138,7 +138,7 @@ impl Inspect {
     fn memory(&self, graph: &Graph) -> anyhow::Result<Memory> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let optimizer = OptimizerKind::Adam;
-        Ok(Memory::of(graph, Run { batch: self.batch, threads, optimizer, train: TRAIN, val: 0 })?)
+        Ok(Memory::of(graph, Run { batch: self.batch, threads, optimizer, average: false, train: TRAIN, val: 0 })?)
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use inkstone::data::{Augment, NormalizeKind, Source, ValSize};
-use inkstone::train::{ActivationKind, Config, Initializer, ModelSpec, OptimizerKind, Reduction, Schedule};
+use inkstone::train::{ActivationKind, Average, Config, Initializer, ModelSpec, OptimizerKind, Reduction, Schedule};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -128,6 +128,13 @@ pub(crate) struct Settings {
     /// Shorten the gradient of an update to this Euclidean norm where it is longer, as PyTorch's clip_grad_norm_
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     clip_norm: Option<f64>,
+    /// Evaluate, compare and save an average of the weights instead of the weights: ema:DECAY or swa:EPOCH [default: none]
+    ///
+    /// ema:0.999: after each update the average moves by a thousandth of the way to the weights, faster at first.
+    /// swa:10: the mean of the weights after epoch 10 and each later epoch; batch norms of the averaged network take their statistics
+    /// from 10,000 training samples, anew after each epoch.
+    #[arg(long, value_name = "AVERAGE", help_heading = "Regularization")]
+    average: Option<Average>,
     /// Stop after E epochs in a row without a lower validation loss and keep the best weights; needs --split
     #[arg(long, value_name = "E", allow_negative_numbers = true, help_heading = "Regularization")]
     patience: Option<u32>,
@@ -135,6 +142,11 @@ pub(crate) struct Settings {
     /// Evaluate the training set after each epoch, instead of the running mean over the epoch's batches
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Run")]
     exact_train_metrics: Option<bool>,
+    /// Evaluate the result also over moves of each image by up to PX pixels, their probabilities averaged [default: 0]
+    ///
+    /// 1: nine moves, 2: 25. The model is the same; `inkstone eval --test-shift PX` averages alike.
+    #[arg(long, value_name = "PX", allow_negative_numbers = true, help_heading = "Run")]
+    test_shift: Option<u8>,
 }
 
 impl Settings {
@@ -168,6 +180,8 @@ impl Settings {
         set(self.l2, &mut config.l2);
         set(self.label_smoothing, &mut config.label_smoothing);
         set(self.clip_norm.map(Some), &mut config.clip_norm);
+        set(self.average, &mut config.average);
+        set(self.test_shift, &mut config.test_shift);
         set(self.patience.map(Some), &mut config.patience);
         set(self.exact_train_metrics, &mut config.exact_train_metrics);
     }

@@ -196,6 +196,9 @@ fn answer(summary: &Summary, out: &Path) -> serde_json::Value {
         "val_accuracy": accuracy(&summary.val),
         "test_loss": loss(&summary.test),
         "test_accuracy": accuracy(&summary.test),
+        "shifted_val_accuracy": accuracy(&summary.shifted_val),
+        "shifted_test_loss": loss(&summary.shifted_test),
+        "shifted_test_accuracy": accuracy(&summary.shifted_test),
         "seconds": summary.seconds,
         "samples_per_second": summary.samples_per_second,
         "isa": summary.isa.name(),
@@ -209,6 +212,15 @@ fn answer(summary: &Summary, out: &Path) -> serde_json::Value {
         "confusion": test.map(|test| &test.confusion),
         "hardest": test.map(|test| &test.hardest),
     })
+}
+
+/// A test over moves of each image, in a line.
+pub(crate) fn shifted_line(screen: &Screen, shifted: &Metrics) -> String {
+    format!(
+        "test accuracy {}   test loss {}  over moves of each image",
+        screen.bold(format_args!("{:.2} %", 100.0 * shifted.accuracy)),
+        screen.bold(format_args!("{:.4}", shifted.loss))
+    )
 }
 
 /// The last words of a run.
@@ -236,6 +248,9 @@ fn close(screen: &Screen, summary: &Summary, data: &Splits, out: &Path) {
         screen.bold(format_args!("{:.2} %", 100.0 * test.accuracy)),
         screen.bold(format_args!("{:.4}", test.loss))
     ));
+    if let Some(shifted) = &summary.shifted_test {
+        screen.say(shifted_line(screen, shifted));
+    }
     screen.say(format_args!(
         "{} epochs in {}, {} samples/s while training",
         summary.epochs,

@@ -58,6 +58,42 @@ pub fn fill_augmented(
     Ok(())
 }
 
+/// [`fill`] with each image moved by `[down, right]` pixels; what comes in from beyond the edge has the value of a pixel 0. Does not allocate.
+///
+/// # Shapes
+/// `out [indices, pixels]`.
+/// # Errors
+/// As [`fill`].
+pub fn fill_moved(
+    isa: Isa,
+    data: &Dataset,
+    normalize: &Normalize,
+    indices: &[u32],
+    out: &mut [f32],
+    [down, right]: [isize; 2],
+) -> Result<(), ShapeError> {
+    let expected = indices.len().checked_mul(data.pixels()).ok_or(ShapeError::Overflow)?;
+    if out.len() != expected {
+        return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
+    }
+    let cols = data.cols();
+    let kept = cols.saturating_sub(right.unsigned_abs());
+    let (from, to) = if right < 0 { (cols - kept, 0) } else { (0, cols - kept) };
+    for (&index, image) in indices.iter().zip(out.chunks_exact_mut(data.pixels())) {
+        let pixels = data.image(checked(data, index)?);
+        let (scale, offset) = normalize.affine(pixels);
+        for (r, row) in image.chunks_exact_mut(cols).enumerate() {
+            row.fill(offset);
+            let source = down.checked_neg().and_then(|up| r.checked_add_signed(up));
+            if let Some(r) = source.filter(|&r| r < data.rows()) {
+                let pixels = &pixels[r * cols + from..][..kept];
+                elementwise::pixels_to_f32(isa, pixels, scale, offset, &mut row[to..to + kept])?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Writes the labels of the samples `indices`. Does not allocate.
 ///
 /// # Errors
@@ -116,6 +152,40 @@ mod tests {
         let mut labels = [9; 4];
         fill_labels(&data, &[2, 0, 1, 2], &mut labels).unwrap();
         assert_eq!(labels, [2, 3, 1, 2]);
+    }
+
+    /// Every move of images of 2 by 3 pixels, those that push them out included, against the definition.
+    #[test]
+    fn moved_rows_are_the_image_elsewhere() {
+        let data = small();
+        for isa in Isa::available() {
+            for normalize in [Normalize::Unit, Normalize::Image, Normalize::mean_std(0.25, 0.5).unwrap()] {
+                for (down, right) in (-3..=3isize).flat_map(|down| (-4..=4isize).map(move |right| (down, right))) {
+                    let (mut still, mut out) = ([f32::NAN; 12], [f32::NAN; 12]);
+                    fill(isa, &data, &normalize, &[2, 1], &mut still).unwrap();
+                    fill_moved(isa, &data, &normalize, &[2, 1], &mut out, [down, right]).unwrap();
+                    for (i, index) in [2, 1].into_iter().enumerate() {
+                        let background = normalize.affine(data.image(index)).1;
+                        for (r, c) in (0..2isize).flat_map(|r| (0..3isize).map(move |c| (r, c))) {
+                            let (from_r, from_c) = (r - down, c - right);
+                            let inside = (0..2).contains(&from_r) && (0..3).contains(&from_c);
+                            let pixel = |r: isize, c: isize| i * 6 + (r * 3 + c) as usize;
+                            let want = if inside { still[pixel(from_r, from_c)] } else { background };
+                            let got = out[pixel(r, c)];
+                            assert!(
+                                (got - want).abs() <= want.abs() * 1e-6,
+                                "{isa} {normalize} {down} {right}: {got} {want}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        let mut out = [0.0; 6];
+        assert!(fill_moved(Isa::SCALAR, &data, &Normalize::Unit, &[0], &mut out[1..], [0, 0]).is_err());
+        assert!(fill_moved(Isa::SCALAR, &data, &Normalize::Unit, &[3], &mut out, [0, 0]).is_err());
+        fill_moved(Isa::SCALAR, &data, &Normalize::Unit, &[1], &mut out, [isize::MIN, isize::MIN]).unwrap();
+        assert_eq!(out, [0.0; 6]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod sum;
 use super::simd::{Kernel, Simd};
 use super::{Activation, Isa};
 use crate::error::ShapeError;
-pub use sum::{add, add_assign, scale};
+pub use sum::{add, add_assign, blend, scale};
 
 /// Largest error of [`Activation::Tanh`], in units in the last place, on every instruction set.
 pub const TANH_ULP: f64 = 2.0;

@@ -1,5 +1,6 @@
 //! Everything that decides a run, as the command line and `config.toml` write it.
 
+use super::average::Average;
 use super::init::Initializer;
 use super::loss::Reduction;
 use super::model::ModelSpec;
@@ -126,6 +127,13 @@ impl DatasetHashes {
     }
 }
 
+/// Most pixels that images are moved by.
+pub const MAX_SHIFT: u8 = 8;
+
+fn is_zero(x: &u8) -> bool {
+    *x == 0
+}
+
 /// Everything that decides a run. [`Default`] is 784-512-10 with ReLU, Adam at 1e-3, cosine, batches of 200, 15 epochs, seed 1.
 ///
 /// As TOML each field is a key, with the text of the flag of the same name; unknown keys are refused.
@@ -179,6 +187,12 @@ pub struct Config {
     /// Largest Euclidean norm of an update's gradient: a longer one is shortened to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Which average of the weights is evaluated and saved as the result.
+    #[serde(with = "text")]
+    pub average: Average,
+    /// Whether the result is also evaluated with the mean of its probabilities over moves of each image by up to this many pixels.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub test_shift: u8,
     /// Passes over the training samples.
     pub epochs: u32,
     /// Samples in an update; the last batch of an epoch holds what is left.
@@ -230,6 +244,8 @@ impl Default for Config {
             l2: 0.0,
             label_smoothing: 0.0,
             clip_norm: None,
+            average: Average::None,
+            test_shift: 0,
             epochs: 15,
             batch: 200,
             patience: None,
@@ -256,6 +272,14 @@ impl Config {
         };
         self.model.to_string().parse::<ModelSpec>()?; // a spec built in code obeys the rules of a spelled one
         self.schedule.validate()?;
+        self.average.validate()?;
+        if let Average::Swa { from } = self.average {
+            let rule = "an average begins before the run ends";
+            let expected = format!("an epoch up to {}", self.epochs);
+            check(from <= self.epochs, "average", rule, &expected, &from)?;
+        }
+        let rule = "images are moved by a few pixels, each way at once: by 8 they are evaluated 289 times";
+        check(self.test_shift <= MAX_SHIFT, "test-shift", rule, "0 to 8", &self.test_shift)?;
         let positive = |x: f64| x.is_finite() && x as f32 > 0.0 && (x as f32).is_finite();
         let not_negative = |x: f64| x == 0.0 || positive(x);
         check(positive(self.lr), "lr", "a learning rate is finite and above 0", "for example 0.001", &self.lr)?;
@@ -357,6 +381,8 @@ mod tests {
             optimizer: OptimizerKind::Nesterov,
             schedule: Schedule::Step { every: 3, factor: 0.5 },
             reduction: Reduction::Sum,
+            average: Average::Ema { decay: 0.995 },
+            test_shift: 2,
             patience: Some(3),
             limit: Some(1000),
             isa: Some("avx2".to_owned()),
@@ -415,6 +441,10 @@ mod tests {
             ("patience", "no split", Config { patience: Some(3), ..base() }),
             ("patience", "no split", Config { patience: Some(3), split: Some(ValSize::Fraction(0.0)), ..base() }),
             ("seed", "18446744073709551615", Config { seed: u64::MAX, ..base() }),
+            ("average", "swa:0", Config { average: Average::Swa { from: 0 }, ..base() }),
+            ("average", "16", Config { average: Average::Swa { from: 16 }, ..base() }),
+            ("average", "ema:1", Config { average: Average::Ema { decay: 1.0 }, ..base() }),
+            ("test-shift", "9", Config { test_shift: 9, ..base() }),
             ("threads", "0", Config { threads: Some(0), ..base() }),
             ("model", "\"0\"", Config { model: ModelSpec::Mlp(vec![0]), ..base() }),
             ("schedule", "step:0,0.5", Config { schedule: Schedule::Step { every: 0, factor: 0.5 }, ..base() }),

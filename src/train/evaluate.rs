@@ -1,7 +1,7 @@
 //! A network over a whole data set: loss, accuracy, confusion, hardest samples.
 
 use super::TrainError;
-use super::gather::gather;
+use super::gather::{View, gather};
 use super::loss::argmax;
 use super::metrics::{Hard, Metrics, Tally};
 use super::network::Network;
@@ -33,6 +33,8 @@ pub struct Evaluator {
     network: Network,
     indices: Vec<u32>,
     labels: Vec<u8>,
+    /// Sums of probabilities over moves of a batch.
+    probabilities: Vec<f32>,
 }
 
 impl Evaluator {
@@ -47,6 +49,7 @@ impl Evaluator {
             network: Network::inference(graph, batch, isa)?,
             indices: Vec::with_capacity(batch),
             labels: vec![0; batch],
+            probabilities: Vec::new(),
         })
     }
 
@@ -63,6 +66,23 @@ impl Evaluator {
         normalize: &Normalize,
         indices: Option<&[u32]>,
         keep: usize,
+    ) -> Result<Metrics, TrainError> {
+        self.evaluate_shifted(params, data, normalize, indices, keep, 0)
+    }
+
+    /// As [`evaluate`](Self::evaluate), with the mean of the probabilities over all moves of each image by up to `shift` pixels down or up and right
+    /// or left: `(2·shift + 1)²` of them, and as many times the work.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_shifted(
+        &mut self,
+        params: &[f32],
+        data: &Dataset,
+        normalize: &Normalize,
+        indices: Option<&[u32]>,
+        keep: usize,
+        shift: u8,
     ) -> Result<Metrics, TrainError> {
         let classes = self.network.classes();
         if data.classes() > classes {
@@ -87,11 +107,31 @@ impl Evaluator {
             };
             let labels = &mut self.labels[..rows];
             batch::fill_labels(data, batch, labels)?;
-            gather(self.isa, data, normalize, None, batch, self.network.input_mut(rows)?, &workers)?;
-            self.network.evaluate_filled(params, labels)?;
-            let scores = self.network.log_probs(rows).chunks_exact(classes).map(argmax).zip(self.network.losses(rows));
-            for ((&index, &label), (predicted, &loss)) in batch.iter().zip(&*labels).zip(scores) {
-                tally.add(Hard { index, label, predicted: predicted as u32, loss });
+            if shift == 0 {
+                gather(self.isa, data, normalize, View::Plain, batch, self.network.input_mut(rows)?, &workers)?;
+                self.network.evaluate_filled(params, labels)?;
+                let rows_of = self.network.log_probs(rows).chunks_exact(classes);
+                let scores = rows_of.map(argmax).zip(self.network.losses(rows));
+                for ((&index, &label), (predicted, &loss)) in batch.iter().zip(&*labels).zip(scores) {
+                    tally.add(Hard { index, label, predicted: predicted as u32, loss });
+                }
+                continue;
+            }
+            self.probabilities.clear();
+            self.probabilities.resize(rows * classes, 0.0);
+            let by = isize::from(shift);
+            for (down, right) in (-by..=by).flat_map(|down| (-by..=by).map(move |right| (down, right))) {
+                let view = View::Moved([down, right]);
+                gather(self.isa, data, normalize, view, batch, self.network.input_mut(rows)?, &workers)?;
+                self.network.evaluate_filled(params, labels)?;
+                for (sum, log_prob) in self.probabilities.iter_mut().zip(self.network.log_probs(rows)) {
+                    *sum += log_prob.exp();
+                }
+            }
+            let moves = (2.0 * f32::from(shift) + 1.0).powi(2);
+            for ((&index, &label), sums) in batch.iter().zip(&*labels).zip(self.probabilities.chunks_exact(classes)) {
+                let loss = -(sums[usize::from(label)] / moves).ln();
+                tally.add(Hard { index, label, predicted: argmax(sums) as u32, loss });
             }
         }
         Ok(tally.finish())

@@ -36,13 +36,23 @@ impl Augmentation {
     }
 }
 
-/// Writes the normalised pixels of the samples `indices` to `out [indices, pixels]`, augmented as in the epoch given with the
-/// augmentation, if there is one. Does not allocate.
+/// How a network is shown images.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum View<'a> {
+    /// As they are.
+    Plain,
+    /// Changed as in this epoch.
+    Augmented(&'a Augmentation, u32),
+    /// All moved by so many pixels down and to the right.
+    Moved([isize; 2]),
+}
+
+/// Writes the normalised pixels of the samples `indices` to `out [indices, pixels]`. Does not allocate.
 pub(super) fn gather(
     isa: Isa,
     data: &Dataset,
     normalize: &Normalize,
-    augmentation: Option<(&Augmentation, u32)>,
+    view: View<'_>,
     indices: &[u32],
     out: &mut [f32],
     workers: &Workers,
@@ -52,11 +62,13 @@ pub(super) fn gather(
     if out.len() != expected {
         return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
     }
-    let grain = if augmentation.is_some() { AUGMENTED_GRAIN } else { GRAIN };
+    let grain = if matches!(view, View::Augmented(..)) { AUGMENTED_GRAIN } else { GRAIN };
     spread(Rows { indices, out, pixels }, (grain / pixels).max(1), &|rows: Rows<'_>| {
         workers.note();
-        let Some((Augmentation { augmenter, scratch }, epoch)) = augmentation else {
-            return batch::fill(isa, data, normalize, rows.indices, rows.out);
+        let (Augmentation { augmenter, scratch }, epoch) = match view {
+            View::Plain => return batch::fill(isa, data, normalize, rows.indices, rows.out),
+            View::Moved(by) => return batch::fill_moved(isa, data, normalize, rows.indices, rows.out, by),
+            View::Augmented(augmentation, epoch) => (augmentation, epoch),
         };
         // Each thread has its own, so that none waits; which one it is changes no result.
         let own = rayon::current_thread_index().unwrap_or(0) % scratch.len();

@@ -401,11 +401,17 @@ impl Layer {
         }
     }
 
-    /// Takes over the statistics of the batch that just trained.
-    pub(super) fn update_running(&self, rows: usize, arena: &[f32], weights: &mut [f32]) -> Result<(), ShapeError> {
+    /// Takes over the part `momentum` of the statistics of the batch that just went forward as in training.
+    pub(super) fn update_running(
+        &self,
+        rows: usize,
+        momentum: f64,
+        arena: &[f32],
+        weights: &mut [f32],
+    ) -> Result<(), ShapeError> {
         match &self.work {
             Work::BatchNorm { sizes, mean, variance, .. } if !self.saved.is_empty() => {
-                sizes.update_running(rows, &arena[self.saved(rows)], &mut weights[mean.start..variance.end])
+                sizes.update_running(rows, momentum, &arena[self.saved(rows)], &mut weights[mean.start..variance.end])
             }
             _ => Ok(()),
         }

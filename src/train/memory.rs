@@ -9,7 +9,7 @@ use crate::graph::{Graph, Plan};
 /// Bytes of everything that a trainer keeps, beside the data set and the program itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
-    /// The weights; twice with a validation set, for those of the best epoch.
+    /// The weights; once more with a validation set, for those of the best epoch, and once more for their average.
     pub weights: u64,
     /// Their gradients.
     pub gradients: u64,
@@ -34,6 +34,8 @@ pub struct Run {
     pub threads: usize,
     /// How gradients become updates.
     pub optimizer: OptimizerKind,
+    /// Whether the weights are averaged.
+    pub average: bool,
     /// Samples that are trained on.
     pub train: usize,
     /// Samples kept for validation.
@@ -53,7 +55,7 @@ impl Memory {
         let inference = Plan::inference(graph, evaluated)?;
         let last = run.train.max(1) - (run.train.max(1) - 1) / batch * batch;
         let scratch = |plan: &Plan, rows: &[usize]| Network::scratch_len(graph, plan, rows, run.threads);
-        let weights = floats(graph.weights_len()) * if run.val > 0 { 2 } else { 1 };
+        let weights = floats(graph.weights_len()) * (1 + u64::from(run.val > 0) + u64::from(run.average));
         Ok(Self {
             weights,
             gradients: floats(graph.param_count()),

@@ -7,6 +7,7 @@
 //! Nothing allocates during a step, and equal seeds give equal bits for any number of threads: work is either split where
 //! its shape says, never its thread count, or done by one thread in order.
 
+mod average;
 mod clip;
 pub mod config;
 pub mod early_stop;
@@ -33,6 +34,7 @@ pub mod sweep;
 mod tests;
 pub mod trainer;
 
+pub use average::Average;
 pub use config::{ActivationKind, Config, ConfigError, DatasetHashes};
 pub use error::TrainError;
 pub use evaluate::Evaluator;

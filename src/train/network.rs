@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::layer::{Layer, Pass, Place};
 use super::loss::{self, BatchLoss, Reduction};
+use super::ops::batch_norm::MOMENTUM;
 use crate::error::ShapeError;
 use crate::graph::{Graph, Plan, TensorId};
 use crate::kernels::Isa;
@@ -218,8 +219,34 @@ impl Network {
     /// # Errors
     /// [`TrainError::Shape`] if `weights` has another length.
     pub fn update_running(&self, weights: &mut [f32], rows: usize) -> Result<(), TrainError> {
+        Ok(self.take_statistics(weights, rows, f64::from(MOMENTUM))?)
+    }
+
+    fn take_statistics(&self, weights: &mut [f32], rows: usize, momentum: f64) -> Result<(), ShapeError> {
         check_len("the weights", self.weights_len, weights.len())?;
-        Ok(self.layers.iter().try_for_each(|layer| layer.update_running(rows, &self.arena, weights))?)
+        self.layers.iter().try_for_each(|layer| layer.update_running(rows, momentum, &self.arena, weights))
+    }
+
+    /// Whether the weights end with running statistics.
+    #[must_use]
+    pub fn has_running(&self) -> bool {
+        self.weights_len > self.param_count
+    }
+
+    /// Makes the running statistics in `weights` the mean over several batches: each of them goes forward as in training and takes its part.
+    /// This is batch number `number`, from 0, of `rows` samples, that [`input_mut`](Self::input_mut) was filled with.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn measure_running(
+        &mut self,
+        weights: &mut [f32],
+        rows: usize,
+        key: Key,
+        number: usize,
+    ) -> Result<(), TrainError> {
+        self.run(weights, rows, Some(key))?;
+        Ok(self.take_statistics(weights, rows, 1.0 / (number as f64 + 1.0))?)
     }
 
     /// The first layer that makes something infinite or NaN of finite numbers, of the training pass over the `rows` samples that

@@ -114,6 +114,10 @@ pub struct Summary {
     pub val: Option<Metrics>,
     /// The model file over the test set, with its [`HARDEST`] samples.
     pub test: Option<Metrics>,
+    /// As `val`, averaged over moves of each image, if the configuration asks for that.
+    pub shifted_val: Option<Metrics>,
+    /// As `test`, alike.
+    pub shifted_test: Option<Metrics>,
     /// Every epoch's report.
     pub history: Vec<EpochReport>,
     /// Seconds of this call, evaluation and checkpoints included.
@@ -199,7 +203,7 @@ pub fn resume(
         best.expect_graph(dir.path(), trainer.graph())?;
     }
     let best = best.as_ref().map(|best| best.params.as_slice());
-    trainer.restore(state, &loaded.model.params, &loaded.m, &loaded.v, best)?;
+    trainer.restore(state, &loaded.model.params, loaded.buffers(), best)?;
 
     let history = keep_lines(&dir.metrics_path(), state.epoch)?;
     trainer.add_epoch_seconds(state.train_seconds - history.iter().map(|report| report.seconds).sum::<f64>());
@@ -312,7 +316,7 @@ impl Run<'_> {
             self.append(&report)?;
             if trainer.state().best_epoch == Some(report.epoch) {
                 // Before the state that names it: a kill in between only makes that epoch run again, to the same weights.
-                self.dir.save_best(trainer.graph(), trainer.params(), &trainer.meta(), &self.state(trainer))?;
+                self.dir.save_best(trainer.graph(), trainer.evaluated(), &trainer.meta(), &self.state(trainer))?;
             }
             self.save(trainer)?;
             self.observer.epoch(&report);
@@ -322,10 +326,15 @@ impl Run<'_> {
             trainer.restore_best();
         }
         let mut summary = self.summary(trainer, false);
-        let sha256 = self.dir.save_result(trainer.graph(), trainer.params(), &trainer.meta(), trainer.updates())?;
+        let sha256 = self.dir.save_result(trainer.graph(), trainer.evaluated(), &trainer.meta(), trainer.updates())?;
         summary.sha256 = Some(sha256);
-        summary.val = trainer.evaluate_val()?;
-        summary.test = Some(trainer.evaluate_test(HARDEST)?);
+        summary.val = trainer.evaluate_val(0)?;
+        summary.test = Some(trainer.evaluate_test(HARDEST, 0)?);
+        let shift = trainer.config().test_shift;
+        if shift > 0 {
+            summary.shifted_val = trainer.evaluate_val(shift)?;
+            summary.shifted_test = Some(trainer.evaluate_test(HARDEST, shift)?);
+        }
         summary.seconds = self.started.elapsed().as_secs_f64();
         Ok(summary)
     }
@@ -335,9 +344,8 @@ impl Run<'_> {
     }
 
     fn save(&self, trainer: &Trainer<'_>) -> Result<(), TrainError> {
-        let [m, v] = trainer.moments();
         let state = self.state(trainer);
-        Ok(self.dir.save(trainer.graph(), trainer.params(), &trainer.meta(), &state, m, v)?)
+        Ok(self.dir.save(trainer.graph(), trainer.params(), &trainer.meta(), &state, trainer.buffers())?)
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -366,6 +374,8 @@ impl Run<'_> {
             report: self.history.iter().find(|report| Some(report.epoch) == model_epoch).cloned(),
             val: None,
             test: None,
+            shifted_val: None,
+            shifted_test: None,
             history: self.history.clone(),
             seconds: self.started.elapsed().as_secs_f64(),
             train_seconds,

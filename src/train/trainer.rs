@@ -5,18 +5,19 @@ use super::clip;
 use super::config::Config;
 use super::early_stop::EarlyStop;
 use super::evaluate::Evaluator;
-use super::gather::{Augmentation, gather};
+use super::gather::{Augmentation, View, gather};
 use super::metrics::{EpochReport, Metrics};
 use super::network::{Network, Objective};
 use super::optimizer::Optimizer;
 use super::run::Progress;
 use super::schedule::warmup_factor;
 use super::spread::Workers;
-use crate::checkpoint::{Meta, RunningSums, State};
+use crate::checkpoint::{Buffers, Meta, RunningSums, State};
 use crate::data::{Dataset, Normalize, Splits, ValSize, batch, permutation, split};
 use crate::error::ShapeError;
 use crate::graph::Graph;
 use crate::kernels::Isa;
+use crate::kernels::dropout::Key;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,6 +51,7 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     params: Vec<f32>,
     grads: Vec<f32>,
+    average: Vec<f32>,     // of the weights; empty if none is asked for
     best_params: Vec<f32>, // empty without a validation set
     restored: bool,        // whether the weights are those of the best epoch
     train: Vec<u32>,
@@ -66,6 +68,22 @@ pub struct Trainer<'a> {
     train_seconds: f64,
     epoch_started: f64, // of `train_seconds`
     lr: f64,
+}
+
+/// Training samples that the statistics of an averaged network are taken over, at most.
+const MEASURED: usize = 10_000;
+
+/// What a network is evaluated over.
+#[derive(Clone, Copy)]
+enum Part {
+    Train,
+    Val,
+    Test,
+}
+
+/// How training images are shown in an epoch.
+fn view(augmentation: &Option<Augmentation>, epoch: u32) -> View<'_> {
+    augmentation.as_ref().map_or(View::Plain, |augmentation| View::Augmented(augmentation, epoch))
 }
 
 impl<'a> Trainer<'a> {
@@ -104,6 +122,7 @@ impl<'a> Trainer<'a> {
             evaluator: Evaluator::new(&graph, isa)?,
             optimizer: Optimizer::new(config, &graph),
             grads: vec![0.0; graph.param_count()],
+            average: if config.average.is_some() { params.clone() } else { Vec::new() },
             best_params: if val.is_empty() { Vec::new() } else { params.clone() },
             restored: false,
             order: train.clone(),
@@ -140,6 +159,9 @@ impl<'a> Trainer<'a> {
             return Err(ShapeError::Length { what: "the first weights", expected, got }.into());
         }
         self.params.copy_from_slice(weights);
+        if !self.average.is_empty() {
+            self.average.copy_from_slice(weights);
+        }
         Ok(self)
     }
 
@@ -173,8 +195,8 @@ impl<'a> Trainer<'a> {
         let labels = &mut self.labels[..indices.len()];
         batch::fill_labels(&self.data.train, indices, labels)?;
         let x = self.network.input_mut(indices.len())?;
-        let augmentation = self.augmentation.as_ref().map(|augmentation| (augmentation, self.epoch));
-        gather(self.isa, &self.data.train, &self.normalize, augmentation, indices, x, &self.workers)?;
+        let view = view(&self.augmentation, self.epoch);
+        gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
         let Config { reduction, seed, label_smoothing, .. } = self.config;
         let objective = Objective { smoothing: label_smoothing as f32, ..Objective::new(reduction, seed, self.step) };
         let batch = self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads)?;
@@ -182,7 +204,7 @@ impl<'a> Trainer<'a> {
         if !batch.loss_sum.is_finite() {
             let rows = indices.len();
             let x = self.network.input_mut(rows)?;
-            gather(self.isa, &self.data.train, &self.normalize, augmentation, indices, x, &self.workers)?;
+            gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
             let layer = self.network.first_not_finite(&self.params, objective, rows)?.map(str::to_owned);
             return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr, layer });
         }
@@ -194,6 +216,7 @@ impl<'a> Trainer<'a> {
         self.network.update_running(&mut self.params, batch.samples as usize)?;
         self.step += 1;
         self.step_in_epoch += 1;
+        self.config.average.after_update(self.isa, self.step, &self.params, &mut self.average)?;
         self.lr = lr;
         self.sums.loss_sum += batch.loss_sum;
         self.sums.correct += u64::from(batch.correct);
@@ -249,11 +272,15 @@ impl<'a> Trainer<'a> {
             seconds: self.train_seconds - self.epoch_started,
             ..EpochReport::default()
         };
+        self.config.average.after_epoch(self.isa, report.epoch, &self.params, &mut self.average)?;
+        if self.config.average.takes_epoch(report.epoch) && self.network.has_running() {
+            self.measure_average()?;
+        }
         if self.config.exact_train_metrics {
             let exact = self.evaluate_train()?;
             (report.train_loss, report.train_accuracy) = (exact.loss, exact.accuracy);
         }
-        let test = self.evaluate_test(0)?;
+        let test = self.evaluate_test(0, 0)?;
         if !test.loss.is_finite() {
             // The epoch's last update did it: no batch came after to show it.
             return Err(TrainError::Diverged {
@@ -265,10 +292,11 @@ impl<'a> Trainer<'a> {
             });
         }
         (report.test_loss, report.test_accuracy) = (Some(test.loss), Some(test.accuracy));
-        if let Some(val) = self.evaluate_val()? {
+        if let Some(val) = self.evaluate_val(0)? {
             (report.val_loss, report.val_accuracy) = (Some(val.loss), Some(val.accuracy));
             if self.early_stop.observe(report.epoch, val.loss) {
-                self.best_params.copy_from_slice(&self.params);
+                let evaluated = if self.average.is_empty() { &self.params } else { &self.average };
+                self.best_params.copy_from_slice(evaluated);
             }
         }
         self.epoch += 1;
@@ -278,40 +306,61 @@ impl<'a> Trainer<'a> {
         Ok(report)
     }
 
+    /// Gives the batch norms of the averaged network statistics of their own, over some of the training samples as the epoch showed them.
+    fn measure_average(&mut self) -> Result<(), TrainError> {
+        let measured = &self.train[..self.train.len().min(MEASURED)];
+        for (number, indices) in measured.chunks(self.batch).enumerate() {
+            let x = self.network.input_mut(indices.len())?;
+            let view = view(&self.augmentation, self.epoch);
+            gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
+            let key = Key::new(self.config.seed, u64::MAX - number as u64); // no update's
+            self.network.measure_running(&mut self.average, indices.len(), key, number)?;
+        }
+        Ok(())
+    }
+
+    /// The weights that are evaluated, compared and saved as the result: the average, if there is one.
+    #[must_use]
+    pub fn evaluated(&self) -> &[f32] {
+        if self.average.is_empty() || self.restored { &self.params } else { &self.average }
+    }
+
     /// The network as it is now over the samples that it trains on.
     ///
     /// # Errors
     /// As [`Evaluator::evaluate`].
     pub fn evaluate_train(&mut self) -> Result<Metrics, TrainError> {
-        self.in_pool(|this| {
-            let Self { evaluator, params, data, normalize, train, .. } = this;
-            evaluator.evaluate(params, &data.train, normalize, Some(train), 0)
-        })
+        self.in_pool(|this| this.evaluate(Part::Train, 0, 0))
     }
 
-    /// The network as it is now over the validation samples, if there are any.
+    /// The network as it is now over the validation samples, if there are any, each of them moved by up to `shift` pixels.
     ///
     /// # Errors
-    /// As [`Evaluator::evaluate`].
-    pub fn evaluate_val(&mut self) -> Result<Option<Metrics>, TrainError> {
+    /// As [`Evaluator::evaluate_shifted`].
+    pub fn evaluate_val(&mut self, shift: u8) -> Result<Option<Metrics>, TrainError> {
         if self.val.is_empty() {
             return Ok(None);
         }
-        self.in_pool(|this| {
-            let Self { evaluator, params, data, normalize, val, .. } = this;
-            evaluator.evaluate(params, &data.train, normalize, Some(val), 0).map(Some)
-        })
+        self.in_pool(|this| this.evaluate(Part::Val, 0, shift).map(Some))
     }
 
-    /// The network as it is now over the test set, with the `keep` hardest samples.
+    /// The network as it is now over the test set, each image moved by up to `shift` pixels, with the `keep` hardest samples.
     ///
     /// # Errors
-    /// As [`Evaluator::evaluate`].
-    pub fn evaluate_test(&mut self, keep: usize) -> Result<Metrics, TrainError> {
-        self.in_pool(|this| {
-            let Self { evaluator, params, data, normalize, .. } = this;
-            evaluator.evaluate(params, &data.test, normalize, None, keep)
-        })
+    /// As [`Evaluator::evaluate_shifted`].
+    pub fn evaluate_test(&mut self, keep: usize, shift: u8) -> Result<Metrics, TrainError> {
+        self.in_pool(|this| this.evaluate(Part::Test, keep, shift))
+    }
+
+    fn evaluate(&mut self, part: Part, keep: usize, shift: u8) -> Result<Metrics, TrainError> {
+        let Self { evaluator, params, average, restored, data, normalize, train, val, .. } = self;
+        let weights: &[f32] = if average.is_empty() || *restored { params } else { average };
+        let (set, indices) = match part {
+            Part::Train => (&data.train, Some(train.as_slice())),
+            Part::Val => (&data.train, Some(val.as_slice())),
+            Part::Test => (&data.test, None),
+        };
+        evaluator.evaluate_shifted(weights, set, normalize, indices, keep, shift)
     }
 
     /// Whether the run is over: every epoch done, or patience exhausted.
@@ -351,7 +400,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Goes on where `state` stood; `best` are the weights of its best epoch, if it had one.
+    /// Goes on where `state` stood, with these weights and what was carried on beside them; `best` are the weights of its best epoch, if it had
+    /// one.
     ///
     /// # Errors
     /// [`TrainError::Shape`] or [`TrainError::Mismatch`] if something is not of this configuration; the trainer is then as it was,
@@ -360,8 +410,7 @@ impl<'a> Trainer<'a> {
         &mut self,
         state: &State,
         params: &[f32],
-        m: &[f32],
-        v: &[f32],
+        buffers: Buffers<'_>,
         best: Option<&[f32]>,
     ) -> Result<(), TrainError> {
         let per_epoch = self.steps_per_epoch();
@@ -384,7 +433,12 @@ impl<'a> Trainer<'a> {
                 ("the weights of the best epoch".to_owned(), "none, or no validation set".to_owned());
             return Err(TrainError::Mismatch { what: "a run that has validated", expected, found });
         }
-        self.optimizer.restore(m, v)?;
+        let (expected, got) = (self.average.len(), buffers.average.len());
+        if expected != got {
+            return Err(ShapeError::Length { what: "the saved average of the weights", expected, got }.into());
+        }
+        self.optimizer.restore(buffers.m, buffers.v)?;
+        self.average.copy_from_slice(buffers.average);
         self.params.copy_from_slice(params);
         if let (true, Some(best)) = (has_val, best) {
             self.best_params.copy_from_slice(best);
@@ -428,10 +482,10 @@ impl<'a> Trainer<'a> {
         &self.grads
     }
 
-    /// The optimizer's first moment and its second moment or velocity; empty where it has none.
+    /// What the run carries on beside its parameters: the optimizer's moments and the average of the weights; empty where there are none.
     #[must_use]
-    pub fn moments(&self) -> [&[f32]; 2] {
-        [self.optimizer.m(), self.optimizer.v()]
+    pub fn buffers(&self) -> Buffers<'_> {
+        Buffers { m: self.optimizer.m(), v: self.optimizer.v(), average: &self.average }
     }
 
     /// How pixels become inputs, measured where it had to be.

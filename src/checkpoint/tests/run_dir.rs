@@ -16,22 +16,23 @@ fn state(step: u64) -> State {
     }
 }
 
-/// Weights and moments of a step, different for every step.
-fn contents(step: u64) -> [Vec<f32>; 3] {
-    [0.0, 0.3, 0.6].map(|shift| numbers(graph().param_count(), step as f32 + shift))
+/// Weights, moments and average of a step, different for every step.
+fn contents(step: u64) -> [Vec<f32>; 4] {
+    [0.0, 0.3, 0.6, 0.9].map(|shift| numbers(graph().param_count(), step as f32 + shift))
 }
 
 fn save(run: &RunDir, step: u64) -> Result<(), CheckpointError> {
-    let [params, m, v] = contents(step);
-    run.save(&graph(), &params, &meta(), &state(step), &m, &v)
+    let [params, m, v, average] = contents(step);
+    run.save(&graph(), &params, &meta(), &state(step), Buffers { m: &m, v: &v, average: &average })
 }
 
 #[track_caller]
 fn assert_is(loaded: &Loaded, step: u64) {
-    let [params, m, v] = contents(step);
+    let [params, m, v, average] = contents(step);
     assert_eq!(loaded.state, state(step));
     assert_eq!(bits(&loaded.model.params), bits(&params));
-    assert_eq!((bits(&loaded.m), bits(&loaded.v)), (bits(&m), bits(&v)));
+    let Buffers { m: loaded_m, v: loaded_v, average: loaded_average } = loaded.buffers();
+    assert_eq!([loaded_m, loaded_v, loaded_average].map(bits), [&m, &v, &average].map(|values| bits(values)));
 }
 
 fn new() -> (TempDir, RunDir) {
@@ -69,18 +70,19 @@ fn saves_rotate_and_are_read_to_the_bit() {
 }
 
 #[test]
-fn an_optimizer_may_have_one_moment_or_none() {
+fn a_run_may_carry_on_one_moment_or_an_average_or_nothing() {
     let (_dir, run) = new();
-    let [params, m, _] = contents(1);
-    run.save(&graph(), &params, &meta(), &state(1), &m, &[]).unwrap();
+    let [params, m, _, average] = contents(1);
+    let none = Buffers::default();
+    run.save(&graph(), &params, &meta(), &state(1), Buffers { m: &m, ..none }).unwrap();
     let loaded = run.load().unwrap();
     assert_eq!((bits(&loaded.m), loaded.v.len()), (bits(&m), 0));
-    run.save(&graph(), &params, &meta(), &state(2), &[], &m).unwrap();
+    run.save(&graph(), &params, &meta(), &state(2), Buffers { v: &m, average: &average, ..none }).unwrap();
     let loaded = run.load().unwrap();
-    assert_eq!((loaded.m.len(), bits(&loaded.v)), (0, bits(&m)));
-    run.save(&graph(), &params, &meta(), &State::default(), &[], &[]).unwrap();
+    assert_eq!((loaded.m.len(), bits(&loaded.v), bits(&loaded.average)), (0, bits(&m), bits(&average)));
+    run.save(&graph(), &params, &meta(), &State::default(), none).unwrap();
     let loaded = run.load().unwrap();
-    assert_eq!((loaded.m.len(), loaded.v.len(), loaded.state), (0, 0, State::default()));
+    assert_eq!((loaded.buffers(), &loaded.state), (none, &State::default()));
 }
 
 /// Does something to the directory of a save.
@@ -177,14 +179,22 @@ fn a_save_cut_short_anywhere() {
 #[test]
 fn a_save_that_is_refused_changes_nothing() {
     let (_dir, run) = two_saves();
-    let [params, m, v] = contents(3);
+    let [params, m, v, average] = contents(3);
+    let buffers = Buffers { m: &m, v: &v, average: &average };
     let nan = State { sums: RunningSums { loss_sum: f64::NAN, ..Default::default() }, ..state(3) };
-    let error = run.save(&graph(), &params, &meta(), &nan, &m, &v).unwrap_err();
+    let error = run.save(&graph(), &params, &meta(), &nan, buffers).unwrap_err();
     says(&error, &["optimizer.safetensors", "expected a finite loss_sum, found NaN"]);
     let infinite = State { best_loss: Some(f64::INFINITY), ..state(3) };
-    says(&run.save(&graph(), &params, &meta(), &infinite, &m, &v).unwrap_err(), &["a finite best_loss, found inf"]);
-    let error = run.save(&graph(), &params, &meta(), &state(3), &m[1..], &v).unwrap_err();
-    says(&error, &["expected 0 or 23 values of `m`, found 22"]);
+    says(&run.save(&graph(), &params, &meta(), &infinite, buffers).unwrap_err(), &["a finite best_loss, found inf"]);
+    let short = [
+        ("m", Buffers { m: &m[1..], ..buffers }),
+        ("v", Buffers { v: &v[1..], ..buffers }),
+        ("average", Buffers { average: &average[1..], ..buffers }),
+    ];
+    for (name, buffers) in short {
+        let error = run.save(&graph(), &params, &meta(), &state(3), buffers).unwrap_err();
+        says(&error, &[&format!("expected 0 or 23 values of `{name}`, found 22")]);
+    }
     fs::write(run.path().join("previous/notes.txt"), b"mine").unwrap();
     let error = save(&run, 3).unwrap_err();
     says(&error, &["previous: ", "files that inkstone did not write", "found `notes.txt`"]);
@@ -307,7 +317,9 @@ fn on_a_full_disk(run: &RunDir) {
     let params = numbers(large.param_count(), 0.0);
     let error = run.save_result(&large, &params, &meta(), 0).unwrap_err();
     says(&error, &["model.safetensors: cannot write: File too large"]);
-    let error = run.save(&large, &params, &meta(), &state(3), &params, &params).unwrap_err();
+    let error = run
+        .save(&large, &params, &meta(), &state(3), Buffers { m: &params, v: &params, average: &params })
+        .unwrap_err();
     says(&error, &["last.tmp/model.safetensors: cannot write: File too large"]);
     assert_eq!((listing(run.path()), fs::read(run.model_path()).unwrap()), (names, model));
     assert_is(&run.load().unwrap(), 2);

@@ -1,4 +1,4 @@
-//! Sums and multiples of whole tensors: where a residual branch joins its trunk.
+//! Sums, multiples and running means of whole tensors: where a residual branch joins its trunk, and weights are averaged.
 
 use super::activate;
 use crate::error::ShapeError;
@@ -41,6 +41,18 @@ pub fn scale(isa: Isa, factor: f32, x: &mut [f32]) {
     isa.run(Map { formula: Product, x: InPlace, with: (factor, 0.0), out: x });
 }
 
+/// `average += rate · (x − average)`: a step of a running mean towards `x`.
+///
+/// # Accuracy
+/// `|error| ≤ 3u·(|rate · (x − average)| + |average|)`, `u = 2⁻²⁴`. With `rate = 1` the difference is rounded before it is added: copy instead.
+/// # Errors
+/// [`ShapeError::Length`] if the slices differ in length.
+pub fn blend(isa: Isa, rate: f32, x: &[f32], average: &mut [f32]) -> Result<(), ShapeError> {
+    length("the average", x.len(), average.len())?;
+    isa.run(Map { formula: Blend, x: InPlace, with: (x, rate), out: average });
+    Ok(())
+}
+
 fn added(isa: Isa, activation: Activation, a: impl Operand, b: &[f32], out: &mut [f32]) {
     if activation == Activation::Relu {
         isa.run(Map { formula: Sum::<true>, x: a, with: (b, 0.0), out });
@@ -70,6 +82,16 @@ impl Formula for Product {
     }
 }
 
+#[derive(Clone, Copy)]
+struct Blend;
+
+impl Formula for Blend {
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, average: S::F32, x: S::F32, rate: S::F32) -> S::F32 {
+        simd.mul_add(rate, simd.sub(x, average), average)
+    }
+}
+
 fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
     if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
@@ -79,6 +101,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::kernels::testing::uniform;
+    use crate::reference::UNIT_ROUNDOFF;
     use std::{vec, vec::Vec};
 
     fn bits(x: &[f32]) -> Vec<u32> {
@@ -114,10 +137,35 @@ mod tests {
     }
 
     #[test]
+    fn a_blend_is_within_its_bound_on_every_isa() {
+        for isa in Isa::available() {
+            let lanes = isa.lanes();
+            for len in [0, 1, lanes - 1, lanes, lanes + 1, 2 * lanes + 1, 7 * lanes + 3, 1000] {
+                let (mut x, before) = (uniform(len, 3), uniform(len, 4));
+                if let Some(last) = x.last_mut() {
+                    *last = f32::NAN;
+                }
+                for rate in [0.0f32, 1e-3, 0.5, 1.0] {
+                    let mut average = before.clone();
+                    blend(isa, rate, &x, &mut average).unwrap();
+                    for ((got, x), before) in average.iter().zip(&x).zip(&before) {
+                        let (x, before) = (f64::from(*x), f64::from(*before));
+                        let step = f64::from(rate) * (x - before);
+                        let bound = 3.0 * UNIT_ROUNDOFF * (step.abs() + before.abs());
+                        let close = (f64::from(*got) - (before + step)).abs() <= bound;
+                        assert!(close || x.is_nan() && got.is_nan(), "{isa} {len} {rate}: {got} of {before} and {x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn lengths_that_differ_are_refused() {
         let isa = Isa::best();
         assert!(add(isa, Activation::Relu, &[0.0; 3], &[0.0; 4], &mut [0.0; 3]).is_err());
         assert!(add(isa, Activation::Relu, &[0.0; 3], &[0.0; 3], &mut [0.0; 4]).is_err());
+        assert!(blend(isa, 0.5, &[0.0; 3], &mut [0.0; 4]).is_err());
         let error = add_assign(isa, Activation::Identity, &mut [0.0; 3], &[0.0; 2]).unwrap_err();
         assert_eq!(error, ShapeError::Length { what: "the addend", expected: 3, got: 2 });
     }

@@ -172,11 +172,17 @@ impl BatchNorm {
     }
 
     /// The running statistics after a batch: `running += momentum·(batch − running)`, the variance of the batch without its bias, as PyTorch has
-    /// it. A batch of one element a channel has no such variance and changes only the mean.
+    /// it; its default `momentum` is [`MOMENTUM`]. A batch of one element a channel has no such variance and changes only the mean.
     ///
     /// # Errors
     /// [`ShapeError`] if a buffer does not fit these sizes.
-    pub fn update_running(&self, rows: usize, saved: &[f32], running: &mut [f32]) -> Result<(), ShapeError> {
+    pub fn update_running(
+        &self,
+        rows: usize,
+        momentum: f64,
+        saved: &[f32],
+        running: &mut [f32],
+    ) -> Result<(), ShapeError> {
         let (c, count) = (self.channels, (rows * self.plane) as f64);
         let (Some([mean, variance]), Some([to_mean, to_variance])) = (
             saved.get(..2 * c).map(|saved| [&saved[..c], &saved[c..]]),
@@ -184,8 +190,7 @@ impl BatchNorm {
         ) else {
             return Err(SHORT);
         };
-        let blend =
-            |to: &mut f32, from: f64| *to = (f64::from(*to) + f64::from(MOMENTUM) * (from - f64::from(*to))) as f32;
+        let blend = |to: &mut f32, from: f64| *to = (f64::from(*to) + momentum * (from - f64::from(*to))) as f32;
         to_mean.iter_mut().zip(mean).for_each(|(to, mean)| blend(to, f64::from(*mean)));
         if count > 1.0 {
             let unbiased = count / (count - 1.0);

@@ -65,6 +65,12 @@ pub struct Record {
     pub test_loss: Option<f64>,
     /// Alike.
     pub test_accuracy: Option<f64>,
+    /// As `val_accuracy`, over moves of each image, if the run asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shifted_val_accuracy: Option<f64>,
+    /// As `test_accuracy`, alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shifted_test_accuracy: Option<f64>,
     /// Seconds of training over the whole run, interruptions, evaluation and checkpoints left out.
     pub seconds: f64,
     /// Training samples in a second of those.
@@ -87,6 +93,8 @@ impl Record {
         if let Some(test) = &summary.test {
             (record.test_loss, record.test_accuracy) = (Some(test.loss), Some(test.accuracy));
         }
+        record.shifted_val_accuracy = summary.shifted_val.as_ref().map(|val| val.accuracy);
+        record.shifted_test_accuracy = summary.shifted_test.as_ref().map(|test| test.accuracy);
         (record.seconds, record.samples_per_second) = (summary.train_seconds, summary.samples_per_second);
         record
     }
@@ -111,6 +119,8 @@ impl Record {
             val_accuracy: last.and_then(|last| last.val_accuracy),
             test_loss: last.and_then(|last| last.test_loss),
             test_accuracy: last.and_then(|last| last.test_accuracy),
+            shifted_val_accuracy: None,
+            shifted_test_accuracy: None,
             seconds,
             samples_per_second: if seconds > 0.0 { seen / seconds } else { 0.0 },
         }
@@ -265,6 +275,8 @@ pub(super) mod tests {
             val_accuracy: val,
             test_loss: Some(1.0 - test),
             test_accuracy: Some(test),
+            shifted_val_accuracy: None,
+            shifted_test_accuracy: None,
             seconds: 1.5,
             samples_per_second: 1000.0,
         }
