@@ -19,7 +19,7 @@ use crate::reference;
 use crate::view::{Mat, MatMut};
 
 /// M, N, K and layout on both sides of where the plain loop, dots, tiles in place and packed tiles meet.
-const SINGLE: [([usize; 3], &str); 26] = [
+const SINGLE: [([usize; 3], &str); 43] = [
     // A plain loop up to 64 multiply-adds, and up to 1,024 where nothing else fits.
     ([3, 3, 5], "nn"),
     ([4, 4, 4], "nn"),
@@ -36,6 +36,14 @@ const SINGLE: [([usize; 3], &str); 26] = [
     ([32, 128, 256], "nt"),
     ([33, 128, 256], "nt"),
     ([48, 128, 256], "nt"),
+    // Few columns: a last layer.
+    ([64, 10, 128], "nt"),
+    ([200, 10, 100], "nt"),
+    ([200, 10, 512], "nt"),
+    ([128, 10, 784], "nt"),
+    ([500, 10, 784], "nt"),
+    ([128, 13, 784], "nt"),
+    ([128, 16, 784], "nt"),
     // In place: up to 12 rows, 24 of a narrow matrix, more of short sums.
     ([12, 512, 512], "nn"),
     ([13, 512, 512], "nn"),
@@ -47,6 +55,17 @@ const SINGLE: [([usize; 3], &str); 26] = [
     ([65, 256, 256], "nn"),
     ([96, 256, 256], "nn"),
     ([64, 256, 257], "nn"),
+    // Gradients of a wide layer: few rows whose neighbours in a column lie far apart.
+    ([16, 12544, 128], "nn"),
+    ([32, 12544, 128], "nn"),
+    ([64, 12544, 128], "nn"),
+    ([128, 12544, 16], "tn"),
+    ([128, 12544, 64], "tn"),
+    ([100, 784, 16], "tn"),
+    ([64, 784, 128], "nn"),
+    ([64, 1024, 128], "nn"),
+    ([64, 1040, 128], "nn"),
+    ([64, 2048, 128], "nn"),
     // One row of a matrix that no longer fits the second cache.
     ([1, 256, 128], "nn"),
     ([1, 256, 129], "nn"),

@@ -4,7 +4,19 @@ use super::augment;
 use super::dataset::Dataset;
 use super::normalize::Normalize;
 use crate::error::ShapeError;
+use crate::kernels::columns::{self, Columns};
 use crate::kernels::{Isa, elementwise};
+
+/// Images before which one is asked for: in the order of an epoch none lies near the one before.
+const AHEAD: usize = 2;
+
+/// Asks for the image that comes [`AHEAD`] images after number `i` of `indices`.
+#[inline]
+fn ask_ahead(isa: Isa, data: &Dataset, indices: &[u32], i: usize) {
+    if let Some(next) = indices.get(i + AHEAD).map(|next| *next as usize).filter(|next| *next < data.len()) {
+        elementwise::prefetch(isa, data.image(next));
+    }
+}
 
 /// Writes the normalised pixels of the images `indices` one after the other. Does not allocate.
 ///
@@ -23,10 +35,38 @@ pub fn fill(
     if out.len() != expected {
         return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
     }
-    for (&index, row) in indices.iter().zip(out.chunks_exact_mut(data.pixels())) {
+    for (i, (&index, row)) in indices.iter().zip(out.chunks_exact_mut(data.pixels())).enumerate() {
+        ask_ahead(isa, data, indices, i);
         let image = data.image(checked(data, index)?);
         let (scale, offset) = normalize.affine(image);
         elementwise::pixels_to_f32(isa, image, scale, offset, row)?;
+    }
+    Ok(())
+}
+
+/// [`fill`] of these columns of each image alone. Does not allocate.
+///
+/// # Shapes
+/// `out [indices, columns]`.
+/// # Errors
+/// As [`fill`], and [`ShapeError::Length`] if the columns are not of the images.
+pub fn fill_columns(
+    isa: Isa,
+    data: &Dataset,
+    normalize: &Normalize,
+    columns: Columns<'_>,
+    indices: &[u32],
+    out: &mut [f32],
+) -> Result<(), ShapeError> {
+    let expected = indices.len().checked_mul(columns.count()).ok_or(ShapeError::Overflow)?;
+    if out.len() != expected {
+        return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
+    }
+    for (i, (&index, row)) in indices.iter().zip(out.chunks_exact_mut(columns.count().max(1))).enumerate() {
+        ask_ahead(isa, data, indices, i);
+        let image = data.image(checked(data, index)?);
+        let (scale, offset) = normalize.affine(image);
+        columns::pixels_to_f32(isa, columns, image, scale, offset, row)?;
     }
     Ok(())
 }
@@ -149,6 +189,15 @@ mod tests {
                 }
             }
         }
+        let runs = [1..3, 4..5];
+        let columns = Columns::new(&runs, 6).unwrap();
+        let (mut all, mut some) = ([f32::NAN; 24], [f32::NAN; 12]);
+        fill(Isa::best(), &data, &Normalize::Image, &[2, 0, 1, 2], &mut all).unwrap();
+        fill_columns(Isa::best(), &data, &Normalize::Image, columns, &[2, 0, 1, 2], &mut some).unwrap();
+        let want: Vec<f32> = all.chunks(6).flat_map(|row| [row[1], row[2], row[4]]).collect();
+        assert_eq!(some[..], want);
+        assert!(fill_columns(Isa::best(), &data, &Normalize::Image, columns, &[3], &mut some[..3]).is_err());
+        assert!(fill_columns(Isa::best(), &data, &Normalize::Image, columns, &[2], &mut some[..4]).is_err());
         let mut labels = [9; 4];
         fill_labels(&data, &[2, 0, 1, 2], &mut labels).unwrap();
         assert_eq!(labels, [2, 3, 1, 2]);

@@ -9,6 +9,7 @@
 pub mod affine;
 mod arch;
 pub mod batch_norm;
+pub mod columns;
 pub mod conv;
 pub mod conv_f16;
 pub mod conv_i8;

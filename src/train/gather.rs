@@ -5,6 +5,7 @@ use crate::data::augment::{Augmenter, Scratch};
 use crate::data::{Augment, Dataset, Normalize, batch};
 use crate::error::ShapeError;
 use crate::kernels::Isa;
+use crate::kernels::columns::Columns;
 use std::sync::{Mutex, PoisonError};
 
 /// Pixels in a piece: a smaller piece costs less than waking a second thread.
@@ -45,9 +46,11 @@ pub(super) enum View<'a> {
     Augmented(&'a Augmentation, u32),
     /// All moved by so many pixels down and to the right.
     Moved([isize; 2]),
+    /// Some of their pixels alone.
+    Columns(Columns<'a>),
 }
 
-/// Writes the normalised pixels of the samples `indices` to `out [indices, pixels]`. Does not allocate.
+/// Writes the normalised pixels of the samples `indices` to `out [indices, pixels]`, or as many columns as are shown. Does not allocate.
 pub(super) fn gather(
     isa: Isa,
     data: &Dataset,
@@ -57,17 +60,20 @@ pub(super) fn gather(
     out: &mut [f32],
     workers: &Workers,
 ) -> Result<(), ShapeError> {
-    let pixels = data.pixels();
+    let pixels = if let View::Columns(columns) = view { columns.count() } else { data.pixels() };
     let expected = indices.len().checked_mul(pixels).ok_or(ShapeError::Overflow)?;
     if out.len() != expected {
         return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
     }
     let grain = if matches!(view, View::Augmented(..)) { AUGMENTED_GRAIN } else { GRAIN };
-    spread(Rows { indices, out, pixels }, (grain / pixels).max(1), &|rows: Rows<'_>| {
+    spread(Rows { indices, out, pixels }, (grain / pixels.max(1)).max(1), &|rows: Rows<'_>| {
         workers.note();
         let (Augmentation { augmenter, scratch }, epoch) = match view {
             View::Plain => return batch::fill(isa, data, normalize, rows.indices, rows.out),
             View::Moved(by) => return batch::fill_moved(isa, data, normalize, rows.indices, rows.out, by),
+            View::Columns(columns) => {
+                return batch::fill_columns(isa, data, normalize, columns, rows.indices, rows.out);
+            }
             View::Augmented(augmentation, epoch) => (augmentation, epoch),
         };
         // Each thread has its own, so that none waits; which one it is changes no result.

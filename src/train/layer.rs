@@ -7,6 +7,7 @@ use super::ops::{
 use crate::error::ShapeError;
 use crate::graph::{Graph, Node, Op, Plan, TensorId};
 use crate::kernels::batch_norm::Norm;
+use crate::kernels::columns::Columns;
 use crate::kernels::dropout::Key;
 use crate::kernels::{Activation, Isa};
 use std::ops::Range;
@@ -66,6 +67,8 @@ pub(super) struct Layer {
     fused: Activation,
     /// Whether the node before did this one's work.
     done: bool,
+    /// Whether it is a linear layer that reads the network's input, as nothing else does.
+    first: bool,
     /// For a max pooling, whether it does the backward pass of the ReLU before it; for that ReLU, whether a pooling does.
     pooled: bool,
 }
@@ -79,6 +82,8 @@ pub(super) struct Pass<'a> {
     pub(super) scratch: &'a mut [f32],
     /// In training, what dropouts draw from.
     pub(super) key: Option<Key>,
+    /// The columns of the input that are given, if not all: the others are 0.
+    pub(super) columns: Option<Columns<'a>>,
 }
 
 /// A plan that gives two live tensors the same memory: no graph does, as the plan's tests show.
@@ -95,6 +100,29 @@ fn pair(arena: &mut [f32], read: Range<usize>, change: Range<usize>) -> Result<(
     disjoint(arena, [read, change]).map(|[read, change]| (&*read, change))
 }
 
+/// Where the given columns of an input lie: at its beginning, close together.
+fn given(x: Range<usize>, rows: usize, columns: Columns<'_>) -> Range<usize> {
+    x.start..x.start + rows * columns.count()
+}
+
+/// The linear layer that is alone in reading the network's input, as it is or flattened in place.
+fn first_linear(graph: &Graph, plan: &Plan) -> Option<usize> {
+    let nodes = graph.nodes();
+    let mut tensor = TensorId(0);
+    for (i, node) in nodes.iter().enumerate() {
+        let alone = nodes.iter().filter(|other| other.inputs.contains(&tensor)).count() == 1;
+        if node.inputs != [tensor] || !alone || plan.value(tensor).start != plan.value(TensorId(0)).start {
+            return None;
+        }
+        match node.op {
+            Op::Linear { .. } => return plan.gradient(tensor).is_none().then_some(i),
+            Op::Flatten => tensor = node.output,
+            _ => return None,
+        }
+    }
+    None
+}
+
 impl Layer {
     /// Every node of a graph, in the places of a plan.
     pub(super) fn all(graph: &Graph, plan: &Plan) -> Vec<Self> {
@@ -109,6 +137,7 @@ impl Layer {
             let follows = after.inputs == [before.output] && plan.in_place(i + 1);
             after.op.activation().filter(|_| can && follows)
         };
+        let first = first_linear(graph, plan);
         let mut layers = Vec::with_capacity(nodes.len());
         for (i, Node { name, op, inputs, output }) in nodes.iter().enumerate() {
             let input = |x: &TensorId| Input { x: value(*x), d_x: gradient(*x), adds: false };
@@ -116,6 +145,7 @@ impl Layer {
             let saved_width = if matches!(op, Op::BatchNorm { .. }) { 0 } else { saved.len() / plan.batch() };
             layers.push(Self {
                 name: format!("{name} ({op})"),
+                first: first == Some(i),
                 op: *op,
                 work: work(graph, i),
                 inputs: inputs.iter().map(input).collect(),
@@ -145,9 +175,15 @@ impl Layer {
         self.y
     }
 
+    /// The outputs of the layer, if some columns of the network's input are enough for it, where the others are 0.
+    pub(super) fn takes_columns(&self) -> Option<usize> {
+        self.first.then_some(self.y.width)
+    }
+
     /// Floats of scratch that both passes need for `rows` samples on `threads` threads.
     pub(super) fn scratch_len(&self, rows: usize, threads: usize) -> Result<usize, ShapeError> {
         let own = match &self.work {
+            Work::Linear { sizes, .. } if self.first => sizes.columns_scratch_len(rows),
             Work::Linear { sizes, .. } => sizes.scratch_len(rows),
             Work::Conv2d { sizes, .. } => sizes.scratch_len(rows, threads)?,
             Work::BatchNorm { sizes, .. } => sizes.scratch_len(rows),
@@ -190,8 +226,12 @@ impl Layer {
         }
         match &self.work {
             Work::Linear { sizes, weight, bias } => {
-                let (x, y) = pair(arena, x, y)?;
                 let params = linear::Params { weight: &weights[weight.clone()], bias: &weights[bias.clone()] };
+                if let (true, Some(columns)) = (self.first, pass.columns) {
+                    let (x, y) = pair(arena, given(x, rows, columns), y)?;
+                    return sizes.forward_columns(isa, (x, columns), params, self.fused, y, scratch);
+                }
+                let (x, y) = pair(arena, x, y)?;
                 sizes.forward(isa, x, params, self.fused, y, scratch)
             }
             Work::Conv2d { sizes, weight, bias } => {
@@ -359,6 +399,13 @@ impl Layer {
         let (arena, scratch) = (&mut *pass.arena, &mut *pass.scratch);
         let x = self.inputs[0].x.rows(rows);
         match &self.work {
+            Work::Linear { sizes, weight, bias } if self.first && pass.columns.is_some() => {
+                let Some(columns) = pass.columns else { return Err(OVERLAP) };
+                let ([x, d_y], _) = to.beside(arena, [given(x, rows, columns), d_y])?;
+                let [d_weight, d_bias] = disjoint(grads, [weight.clone(), bias.clone()])?;
+                let grads = linear::Grads { weight: d_weight, bias: d_bias };
+                sizes.backward_columns(isa, (x, columns), d_y, grads, scratch)
+            }
             Work::Linear { sizes, weight, bias } => {
                 let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;
                 let [d_weight, d_bias] = disjoint(grads, [weight.clone(), bias.clone()])?;

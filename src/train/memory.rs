@@ -2,6 +2,8 @@
 
 use super::TrainError;
 use super::evaluate::batch_of;
+use super::layer::Layer;
+use super::lit::Lit;
 use super::network::Network;
 use super::optimizer::OptimizerKind;
 use crate::graph::{Graph, Plan};
@@ -21,7 +23,7 @@ pub struct Memory {
     pub scratch: u64,
     /// Arena and scratch of the evaluation after each epoch.
     pub evaluation: u64,
-    /// The order of the samples and their labels.
+    /// The order of the samples, their labels, and which pixels of each are not 0 if the network can leave the others out.
     pub samples: u64,
 }
 
@@ -55,6 +57,11 @@ impl Memory {
         let inference = Plan::inference(graph, evaluated)?;
         let last = run.train.max(1) - (run.train.max(1) - 1) / batch * batch;
         let scratch = |plan: &Plan, rows: &[usize]| Network::scratch_len(graph, plan, rows, run.threads);
+        let lit = if Layer::all(graph, &training).iter().any(|layer| layer.takes_columns().is_some()) {
+            Lit::bytes(run.train + run.val, graph.input_shape().elements())
+        } else {
+            0
+        };
         let weights = floats(graph.weights_len()) * (1 + u64::from(run.val > 0) + u64::from(run.average));
         Ok(Self {
             weights,
@@ -63,7 +70,7 @@ impl Memory {
             values: floats(training.arena_len()),
             scratch: floats(scratch(&training, &[batch, last])?),
             evaluation: floats(inference.arena_len() + scratch(&inference, &[evaluated])?),
-            samples: floats(2 * run.train + run.val),
+            samples: floats(2 * run.train + run.val).saturating_add(lit),
         })
     }
 

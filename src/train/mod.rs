@@ -17,6 +17,7 @@ mod gather;
 pub mod gradcheck;
 pub mod init;
 mod layer;
+mod lit;
 pub mod loss;
 pub mod memory;
 pub mod metrics;

@@ -7,7 +7,9 @@ use super::ops::batch_norm::MOMENTUM;
 use crate::error::ShapeError;
 use crate::graph::{Graph, Plan, TensorId};
 use crate::kernels::Isa;
+use crate::kernels::columns::Columns;
 use crate::kernels::dropout::Key;
+use std::ops::Range;
 
 /// A graph compiled for batches of up to a fixed size on one instruction set. Nothing allocates after the first batch of each size.
 ///
@@ -26,6 +28,8 @@ pub struct Network {
     arena: Vec<f32>,
     losses: Vec<f32>,
     scratch: Vec<f32>,
+    /// The columns of the input that the next batch was filled with; all of them if empty.
+    runs: Vec<Range<usize>>,
     /// Batch sizes, and threads, that the scratch was measured for.
     prepared: Vec<(usize, usize)>,
 }
@@ -63,6 +67,7 @@ impl Network {
             arena: vec![0.0; plan.arena_len()],
             losses: vec![0.0; plan.batch()],
             scratch: Vec::new(),
+            runs: Vec::with_capacity(width(TensorId(0)) / 2 + 1),
             prepared: Vec::new(),
         };
         network.prepare(plan.batch())?;
@@ -116,7 +121,33 @@ impl Network {
     /// [`ShapeError::TooShort`] if the arena holds fewer samples.
     pub fn input_mut(&mut self, rows: usize) -> Result<&mut [f32], ShapeError> {
         self.prepare(rows)?;
+        self.runs.clear();
         Ok(&mut self.arena[self.input.rows(rows)])
+    }
+
+    /// The outputs of the linear layer that comes first, if one does: then some columns of the input are enough where the others are 0.
+    #[must_use]
+    pub fn takes_columns(&self) -> Option<usize> {
+        self.layers.iter().find_map(Layer::takes_columns)
+    }
+
+    /// Where the next batch goes if all of it is 0 but in some columns: these alone, `[rows, columns]`. Its products are as much smaller, its sums
+    /// the same but for the order in which they are rounded.
+    ///
+    /// # Errors
+    /// As [`input_mut`](Self::input_mut), and [`ShapeError::Length`] if the columns are none, or not of the input of a network that
+    /// [`takes_columns`](Self::takes_columns).
+    pub fn input_columns_mut(&mut self, rows: usize, runs: &[Range<usize>]) -> Result<&mut [f32], ShapeError> {
+        let columns = Columns::new(runs, self.input.width)?;
+        if columns.count() == 0 || self.takes_columns().is_none() {
+            let (expected, got) = (self.input.width, columns.count());
+            return Err(ShapeError::Length { what: "the columns of an input that needs all,", expected, got });
+        }
+        self.prepare(rows)?;
+        self.runs.clear();
+        self.runs.extend_from_slice(runs);
+        let start = self.input.start;
+        Ok(&mut self.arena[start..start + rows * columns.count()])
     }
 
     /// Copies `x [rows, input]` in and returns its rows.
@@ -152,8 +183,9 @@ impl Network {
     fn run(&mut self, weights: &[f32], rows: usize, key: Option<Key>) -> Result<(), ShapeError> {
         self.prepare(rows)?;
         check_len("the weights", self.weights_len, weights.len())?;
-        let Self { isa, layers, arena, scratch, .. } = self;
-        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key };
+        let Self { isa, layers, arena, scratch, runs, input, .. } = self;
+        let columns = given(runs, *input)?;
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key, columns };
         layers.iter().try_for_each(|layer| layer.forward(&mut pass))
     }
 
@@ -208,8 +240,9 @@ impl Network {
             let d_logits = &mut self.arena[place.rows(rows)];
             loss::smooth(d_logits, labels, objective.reduction, objective.smoothing)?;
         }
-        let Self { isa, layers, arena, scratch, .. } = self;
-        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key) };
+        let Self { isa, layers, arena, scratch, runs, input, .. } = self;
+        let columns = given(runs, *input)?;
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), columns };
         layers.iter().rev().try_for_each(|layer| layer.backward(&mut pass, grads))?;
         Ok(batch)
     }
@@ -262,11 +295,12 @@ impl Network {
     ) -> Result<Option<&str>, TrainError> {
         self.prepare(rows)?;
         check_len("the weights", self.weights_len, weights.len())?;
+        self.runs.clear();
         let Self { isa, layers, arena, scratch, .. } = self;
         if arena[self.input.rows(rows)].iter().any(|x| !x.is_finite()) {
             return Ok(None);
         }
-        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key) };
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), columns: None };
         for layer in layers.iter() {
             layer.forward(&mut pass)?;
             if pass.arena[layer.output().rows(rows)].iter().any(|x| !x.is_finite()) {
@@ -334,6 +368,11 @@ impl From<Reduction> for Objective {
     fn from(reduction: Reduction) -> Self {
         Self::new(reduction, 0, 0)
     }
+}
+
+/// The columns that were given, if not all.
+fn given(runs: &[Range<usize>], input: Place) -> Result<Option<Columns<'_>>, ShapeError> {
+    if runs.is_empty() { Ok(None) } else { Columns::new(runs, input.width).map(Some) }
 }
 
 /// Floats of scratch for the hungriest layer.
@@ -491,5 +530,43 @@ mod tests {
         let mut inference = Network::inference(&graph, 4, Isa::best()).unwrap();
         assert!(inference.loss_and_gradient(&params, &x[..12], &[0], Reduction::Mean.into(), &mut grads).is_err());
         assert!(Network::new(&graph, 0, Isa::best()).is_err());
+    }
+
+    /// A batch that is 0 but in some columns, given whole and given by these alone.
+    #[test]
+    fn columns_of_the_input_do_what_all_of_it_does() {
+        let (graph, params) = small(Op::Tanh);
+        let runs = [1..2, 4..7, 11..12];
+        let columns = Columns::new(&runs, 12).unwrap();
+        let (mut x, labels) = digits(6, 12);
+        for (i, x) in x.iter_mut().enumerate() {
+            if !runs.iter().any(|run| run.contains(&(i % 12))) {
+                *x = 0.0;
+            }
+        }
+        for isa in Isa::available() {
+            let mut network = Network::new(&graph, 6, isa).unwrap();
+            assert_eq!(network.takes_columns(), Some(7));
+            let (mut want, mut got) = (vec![f32::NAN; params.len()], vec![f32::NAN; params.len()]);
+            let objective = Objective::from(Reduction::Mean);
+            let whole = network.loss_and_gradient(&params, &x, &labels, objective, &mut want).unwrap();
+            let some = network.input_columns_mut(6, &runs).unwrap();
+            crate::kernels::columns::take(isa, columns, &x, some).unwrap();
+            let part = network.loss_and_gradient_filled(&params, &labels, objective, &mut got).unwrap();
+            assert!((whole.loss_sum - part.loss_sum).abs() < 1e-5, "{isa}");
+            assert!(want.iter().zip(&got).all(|(want, got)| (want - got).abs() < 1e-6), "{isa}");
+            // The next batch is whole again.
+            let again = network.loss_and_gradient(&params, &x, &labels, objective, &mut got).unwrap();
+            assert!(again == whole && got == want, "{isa}");
+            assert!(network.input_columns_mut(6, &[]).is_err());
+            assert!(network.input_columns_mut(6, &[0..13]).is_err());
+            assert!(network.input_columns_mut(7, &[0..1]).is_err());
+        }
+        let conv = Graph::sequential(
+            Shape::new(&[1, 3, 4]).unwrap(),
+            &[Op::Relu, Op::Flatten, Op::Linear { in_features: 12, out_features: 4 }],
+        );
+        let mut network = Network::new(&conv.unwrap(), 6, Isa::best()).unwrap();
+        assert!(network.takes_columns().is_none() && network.input_columns_mut(6, &runs).is_err());
     }
 }

@@ -6,6 +6,7 @@ use super::config::Config;
 use super::early_stop::EarlyStop;
 use super::evaluate::Evaluator;
 use super::gather::{Augmentation, View, gather};
+use super::lit::Lit;
 use super::metrics::{EpochReport, Metrics};
 use super::network::{Network, Objective};
 use super::optimizer::Optimizer;
@@ -17,6 +18,7 @@ use crate::data::{Dataset, Normalize, Splits, ValSize, batch, permutation, split
 use crate::error::ShapeError;
 use crate::graph::Graph;
 use crate::kernels::Isa;
+use crate::kernels::columns::Columns;
 use crate::kernels::dropout::Key;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub struct Trainer<'a> {
     graph: Graph,
     normalize: Normalize,
     augmentation: Option<Augmentation>,
+    lit: Option<Lit>, // of images whose zeros stay zeros, for a network that can leave them out
     network: Network,
     evaluator: Evaluator,
     optimizer: Optimizer,
@@ -113,6 +116,7 @@ impl<'a> Trainer<'a> {
         let mut network = Network::new(&graph, batch, isa)?;
         let last = train.len() - (train.len() - 1) / batch * batch; // samples in the last batch of an epoch
         pool.install(|| network.prepare(batch).and_then(|()| network.prepare(last)))?;
+        let lit = network.takes_columns().is_some() && augmentation.is_none() && normalize == Normalize::Unit;
         let mut params = vec![0.0; graph.weights_len()];
         config.initializer.fill(&graph, config.seed, &mut params);
         Ok(Self {
@@ -142,6 +146,7 @@ impl<'a> Trainer<'a> {
             graph,
             normalize,
             augmentation,
+            lit: lit.then(|| Lit::of(&data.train)),
             network,
             params,
             train,
@@ -194,8 +199,15 @@ impl<'a> Trainer<'a> {
         let indices = &self.order[from..self.order.len().min(from + self.batch)];
         let labels = &mut self.labels[..indices.len()];
         batch::fill_labels(&self.data.train, indices, labels)?;
-        let x = self.network.input_mut(indices.len())?;
-        let view = view(&self.augmentation, self.epoch);
+        let runs = self.lit.as_mut().zip(self.network.takes_columns());
+        let runs = runs.and_then(|(lit, outputs)| lit.find(indices, outputs));
+        let (view, x) = match runs {
+            Some(runs) => {
+                let x = self.network.input_columns_mut(indices.len(), runs)?;
+                (View::Columns(Columns::new(runs, self.data.train.pixels())?), x)
+            }
+            None => (view(&self.augmentation, self.epoch), self.network.input_mut(indices.len())?),
+        };
         gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
         let Config { reduction, seed, label_smoothing, .. } = self.config;
         let objective = Objective { smoothing: label_smoothing as f32, ..Objective::new(reduction, seed, self.step) };
@@ -204,6 +216,7 @@ impl<'a> Trainer<'a> {
         if !batch.loss_sum.is_finite() {
             let rows = indices.len();
             let x = self.network.input_mut(rows)?;
+            let view = self::view(&self.augmentation, self.epoch);
             gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
             let layer = self.network.first_not_finite(&self.params, objective, rows)?.map(str::to_owned);
             return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr, layer });

@@ -171,11 +171,12 @@ fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
         if (m == 1 || n == 1) && k >= 8 {
             return Path::Dot { unrolled: true };
         }
-        if m <= 32 && k >= 16 || m * n <= 16 {
+        if m <= 32 && k >= 16 || n < 16 && k >= 100 || m * n <= 16 {
             return Path::Dot { unrolled: false };
         }
     }
-    if b_rows && (m <= 12 || m <= 24 && n <= 256 || m * k <= 64 * 256 && k <= 256) {
+    // Rows of B that lie far apart are better packed, unless they are used only once or twice.
+    if b_rows && (m <= 12 || m <= 24 && n <= 256 || m * k <= 64 * 256 && k <= 256 && n < 1024) {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
     if work <= UNPAID { Path::Plain { tiny: false } } else { Path::Packed }

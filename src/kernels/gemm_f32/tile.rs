@@ -86,7 +86,10 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
 ) -> Sums<S, M, NV> {
     /// Rows ahead: some hundred cycles, a line from the third cache.
     const AHEAD: usize = 40;
-    let ahead = b_stride.wrapping_mul(AHEAD); // on a machine of 32 bits it may lie anywhere
+    // From the end of a strip to the beginning of the next one. On a machine of 32 bits it may lie anywhere.
+    let turn = kc.saturating_sub(AHEAD);
+    let ahead =
+        [b_stride.wrapping_mul(AHEAD), b_stride.wrapping_mul(AHEAD.wrapping_sub(kc)).wrapping_add(NV * S::LANES)];
     let mut acc = [[simd.splat(0.0); NV]; M];
     let packed = &mut packed[..kc * NV * S::LANES];
     let b = Band::new(b, kc, NV * S::LANES, b_stride);
@@ -98,7 +101,7 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
             }
             for p in 0..kc {
                 let out = &mut packed[p * NV * S::LANES..][..NV * S::LANES];
-                let row = copy_row(simd, b.row(p), ahead, out);
+                let row = copy_row(simd, b.row(p), ahead[usize::from(p >= turn)], out);
                 for i in 0..M {
                     let a = simd.splat(rows[i][p]);
                     for j in 0..NV {
@@ -112,7 +115,7 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
             for p in 0..kc {
                 let a = a.row(p);
                 let out = &mut packed[p * NV * S::LANES..][..NV * S::LANES];
-                let row = copy_row(simd, b.row(p), ahead, out);
+                let row = copy_row(simd, b.row(p), ahead[usize::from(p >= turn)], out);
                 for i in 0..M {
                     let a = simd.splat(a[i]);
                     for j in 0..NV {

@@ -1,11 +1,16 @@
 //! `y = x·Wᵀ + b`: three matrix products, one forward and two backward.
 
 use crate::error::ShapeError;
+use crate::kernels::columns::{self, Columns};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise, parallel};
+use crate::train::spread::{Cut, spread};
 use crate::view::{Mat, MatMut};
 
 /// Elements of `d_y` from which the bias's gradient is summed beside the weight's product: below, waking a thread costs more.
 const BESIDE: usize = 32 * 1024;
+
+/// Elements of a weight from which its columns are moved by several threads.
+const GRAIN: usize = 64 * 1024;
 
 /// Sizes of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,80 @@ impl Linear {
         parallel::matmul(isa, y, x, w.t(), epilogue, scratch)
     }
 
+    /// Floats of scratch that forward and backward need for `rows` samples of which some columns alone are given.
+    #[must_use]
+    pub fn columns_scratch_len(&self, rows: usize) -> usize {
+        self.inputs * self.outputs + self.scratch_len(rows)
+    }
+
+    /// [`forward`](Self::forward) of inputs that are 0 but in these columns.
+    ///
+    /// # Shapes
+    /// `x [rows, columns]`, `y [rows, outputs]`; `scratch` needs [`columns_scratch_len`](Self::columns_scratch_len).
+    /// # Errors
+    /// [`ShapeError`] if a buffer does not fit these sizes.
+    pub fn forward_columns(
+        &self,
+        isa: Isa,
+        (x, columns): (&[f32], Columns<'_>),
+        params: Params<'_>,
+        activation: Activation,
+        y: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let (narrow, weight, scratch) = self.narrow(columns, scratch)?;
+        let whole = Mat::new(params.weight, self.outputs, self.inputs)?.data();
+        let weights = Rows { from: (whole, self.inputs), to: (&mut *weight, narrow.inputs) };
+        spread(weights, self.grain(), &|part: Rows<'_>| columns::take(isa, columns, part.from.0, part.to.0))?;
+        narrow.forward(isa, x, Params { weight, bias: params.bias }, activation, y, scratch)
+    }
+
+    /// `d_W` and `d_b` for inputs that are 0 but in these columns: the gradients by the weights of the others are 0.
+    ///
+    /// # Shapes
+    /// `x [rows, columns]`, `d_y [rows, outputs]`; `scratch` needs [`columns_scratch_len`](Self::columns_scratch_len).
+    /// # Errors
+    /// [`ShapeError`] if a buffer does not fit these sizes.
+    pub fn backward_columns(
+        &self,
+        isa: Isa,
+        (x, columns): (&[f32], Columns<'_>),
+        d_y: &[f32],
+        grads: Grads<'_>,
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let (narrow, weight, scratch) = self.narrow(columns, scratch)?;
+        narrow.backward(isa, [x, d_y], &[], Grads { weight: &mut *weight, bias: grads.bias }, None, scratch)?;
+        MatMut::new(&mut *grads.weight, self.outputs, self.inputs)?;
+        let weights = Rows { from: (weight, narrow.inputs), to: (grads.weight, self.inputs) };
+        spread(weights, self.grain(), &|part: Rows<'_>| columns::put(isa, columns, part.from.0, part.to.0))
+    }
+
+    /// The layer of these columns alone, room for its weight, and the rest of the scratch.
+    fn narrow<'s>(
+        &self,
+        columns: Columns<'_>,
+        scratch: &'s mut [f32],
+    ) -> Result<(Self, &'s mut [f32], &'s mut [f32]), ShapeError> {
+        if columns.width() != self.inputs || columns.count() == 0 {
+            let (expected, got) = (self.inputs, columns.width());
+            return Err(ShapeError::Length { what: "columns of the inputs, at least one,", expected, got });
+        }
+        let narrow = Self { inputs: columns.count(), outputs: self.outputs };
+        let (needed, got) = (narrow.inputs * narrow.outputs, scratch.len());
+        let (weight, rest) = scratch.split_at_mut_checked(needed).ok_or(ShapeError::TooShort {
+            what: "the scratch of a linear layer",
+            needed,
+            got,
+        })?;
+        Ok((narrow, weight, rest))
+    }
+
+    /// Rows of the weight that one thread moves.
+    fn grain(&self) -> usize {
+        (GRAIN / self.inputs.max(1)).max(1)
+    }
+
     /// `d_W = d_yᵀ·x`, `d_b = Σ d_y`, and `d_x = d_y·W` if it is wanted.
     ///
     /// # Shapes
@@ -101,6 +180,76 @@ impl Linear {
                 let d_x = MatMut::new(d_x, rows, inputs)?;
                 parallel::matmul(isa, d_x, d_y_rows, w, Epilogue::default(), scratch)
             }
+        }
+    }
+}
+
+/// The same rows of two matrices, each with its elements of a row: one to read, one to write.
+struct Rows<'a> {
+    from: (&'a [f32], usize),
+    to: (&'a mut [f32], usize),
+}
+
+impl Cut for Rows<'_> {
+    fn units(&self) -> usize {
+        self.from.0.len() / self.from.1.max(1)
+    }
+
+    fn cut(self, at: usize) -> (Self, Self) {
+        let Self { from: (from, from_width), to: (to, to_width) } = self;
+        let (from, from_rest) = from.split_at(at * from_width);
+        let (to, to_rest) = to.split_at_mut(at * to_width);
+        (
+            Self { from: (from, from_width), to: (to, to_width) },
+            Self { from: (from_rest, from_width), to: (to_rest, to_width) },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::random::Random;
+
+    /// With columns and without: the same sums but for their order, of sizes that are cut and sizes that are not.
+    #[test]
+    fn some_columns_do_what_all_do_when_the_others_are_zero() {
+        let isa = Isa::best();
+        let mut random = Random::new(1, "columns", 0);
+        for (rows, inputs, outputs, runs) in [
+            (1, 9, 3, vec![2..5]),
+            (16, 784, 100, vec![30..200, 230..231, 400..784]),
+            (40, 300, 512, vec![0..10, 20..290]),
+        ] {
+            let layer = Linear { inputs, outputs };
+            let columns = Columns::new(&runs, inputs).unwrap();
+            let mut draw = |len: usize| (0..len).map(|_| random.unit() - 0.5).collect::<Vec<f32>>();
+            let (some, weight, bias, d_y) =
+                (draw(rows * columns.count()), draw(inputs * outputs), draw(outputs), draw(rows * outputs));
+            let mut x = vec![f32::NAN; rows * inputs];
+            columns::put(isa, columns, &some, &mut x).unwrap();
+            let params = Params { weight: &weight, bias: &bias };
+            let mut scratch = vec![f32::NAN; layer.columns_scratch_len(rows)];
+            let (mut want, mut got) = (vec![f32::NAN; rows * outputs], vec![f32::NAN; rows * outputs]);
+            layer.forward(isa, &x, params, Activation::Relu, &mut want, &mut scratch).unwrap();
+            layer.forward_columns(isa, (&some, columns), params, Activation::Relu, &mut got, &mut scratch).unwrap();
+            let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(close(&want, &got));
+            let grads = || (vec![f32::NAN; inputs * outputs], vec![f32::NAN; outputs]);
+            let ((mut w, mut b), (mut w2, mut b2)) = (grads(), grads());
+            let want = Grads { weight: &mut w, bias: &mut b };
+            layer.backward(isa, [&x, &d_y], &weight, want, None, &mut scratch).unwrap();
+            let got = Grads { weight: &mut w2, bias: &mut b2 };
+            layer.backward_columns(isa, (&some, columns), &d_y, got, &mut scratch).unwrap();
+            assert!(close(&w, &w2) && b == b2);
+            let dark = |i: usize| !runs.iter().any(|run| run.contains(&(i % inputs)));
+            assert!(w2.iter().enumerate().all(|(i, g)| !dark(i) || g.to_bits() == 0));
+
+            let grads = Grads { weight: &mut w, bias: &mut b };
+            assert!(layer.backward_columns(isa, (&some, columns), &d_y, grads, &mut scratch[..3]).is_err());
+            let other = Columns::new(&runs, inputs + 1).unwrap();
+            let y = &mut vec![0.0; rows * outputs];
+            assert!(layer.forward_columns(isa, (&some, other), params, Activation::Relu, y, &mut scratch).is_err());
         }
     }
 }
