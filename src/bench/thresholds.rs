@@ -85,13 +85,18 @@ const SHARED: [([usize; 3], &str); 9] = [
 ];
 
 /// Rows of bytes, of weights, and length, on both sides of where packing is repaid.
-const BYTES: [[usize; 3]; 9] = [
+const BYTES: [[usize; 3]; 14] = [
     [8, 512, 784],
     [12, 512, 784],
     [13, 512, 784],
     [16, 512, 784],
     [200, 12, 784],
     [200, 13, 784],
+    [200, 1, 784],
+    [200, 2, 784],
+    [200, 4, 784],
+    [200, 5, 784],
+    [200, 7, 784],
     [200, 10, 127],
     [200, 10, 128],
     [200, 10, 512],

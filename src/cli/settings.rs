@@ -19,7 +19,7 @@ where
 /// What is trained and how. Each flag is also a key of the configuration file.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, resnet-small, or the layers in FILE.toml [default: mlp:512]
+    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, cnn-deep, resnet-small, or the layers in FILE.toml [default: mlp:512]
     ///
     /// A file has a table for each layer, which reads the one above:
     ///   [[layer]]

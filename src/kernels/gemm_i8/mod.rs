@@ -28,8 +28,10 @@ pub use weights::Weights;
 /// Longest sums: `131,071 · 2¹⁴ < 2³¹`, so none can overflow.
 pub const MAX_K: usize = 131_071;
 
-/// Rows of `x`, or of weights, up to which packing is not repaid, as `benches/thresholds.rs` measures.
+/// Rows of `x` up to which packing is not repaid, as `benches/thresholds.rs` measures.
 const FEW: usize = 12;
+/// Rows of weights up to which it is not, where the sums are [`LONG`].
+const FEW_WEIGHTS: usize = 4;
 
 /// Elements of scratch for `m` rows times `n` weight rows of `k`.
 #[must_use]
@@ -41,7 +43,7 @@ pub const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
 const LONG: usize = 128;
 
 const fn is_dot(m: usize, n: usize, k: usize) -> bool {
-    m <= FEW || k == 0 || n <= FEW && k >= LONG
+    m <= FEW || k == 0 || n <= FEW_WEIGHTS && k >= LONG
 }
 
 /// `c = x·wᵀ`.
