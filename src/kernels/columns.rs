@@ -49,7 +49,7 @@ impl<'a> Columns<'a> {
 
     /// Rows of two matrices, the first with all columns and the second with these.
     fn rows(&self, all: usize, some: usize) -> Result<usize, ShapeError> {
-        let rows = if self.width == 0 { 0 } else { all / self.width };
+        let rows = all.checked_div(self.width).unwrap_or(0);
         for (expected, got) in [(rows * self.width, all), (rows * self.len, some)] {
             if expected != got {
                 return Err(ShapeError::Length { what: "a matrix of the same rows", expected, got });
@@ -218,6 +218,7 @@ fn clear<S: Simd>(simd: S, out: &mut [f32], len: usize) {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of runs may hold one")]
 mod tests {
     extern crate std;
     use super::*;

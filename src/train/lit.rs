@@ -100,7 +100,7 @@ mod tests {
 
     /// Images of 10 by 13 pixels: more than two words, the last in part.
     fn data() -> Dataset {
-        let pixel = |i: usize| if (i * 7919) % 13 == 0 { (i % 255) as u8 + 1 } else { 0 };
+        let pixel = |i: usize| if (i * 7919).is_multiple_of(13) { (i % 255) as u8 + 1 } else { 0 };
         let images: Vec<u8> = (0..20 * 130).map(|i| if i % 130 % 9 < 4 { 0 } else { pixel(i) }).collect();
         Dataset::new(images, vec![0; 20], 10, 13, 10).unwrap()
     }

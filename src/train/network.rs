@@ -385,6 +385,7 @@ fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), Shap
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of runs may hold one")]
 mod tests {
     use super::*;
     use crate::data::random::Random;

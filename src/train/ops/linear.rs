@@ -207,6 +207,7 @@ impl Cut for Rows<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of runs may hold one")]
 mod tests {
     use super::*;
     use crate::data::random::Random;
