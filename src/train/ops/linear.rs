@@ -70,10 +70,12 @@ impl Linear {
         parallel::matmul(isa, y, x, w.t(), epilogue, scratch)
     }
 
-    /// Floats of scratch that forward and backward need for `rows` samples of which some columns alone are given.
+    /// Floats of scratch that forward and backward need for `rows` samples of which some columns alone are given, whichever these are: a
+    /// narrower product may be cut into fewer blocks, and need more than a wider one.
     #[must_use]
     pub fn columns_scratch_len(&self, rows: usize) -> usize {
-        self.inputs * self.outputs + self.scratch_len(rows)
+        let of = |inputs| inputs * self.outputs + Self { inputs, ..*self }.scratch_len(rows);
+        (1..=self.inputs).map(of).max().unwrap_or(0)
     }
 
     /// [`forward`](Self::forward) of inputs that are 0 but in these columns.
@@ -213,6 +215,28 @@ mod tests {
     use crate::data::random::Random;
 
     /// With columns and without: the same sums but for their order, of sizes that are cut and sizes that are not.
+    /// Blocks of 640 are longer than the two halves of 784.
+    #[test]
+    fn the_scratch_is_enough_for_any_number_of_columns() {
+        let layer = Linear { inputs: 784, outputs: 100 };
+        for rows in [1, 13, 200, 1000] {
+            let most = layer.columns_scratch_len(rows);
+            let mut scratch = vec![0.0; most];
+            for count in [1, 100, 391, 392, 393, 639, 640, 641, 783, 784] {
+                let runs = [0..count];
+                let columns = Columns::new(&runs, 784).unwrap();
+                let (x, d_y, mut y) = (vec![0.5; rows * count], vec![0.5; rows * 100], vec![0.0; rows * 100]);
+                let (weight, mut d_weight, mut bias) = (vec![0.5; 78_400], vec![f32::NAN; 78_400], vec![0.0; 100]);
+                let params = Params { weight: &weight, bias: &bias };
+                let isa = Isa::best();
+                layer.forward_columns(isa, (&x, columns), params, Activation::Relu, &mut y, &mut scratch).unwrap();
+                let grads = Grads { weight: &mut d_weight, bias: &mut bias };
+                layer.backward_columns(isa, (&x, columns), &d_y, grads, &mut scratch).unwrap();
+                assert!(d_weight.iter().all(|x| x.is_finite()));
+            }
+        }
+    }
+
     #[test]
     fn some_columns_do_what_all_do_when_the_others_are_zero() {
         let isa = Isa::best();
