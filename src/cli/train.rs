@@ -215,7 +215,7 @@ fn answer(summary: &Summary, out: &Path) -> serde_json::Value {
 }
 
 /// A test over moves of each image, in a line.
-pub(crate) fn shifted_line(screen: &Screen, shifted: &Metrics) -> String {
+fn shifted_line(screen: &Screen, shifted: &Metrics) -> String {
     format!(
         "test accuracy {}   test loss {}  over moves of each image",
         screen.bold(format_args!("{:.2} %", 100.0 * shifted.accuracy)),

@@ -214,7 +214,6 @@ mod tests {
     use super::*;
     use crate::data::random::Random;
 
-    /// With columns and without: the same sums but for their order, of sizes that are cut and sizes that are not.
     /// Blocks of 640 are longer than the two halves of 784.
     #[test]
     fn the_scratch_is_enough_for_any_number_of_columns() {
@@ -237,6 +236,7 @@ mod tests {
         }
     }
 
+    /// With columns and without: the same sums but for their order, of sizes that are cut and sizes that are not.
     #[test]
     fn some_columns_do_what_all_do_when_the_others_are_zero() {
         let isa = Isa::best();
