@@ -1,9 +1,5 @@
 //! Which instruction sets this machine has, and how work gets to run on one of them.
 
-#[cfg(target_arch = "x86_64")]
-use super::arch::Avx2;
-#[cfg(all(target_arch = "x86_64", inkstone_avx512))]
-use super::arch::Avx512;
 #[cfg(inkstone_vectors)]
 use super::arch::Baseline;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -11,6 +7,8 @@ use super::arch::Neon;
 use super::arch::Scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 use super::arch::Simd128;
+#[cfg(target_arch = "x86_64")]
+use super::arch::{Avx2, Avx512};
 use super::simd::{Kernel, Simd};
 use core::fmt;
 
@@ -27,7 +25,7 @@ enum Token {
     Baseline(Baseline),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+    #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     Neon(Neon<false>),
@@ -105,12 +103,8 @@ impl Isa {
     #[cfg(target_arch = "x86_64")]
     #[inline]
     fn detected() -> [Option<Self>; 2] {
-        // AVX-512 was never run, on hardware or in an emulator: it compiles, and is looked for only where `--cfg inkstone_avx512` asks.
-        #[cfg(inkstone_avx512)]
-        let avx512 = Avx512::detect().map(|avx512| Self(Token::Avx512(avx512)));
-        #[cfg(not(inkstone_avx512))]
-        let avx512 = None;
-        [Avx2::detect().map(|avx2| Self(Token::Avx2(avx2))), avx512]
+        let avx2 = Avx2::detect().map(|avx2| Self(Token::Avx2(avx2)));
+        [avx2, Avx512::detect().map(|avx512| Self(Token::Avx512(avx512)))]
     }
 
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -163,7 +157,7 @@ impl Isa {
             Token::Baseline(_) => ISA_NAMES[1],
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => ISA_NAMES[2],
-            #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+            #[cfg(target_arch = "x86_64")]
             Token::Avx512(_) => ISA_NAMES[3],
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(_) => ISA_NAMES[4],
@@ -185,7 +179,7 @@ impl Isa {
             Token::Baseline(_) => Baseline::LANES,
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => Avx2::LANES,
-            #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+            #[cfg(target_arch = "x86_64")]
             Token::Avx512(_) => Avx512::LANES,
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(_) | Token::DotProd(_) => Neon::<false>::LANES,
@@ -205,7 +199,7 @@ impl Isa {
             Token::Baseline(baseline) => baseline.outline(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(avx2) => avx2.run(kernel),
-            #[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+            #[cfg(target_arch = "x86_64")]
             Token::Avx512(avx512) => avx512.run(kernel),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
             Token::Neon(neon) => neon.run(kernel),

@@ -214,7 +214,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 }
 
 /// Floats in the widest register of any instruction set here.
-pub(crate) const MAX_LANES: usize = if cfg!(inkstone_avx512) { 16 } else { 8 };
+pub(crate) const MAX_LANES: usize = if cfg!(target_arch = "x86_64") { 16 } else { 8 };
 
 /// Work that is compiled once per instruction set.
 pub(crate) trait Kernel {

@@ -5,7 +5,7 @@
 mod aarch64;
 #[cfg(inkstone_dsp)]
 mod arm;
-#[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(inkstone_vectors)]
 mod baseline;
@@ -20,7 +20,7 @@ pub(crate) mod split;
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub(crate) use aarch64::Neon;
-#[cfg(all(target_arch = "x86_64", inkstone_avx512))]
+#[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
 #[cfg(inkstone_vectors)]
 pub(crate) use baseline::Baseline;
