@@ -1,6 +1,6 @@
 //! Blocks of a packed product: how `k` is cut, and one strip of B times all packed panels of A.
 
-use super::tile::{self, Finish, NV, Rows};
+use super::tile::{self, Finish, NV, Rows, outline_by_height};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::cut::{Panels, even};
@@ -84,14 +84,8 @@ impl<'p> Blocks<'p> {
                 if self.panels.count > 0 {
                     let c = c.reborrow();
                     let (blocks, b) = (*self, &mut *packed);
-                    match self.panels.height(0) {
-                        6 => simd.outline(First::<T, 6> { blocks, c, row, col, packed: b, rows, stride }),
-                        5 => simd.outline(First::<T, 5> { blocks, c, row, col, packed: b, rows, stride }),
-                        4 => simd.outline(First::<T, 4> { blocks, c, row, col, packed: b, rows, stride }),
-                        3 => simd.outline(First::<T, 3> { blocks, c, row, col, packed: b, rows, stride }),
-                        2 => simd.outline(First::<T, 2> { blocks, c, row, col, packed: b, rows, stride }),
-                        _ => simd.outline(First::<T, 1> { blocks, c, row, col, packed: b, rows, stride }),
-                    }
+                    let height = self.panels.height(0);
+                    outline_by_height!(simd: S, height, M => First::<T, M> { blocks, c, row, col, packed: b, rows, stride });
                 }
                 (&*packed, 1)
             }
@@ -103,19 +97,11 @@ impl<'p> Blocks<'p> {
             }
             let c = c.reborrow();
             let blocks = *self;
-            match (self.panels.height(from), cols > S::LANES) {
-                (6, true) => simd.outline(Column::<6, NV> { blocks, strip, from, to, c, row, col, cols }),
-                (5, true) => simd.outline(Column::<5, NV> { blocks, strip, from, to, c, row, col, cols }),
-                (4, true) => simd.outline(Column::<4, NV> { blocks, strip, from, to, c, row, col, cols }),
-                (3, true) => simd.outline(Column::<3, NV> { blocks, strip, from, to, c, row, col, cols }),
-                (2, true) => simd.outline(Column::<2, NV> { blocks, strip, from, to, c, row, col, cols }),
-                (_, true) => simd.outline(Column::<1, NV> { blocks, strip, from, to, c, row, col, cols }),
-                (6, _) => simd.outline(Column::<6, 1> { blocks, strip, from, to, c, row, col, cols }),
-                (5, _) => simd.outline(Column::<5, 1> { blocks, strip, from, to, c, row, col, cols }),
-                (4, _) => simd.outline(Column::<4, 1> { blocks, strip, from, to, c, row, col, cols }),
-                (3, _) => simd.outline(Column::<3, 1> { blocks, strip, from, to, c, row, col, cols }),
-                (2, _) => simd.outline(Column::<2, 1> { blocks, strip, from, to, c, row, col, cols }),
-                _ => simd.outline(Column::<1, 1> { blocks, strip, from, to, c, row, col, cols }),
+            let height = self.panels.height(from);
+            if cols > S::LANES {
+                outline_by_height!(simd: S, height, M => Column::<M, NV> { blocks, strip, from, to, c, row, col, cols });
+            } else {
+                outline_by_height!(simd: S, height, M => Column::<M, 1> { blocks, strip, from, to, c, row, col, cols });
             }
         }
         if let Some(epilogue) = finish

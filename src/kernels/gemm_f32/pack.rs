@@ -1,6 +1,6 @@
 //! Packing: panels of A and strips of B copied to the order in which the tiles read them.
 
-use super::tile::NV;
+use super::tile::{NV, tallest};
 use crate::kernels::arch::band::Band;
 use crate::kernels::cut::Panels;
 use crate::kernels::element::Element;
@@ -126,6 +126,12 @@ pub(super) fn panels_a<S: Simd>(simd: S, a: Mat<'_>, row: usize, panels: Panels,
         let (start, height) = (panels.start(i), panels.height(i));
         let dst = &mut dst[start * kc..];
         match height {
+            12 if const { tallest(S::LANES) >= 12 } => panel_a::<S, 12>(simd, a, row + start, k, dst),
+            11 if const { tallest(S::LANES) >= 11 } => panel_a::<S, 11>(simd, a, row + start, k, dst),
+            10 if const { tallest(S::LANES) >= 10 } => panel_a::<S, 10>(simd, a, row + start, k, dst),
+            9 if const { tallest(S::LANES) >= 9 } => panel_a::<S, 9>(simd, a, row + start, k, dst),
+            8 if const { tallest(S::LANES) >= 8 } => panel_a::<S, 8>(simd, a, row + start, k, dst),
+            7 if const { tallest(S::LANES) >= 7 } => panel_a::<S, 7>(simd, a, row + start, k, dst),
             6 => panel_a::<S, 6>(simd, a, row + start, k, dst),
             5 => panel_a::<S, 5>(simd, a, row + start, k, dst),
             4 => panel_a::<S, 4>(simd, a, row + start, k, dst),

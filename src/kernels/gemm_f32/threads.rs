@@ -5,7 +5,7 @@
 use super::blocks::{k_blocks, k_step};
 use super::pack;
 use super::packed::{self, LINE, Packed, Side};
-use super::tile::{MR, NV};
+use super::tile::{NV, tallest};
 use super::{Path, check, unpacked};
 use crate::error::ShapeError;
 use crate::kernels::arch::split::Tile;
@@ -215,7 +215,7 @@ fn together<T: Element>(
     let shared = if m > n {
         Some(Shared::Strips { b, col: 0, cols: n, nr })
     } else if let Side::Matrix(_) = left {
-        Some(Shared::Panels { a, row: 0, panels: Panels::of(m, MR) })
+        Some(Shared::Panels { a, row: 0, panels: Panels::of(m, tallest(isa.lanes())) })
     } else {
         None
     };
@@ -237,7 +237,8 @@ fn share<T: Element>(isa: Isa, product: Packed<'_, '_, '_, '_, T>, parts: usize)
     let Packed { c, a, b, k, step, epilogue, scratch } = product;
     let (m, n) = (c.rows(), c.cols());
     let by_columns = !matches!(b, Side::Packed(_));
-    let at = if by_columns { (n / 2).next_multiple_of(NV * isa.lanes()) } else { (m / 2).next_multiple_of(MR) };
+    let (middle, unit) = if by_columns { (n / 2, NV * isa.lanes()) } else { (m / 2, tallest(isa.lanes())) };
+    let at = middle.next_multiple_of(unit);
     let work = m.saturating_mul(n).saturating_mul(k);
     if parts < 2 || work < 2 * PART || at >= if by_columns { n } else { m } {
         return isa.run(Packed { c, a, b, k, step, epilogue, scratch });

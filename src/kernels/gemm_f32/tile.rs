@@ -11,6 +11,36 @@ pub(in crate::kernels) const MR: usize = 6;
 /// Registers in a row of a full tile: 6 x 2 sums + 2 loads + 1 broadcast fill 15 of AVX2's 16.
 pub(in crate::kernels) const NV: usize = 2;
 
+/// Rows of the tallest tile of packed panels: where sixteen lanes come with 32 registers, twice as many share each load of B.
+pub(super) const fn tallest(lanes: usize) -> usize {
+    if lanes == 16 { 2 * MR } else { MR }
+}
+
+/// Runs a kernel, which may name its height, in a function of its own for each: those above [`MR`] exist only where tiles are that tall.
+macro_rules! outline_by_height {
+    ($simd:ident: $isa:ident, $height:expr, $m:ident => $kernel:expr) => {
+        match $height {
+            12 if const { tile::tallest($isa::LANES) >= 12 } => outline_by_height!(@ $simd, 12, $m => $kernel),
+            11 if const { tile::tallest($isa::LANES) >= 11 } => outline_by_height!(@ $simd, 11, $m => $kernel),
+            10 if const { tile::tallest($isa::LANES) >= 10 } => outline_by_height!(@ $simd, 10, $m => $kernel),
+            9 if const { tile::tallest($isa::LANES) >= 9 } => outline_by_height!(@ $simd, 9, $m => $kernel),
+            8 if const { tile::tallest($isa::LANES) >= 8 } => outline_by_height!(@ $simd, 8, $m => $kernel),
+            7 if const { tile::tallest($isa::LANES) >= 7 } => outline_by_height!(@ $simd, 7, $m => $kernel),
+            6 => outline_by_height!(@ $simd, 6, $m => $kernel),
+            5 => outline_by_height!(@ $simd, 5, $m => $kernel),
+            4 => outline_by_height!(@ $simd, 4, $m => $kernel),
+            3 => outline_by_height!(@ $simd, 3, $m => $kernel),
+            2 => outline_by_height!(@ $simd, 2, $m => $kernel),
+            _ => outline_by_height!(@ $simd, 1, $m => $kernel),
+        }
+    };
+    (@ $simd:ident, $height:literal, $m:ident => $kernel:expr) => {{
+        const $m: usize = $height;
+        $simd.outline($kernel)
+    }};
+}
+pub(super) use outline_by_height;
+
 /// One register tile of sums.
 pub(in crate::kernels) type Sums<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];
 
