@@ -162,6 +162,9 @@ pub(super) fn packing<S: Simd, T: Element, const M: usize>(
 #[inline(always)]
 fn copy_row<S: Simd, T: Element>(simd: S, b: &[T], ahead: usize, out: &mut [f32]) -> [S::F32; NV] {
     simd.prefetch(b, ahead.wrapping_add(NV * S::LANES - 1));
+    if const { NV * S::LANES * size_of::<T>() > 64 } {
+        simd.prefetch(b, ahead); // a row of two lines
+    }
     let mut row = [simd.splat(0.0); NV];
     for j in 0..NV {
         row[j] = T::load(simd, &b[j * S::LANES..]);
