@@ -1,7 +1,7 @@
 //! From the 32-bit sums of an int8 layer to its int8 output: the one rounding rule that host, device and generated C share.
 
 use super::Isa;
-use super::simd::{Kernel, MAX_LANES, Simd};
+use super::simd::{Kernel, Simd};
 use crate::error::ShapeError;
 
 /// Largest shift: 31 more bits come from the multiplier's own point.
@@ -162,18 +162,16 @@ impl Requantize<'_> {
         let sums = &sums[..out.len()];
         let mut c = 0;
         while c + S::LANES <= out.len() {
-            let end = c + S::LANES;
-            let v = self.one(simd, simd.load_i32(&sums[c..end]), &bias[c..end], &multiplier[c..end], &shift[c..end]);
-            simd.store_i8(v, &mut out[c..end]);
-            c = end;
+            let at = c..c + S::LANES;
+            let (bias, multiplier) = (simd.load_i32(&bias[at.clone()]), simd.load_i32(&multiplier[at.clone()]));
+            let (sum, shift) = (simd.load_i32(&sums[at.clone()]), simd.load_i32(&shift[at.clone()]));
+            simd.store_i8(self.one(simd, sum, bias, multiplier, shift), &mut out[at]);
+            c += S::LANES;
         }
         if c < out.len() {
-            let whole = [widen(&sums[c..]), widen(&bias[c..]), widen(&multiplier[c..]), widen(&shift[c..])];
-            let v = self.one(simd, simd.load_i32(&whole[0]), &whole[1], &whole[2], &whole[3]);
-            let mut bytes = [0; MAX_LANES];
-            simd.store_i8(v, &mut bytes);
-            let rest = &mut out[c..];
-            rest.copy_from_slice(&bytes[..rest.len()]);
+            let (bias, multiplier) = (simd.load_i32_partial(&bias[c..]), simd.load_i32_partial(&multiplier[c..]));
+            let (sum, shift) = (simd.load_i32_partial(&sums[c..]), simd.load_i32_partial(&shift[c..]));
+            simd.store_i8_partial(self.one(simd, sum, bias, multiplier, shift), &mut out[c..]);
         }
     }
 
@@ -225,9 +223,8 @@ impl Requantize<'_> {
 
     /// One register of outputs.
     #[inline(always)]
-    fn one<S: Simd>(&self, simd: S, sum: S::I32, bias: &[i32], multiplier: &[i32], shift: &[i32]) -> S::I32 {
-        let sum = simd.add_i32(sum, simd.load_i32(bias));
-        let (multiplier, shift) = (simd.load_i32(multiplier), simd.load_i32(shift));
+    fn one<S: Simd>(&self, simd: S, sum: S::I32, bias: S::I32, multiplier: S::I32, shift: S::I32) -> S::I32 {
+        let sum = simd.add_i32(sum, bias);
         let scaled = if self.all_shift {
             simd.scale_down_i32(sum, multiplier, shift)
         } else {
@@ -239,14 +236,6 @@ impl Requantize<'_> {
         let clamped = simd.min_i32(simd.max_i32(scaled, min), max);
         simd.add_i32(clamped, simd.splat_i32(self.zero_point))
     }
-}
-
-/// Less than a register's worth, with zeros behind, whatever becomes of them.
-#[inline(always)]
-fn widen(part: &[i32]) -> [i32; MAX_LANES] {
-    let mut whole = [0; MAX_LANES];
-    whole[..part.len()].copy_from_slice(part);
-    whole
 }
 
 #[cfg(test)]

@@ -98,8 +98,29 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load_i32(self, src: &[i32]) -> Self::I32;
     /// Writes the first `LANES` elements. Panics if there are fewer.
     fn store_i32(self, v: Self::I32, dst: &mut [i32]);
+    /// `src` (shorter than a register) in the low lanes, zero in the others.
+    #[inline(always)]
+    fn load_i32_partial(self, src: &[i32]) -> Self::I32 {
+        let mut whole = [0; MAX_LANES];
+        whole[..src.len()].copy_from_slice(src);
+        self.load_i32(&whole)
+    }
+    /// Writes the low lanes to all of `dst` (shorter than a register).
+    #[inline(always)]
+    fn store_i32_partial(self, v: Self::I32, dst: &mut [i32]) {
+        let mut whole = [0; MAX_LANES];
+        self.store_i32(v, &mut whole);
+        dst.copy_from_slice(&whole[..dst.len()]);
+    }
     /// Writes the low byte of every lane. Panics if `dst` holds fewer.
     fn store_i8(self, v: Self::I32, dst: &mut [i8]);
+    /// Writes the low bytes of the low lanes to all of `dst` (shorter than a register).
+    #[inline(always)]
+    fn store_i8_partial(self, v: Self::I32, dst: &mut [i8]) {
+        let mut whole = [0; MAX_LANES];
+        self.store_i8(v, &mut whole);
+        dst.copy_from_slice(&whole[..dst.len()]);
+    }
     /// Writes `max(low, min(high, v + zero_point))` of `N` registers as bytes, for a `zero_point` and a `clamp = (low, high)` that are bytes;
     /// the sum does not wrap. Panics if `dst` holds fewer.
     #[inline(always)]

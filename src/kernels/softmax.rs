@@ -17,9 +17,17 @@ pub fn softmax(isa: Isa, x: &mut [f32], cols: usize) -> Result<(), ShapeError> {
         type Output = ();
         #[inline(always)]
         fn eval<S: Simd>(self, simd: S) {
-            for row in self.0.chunks_exact_mut(self.1) {
-                let (_, sum) = exponentials(simd, row);
-                scale(simd, row, 1.0 / sum);
+            let Self(x, cols) = self;
+            match registers::<S>(cols) {
+                1 => soft_rows::<S, 1>(simd, x, cols),
+                2 => soft_rows::<S, 2>(simd, x, cols),
+                3 => soft_rows::<S, 3>(simd, x, cols),
+                _ => {
+                    for row in x.chunks_exact_mut(cols) {
+                        let (_, sum) = exponentials(simd, row);
+                        scale(simd, row, 1.0 / sum);
+                    }
+                }
             }
         }
     }
@@ -72,23 +80,6 @@ pub fn cross_entropy(
     factor: f32,
     losses: &mut [f32],
 ) -> Result<(), ShapeError> {
-    struct CrossEntropy<'a>(&'a mut [f32], &'a [u8], f32, &'a mut [f32], usize);
-    impl Kernel for CrossEntropy<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn eval<S: Simd>(self, simd: S) {
-            let Self(logits, labels, factor, losses, cols) = self;
-            for ((row, label), loss) in logits.chunks_exact_mut(cols).zip(labels).zip(losses) {
-                let label = usize::from(*label);
-                let logit = row[label];
-                let (max, sum) = exponentials(simd, row);
-                // ln Σ − (logit − max): both are small where the network is right, so nothing large cancels
-                *loss = ln(sum) - (logit - max);
-                scale(simd, row, factor / sum);
-                row[label] -= factor;
-            }
-        }
-    }
     if losses.len() != labels.len() {
         return Err(ShapeError::Length { what: "the losses", expected: labels.len(), got: losses.len() });
     }
@@ -106,7 +97,7 @@ pub fn cross_entropy(
     if let Some(label) = labels.iter().find(|label| usize::from(**label) >= cols) {
         return Err(ShapeError::Length { what: "a row of logits", expected: usize::from(*label) + 1, got: cols });
     }
-    isa.run(CrossEntropy(logits, labels, factor, losses, cols));
+    isa.run(CrossEntropy { logits, labels, factor, losses, cols });
     Ok(())
 }
 
@@ -120,29 +111,146 @@ fn whole_rows(len: usize, cols: usize) -> Result<bool, ShapeError> {
     }
 }
 
-/// The largest element; NaN if any element is.
+/// What [`cross_entropy`] works on.
+struct CrossEntropy<'a> {
+    logits: &'a mut [f32],
+    labels: &'a [u8],
+    factor: f32,
+    losses: &'a mut [f32],
+    cols: usize,
+}
+
+impl Kernel for CrossEntropy<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        match registers::<S>(self.cols) {
+            1 => self.rows::<S, 1>(simd),
+            2 => self.rows::<S, 2>(simd),
+            3 => self.rows::<S, 3>(simd),
+            _ => {
+                let Self { logits, labels, factor, losses, cols } = self;
+                for ((row, label), loss) in logits.chunks_exact_mut(cols).zip(labels).zip(losses) {
+                    let label = usize::from(*label);
+                    let logit = row[label];
+                    let (max, sum) = exponentials(simd, row);
+                    // ln Σ − (logit − max): both are small where the network is right, so nothing large cancels
+                    *loss = ln(sum) - (logit - max);
+                    scale(simd, row, factor / sum);
+                    row[label] -= factor;
+                }
+            }
+        }
+    }
+}
+
+impl CrossEntropy<'_> {
+    /// Rows of `N` registers.
+    #[inline(always)]
+    fn rows<S: Simd, const N: usize>(self, simd: S) {
+        let Self { logits, labels, factor, losses, cols } = self;
+        let (zero, one) = (simd.splat(0.0), simd.splat(factor));
+        for ((row, label), loss) in logits.chunks_exact_mut(cols).zip(labels).zip(losses) {
+            let logit = row[usize::from(*label)];
+            let Row { e, max, sum } = Row::<S, N>::of(simd, row);
+            *loss = ln(sum) - (logit - max);
+            let f = simd.splat(factor / sum);
+            for j in 0..N {
+                // The label's lane is the one less than a half away from it: its square tells without a sign.
+                let away = simd.sub(simd.load(&NUMBERS), simd.splat(f32::from(*label) - (j * S::LANES) as f32));
+                let hot = simd.select_lt(simd.mul(away, away), simd.splat(0.25), one, zero);
+                Row::<S, N>::store(simd, j, simd.sub(simd.mul(e[j], f), hot), row);
+            }
+        }
+    }
+}
+
+/// [`softmax`] of rows of `N` registers.
+#[inline(always)]
+fn soft_rows<S: Simd, const N: usize>(simd: S, x: &mut [f32], cols: usize) {
+    for row in x.chunks_exact_mut(cols) {
+        let Row { e, sum, .. } = Row::<S, N>::of(simd, row);
+        let f = simd.splat(1.0 / sum);
+        for j in 0..N {
+            Row::<S, N>::store(simd, j, simd.mul(e[j], f), row);
+        }
+    }
+}
+
+/// The numbers of the lanes.
+static NUMBERS: [f32; 16] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
+
+/// Registers of a short row, which need not be written between the steps; 0 where there is but one lane.
+#[inline(always)]
+const fn registers<S: Simd>(cols: usize) -> usize {
+    if S::LANES == 1 { 0 } else { cols.div_ceil(S::LANES) }
+}
+
+/// `exp(x − max)` of a row that `N` registers hold, the last of them perhaps in part.
+struct Row<S: Simd, const N: usize> {
+    e: [S::F32; N],
+    max: f32,
+    sum: f32,
+}
+
+impl<S: Simd, const N: usize> Row<S, N> {
+    #[inline(always)]
+    fn of(simd: S, row: &[f32]) -> Self {
+        let lowest = simd.splat(f32::NEG_INFINITY);
+        let mut x = [lowest; N];
+        for j in 0..N {
+            let rest = &row[j * S::LANES..];
+            x[j] = if rest.len() >= S::LANES {
+                simd.load(rest)
+            } else {
+                // Behind the end lies what neither the maximum nor the sum feels.
+                let end = simd.splat(rest.len() as f32 - 0.5);
+                simd.select_lt(simd.load(&NUMBERS), end, simd.load_partial(rest), lowest)
+            };
+        }
+        // A NaN is never the larger, but the sum of the exponentials will be NaN, and with it the whole row.
+        let mut largest = lowest;
+        for j in 0..N {
+            largest = simd.select_lt(largest, x[j], x[j], largest);
+        }
+        let max = simd.max_lane(largest);
+        let m = simd.splat(max);
+        let mut e = x;
+        for j in 0..N {
+            e[j] = exp(simd, simd.sub(x[j], m));
+        }
+        let mut sum = e[0];
+        for j in 1..N {
+            sum = simd.add(sum, e[j]);
+        }
+        Self { e, max, sum: simd.sum(sum) }
+    }
+
+    /// Writes register `j` of the row.
+    #[inline(always)]
+    fn store(simd: S, j: usize, v: S::F32, row: &mut [f32]) {
+        let rest = &mut row[j * S::LANES..];
+        if rest.len() >= S::LANES { simd.store(v, rest) } else { simd.store_partial(v, rest) }
+    }
+}
+
+/// The largest element that is a number.
 #[inline(always)]
 fn maximum<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut max = simd.splat(f32::NEG_INFINITY);
-    let mut poison = simd.splat(0.0); // 0 · x sums to NaN if any x is NaN or infinite
-    let zero = simd.splat(0.0);
     let mut chunks = row.chunks_exact(S::LANES);
     for x in &mut chunks {
         let x = simd.load(x);
         max = simd.select_lt(max, x, x, max);
-        poison = simd.mul_add(x, zero, poison);
     }
     let mut max = simd.max_lane(max);
-    let mut poison = simd.sum(poison);
     for x in chunks.remainder() {
         max = if max < *x { *x } else { max };
-        poison += 0.0 * *x;
     }
-    // An infinite element leaves NaN in `poison` too: then only a scan can tell.
-    if poison.is_nan() && row.iter().any(|x| x.is_nan()) { f32::NAN } else { max }
+    max
 }
 
-/// Replaces the row by `exp(x − max)` and returns the maximum and the sum.
+/// Replaces the row by `exp(x − max)` and returns the maximum and the sum, which is NaN if any element is.
 #[inline(always)]
 fn exponentials<S: Simd>(simd: S, row: &mut [f32]) -> (f32, f32) {
     let max = maximum(simd, row);

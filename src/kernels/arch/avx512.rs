@@ -281,10 +281,28 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_si512(dst.as_mut_ptr().cast(), v) }
     }
     #[inline(always)]
+    fn load_i32_partial(self, src: &[i32]) -> __m512i {
+        assert!(src.len() <= 16);
+        // SAFETY: only the lanes of the mask, as many as `src` has integers, are read; `self` proves AVX-512F.
+        unsafe { _mm512_maskz_loadu_epi32(first(src.len()), src.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_i32_partial(self, v: __m512i, dst: &mut [i32]) {
+        assert!(dst.len() < 16);
+        // SAFETY: only the lanes of the mask, as many as `dst` has integers, are written; `self` proves AVX-512F.
+        unsafe { _mm512_mask_storeu_epi32(dst.as_mut_ptr(), first(dst.len()), v) }
+    }
+    #[inline(always)]
     fn store_i8(self, v: __m512i, dst: &mut [i8]) {
         assert!(dst.len() >= 16);
         // SAFETY: the assert gives sixteen writable bytes; `storeu` needs no alignment; `self` proves AVX-512F.
         unsafe { _mm_storeu_si128(dst.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(v)) }
+    }
+    #[inline(always)]
+    fn store_i8_partial(self, v: __m512i, dst: &mut [i8]) {
+        assert!(dst.len() < 16);
+        // SAFETY: only the bytes of the mask, as many as `dst` has, are written; `self` proves AVX-512F, BW and VL.
+        unsafe { _mm_mask_storeu_epi8(dst.as_mut_ptr(), first(dst.len()), _mm512_cvtepi32_epi8(v)) }
     }
     #[inline(always)]
     fn sub_i32(self, a: __m512i, b: __m512i) -> __m512i {

@@ -288,6 +288,16 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_si256(dst.as_mut_ptr().cast(), v) }
     }
     #[inline(always)]
+    fn load_i32_partial(self, src: &[i32]) -> __m256i {
+        assert!(src.len() <= 8);
+        // SAFETY: the mask starts at 8 - len, at most 8 before the end of its sixteen; only the lanes it sets, `len` of them,
+        // are read from `src`; `self` proves AVX2.
+        unsafe {
+            let mask = _mm256_loadu_si256(MASK.as_ptr().add(8 - src.len()).cast());
+            _mm256_maskload_epi32(src.as_ptr(), mask)
+        }
+    }
+    #[inline(always)]
     fn store_i8(self, v: __m256i, dst: &mut [i8]) {
         assert!(dst.len() >= 8);
         // SAFETY: the assert gives eight writable bytes; `storel` needs no alignment; `self` proves AVX2.

@@ -36,8 +36,9 @@ impl Sink for Sums<'_> {
         for (out, sums) in (&mut out).zip(&mut sums) {
             simd.store_i32(simd.load_i32(sums), out);
         }
-        for (out, sum) in out.into_remainder().iter_mut().zip(sums.remainder()) {
-            *out = *sum;
+        let (out, sums) = (out.into_remainder(), sums.remainder());
+        if !out.is_empty() {
+            simd.store_i32_partial(simd.load_i32_partial(sums), out);
         }
     }
     #[inline(always)]
