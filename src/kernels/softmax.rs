@@ -150,16 +150,26 @@ impl CrossEntropy<'_> {
     fn rows<S: Simd, const N: usize>(self, simd: S) {
         let Self { logits, labels, factor, losses, cols } = self;
         let (zero, one) = (simd.splat(0.0), simd.splat(factor));
-        for ((row, label), loss) in logits.chunks_exact_mut(cols).zip(labels).zip(losses) {
-            let logit = row[usize::from(*label)];
-            let Row { e, max, sum } = Row::<S, N>::of(simd, row);
+        let mut next = [zero; N];
+        let mut next_logit = 0.0;
+        if let (Some(row), Some(label)) = (logits.get(..cols), labels.first()) {
+            (next, next_logit) = (load_row(simd, row), row[usize::from(*label)]);
+        }
+        for (i, (label, loss)) in labels.iter().zip(losses).enumerate() {
+            let (x, logit) = (next, next_logit);
+            // Loaded before this row is stored: a store of some lanes hides what lies behind them until it is done.
+            let (row, rest) = logits[i * cols..].split_at_mut(cols);
+            if let (Some(row), Some(label)) = (rest.get(..cols), labels.get(i + 1)) {
+                (next, next_logit) = (load_row(simd, row), row[usize::from(*label)]);
+            }
+            let Row { e, max, sum } = Row::of(simd, x);
             *loss = ln(sum) - (logit - max);
             let f = simd.splat(factor / sum);
             for j in 0..N {
                 // The label's lane is the one less than a half away from it: its square tells without a sign.
                 let away = simd.sub(simd.load(&NUMBERS), simd.splat(f32::from(*label) - (j * S::LANES) as f32));
                 let hot = simd.select_lt(simd.mul(away, away), simd.splat(0.25), one, zero);
-                Row::<S, N>::store(simd, j, simd.sub(simd.mul(e[j], f), hot), row);
+                store_part(simd, j, simd.sub(simd.mul(e[j], f), hot), row);
             }
         }
     }
@@ -168,11 +178,19 @@ impl CrossEntropy<'_> {
 /// [`softmax`] of rows of `N` registers.
 #[inline(always)]
 fn soft_rows<S: Simd, const N: usize>(simd: S, x: &mut [f32], cols: usize) {
-    for row in x.chunks_exact_mut(cols) {
-        let Row { e, sum, .. } = Row::<S, N>::of(simd, row);
+    let mut next = [simd.splat(0.0); N];
+    if let Some(row) = x.get(..cols) {
+        next = load_row(simd, row);
+    }
+    for i in 0..x.len() / cols {
+        let (row, rest) = x[i * cols..].split_at_mut(cols);
+        let Row { e, sum, .. } = Row::<S, N>::of(simd, next);
+        if let Some(row) = rest.get(..cols) {
+            next = load_row(simd, row); // before this row is stored, as above
+        }
         let f = simd.splat(1.0 / sum);
         for j in 0..N {
-            Row::<S, N>::store(simd, j, simd.mul(e[j], f), row);
+            store_part(simd, j, simd.mul(e[j], f), row);
         }
     }
 }
@@ -193,23 +211,35 @@ struct Row<S: Simd, const N: usize> {
     sum: f32,
 }
 
+/// A row in `N` registers; behind its end lies what neither the maximum nor the sum feels.
+#[inline(always)]
+fn load_row<S: Simd, const N: usize>(simd: S, row: &[f32]) -> [S::F32; N] {
+    let lowest = simd.splat(f32::NEG_INFINITY);
+    let mut x = [lowest; N];
+    for j in 0..N {
+        let rest = &row[j * S::LANES..];
+        x[j] = if rest.len() >= S::LANES {
+            simd.load(rest)
+        } else {
+            let end = simd.splat(rest.len() as f32 - 0.5);
+            simd.select_lt(simd.load(&NUMBERS), end, simd.load_partial(rest), lowest)
+        };
+    }
+    x
+}
+
+/// Writes register `j` of a row.
+#[inline(always)]
+fn store_part<S: Simd>(simd: S, j: usize, v: S::F32, row: &mut [f32]) {
+    let rest = &mut row[j * S::LANES..];
+    if rest.len() >= S::LANES { simd.store(v, rest) } else { simd.store_partial(v, rest) }
+}
+
 impl<S: Simd, const N: usize> Row<S, N> {
     #[inline(always)]
-    fn of(simd: S, row: &[f32]) -> Self {
-        let lowest = simd.splat(f32::NEG_INFINITY);
-        let mut x = [lowest; N];
-        for j in 0..N {
-            let rest = &row[j * S::LANES..];
-            x[j] = if rest.len() >= S::LANES {
-                simd.load(rest)
-            } else {
-                // Behind the end lies what neither the maximum nor the sum feels.
-                let end = simd.splat(rest.len() as f32 - 0.5);
-                simd.select_lt(simd.load(&NUMBERS), end, simd.load_partial(rest), lowest)
-            };
-        }
+    fn of(simd: S, x: [S::F32; N]) -> Self {
         // A NaN is never the larger, but the sum of the exponentials will be NaN, and with it the whole row.
-        let mut largest = lowest;
+        let mut largest = simd.splat(f32::NEG_INFINITY);
         for j in 0..N {
             largest = simd.select_lt(largest, x[j], x[j], largest);
         }
@@ -224,13 +254,6 @@ impl<S: Simd, const N: usize> Row<S, N> {
             sum = simd.add(sum, e[j]);
         }
         Self { e, max, sum: simd.sum(sum) }
-    }
-
-    /// Writes register `j` of the row.
-    #[inline(always)]
-    fn store(simd: S, j: usize, v: S::F32, row: &mut [f32]) {
-        let rest = &mut row[j * S::LANES..];
-        if rest.len() >= S::LANES { simd.store(v, rest) } else { simd.store_partial(v, rest) }
     }
 }
 
