@@ -30,7 +30,8 @@ pub(crate) struct Eval {
     /// Only the first N samples of the test set
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Write the network's outputs before softmax, `logits [samples, classes]` in f32, in the order of the test set
+    /// Write the network's outputs before softmax, `logits [samples, classes]` in f32, in the order of the test set; of the
+    /// images as they are, also beside --test-shift
     #[arg(long, value_name = "FILE.safetensors")]
     logits: Option<PathBuf>,
     /// Average the probabilities over moves of each image by up to PX pixels each way [default: 0]

@@ -8,7 +8,7 @@ use crate::kernels::columns::{self, Columns};
 use crate::kernels::{Isa, elementwise};
 
 /// Images before which one is asked for: in the order of an epoch none lies near the one before.
-const AHEAD: usize = 2;
+const AHEAD: usize = 5;
 
 /// Asks for the image that comes [`AHEAD`] images after number `i` of `indices`.
 #[inline]

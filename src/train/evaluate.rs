@@ -33,8 +33,8 @@ pub struct Evaluator {
     network: Network,
     indices: Vec<u32>,
     labels: Vec<u8>,
-    /// Sums of probabilities over moves of a batch.
-    probabilities: Vec<f32>,
+    /// Logarithms of the sums of probabilities over moves of a batch.
+    log_sums: Vec<f32>,
 }
 
 impl Evaluator {
@@ -49,7 +49,7 @@ impl Evaluator {
             network: Network::inference(graph, batch, isa)?,
             indices: Vec::with_capacity(batch),
             labels: vec![0; batch],
-            probabilities: Vec::new(),
+            log_sums: Vec::new(),
         })
     }
 
@@ -117,23 +117,44 @@ impl Evaluator {
                 }
                 continue;
             }
-            self.probabilities.clear();
-            self.probabilities.resize(rows * classes, 0.0);
+            self.log_sums.clear();
+            self.log_sums.resize(rows * classes, f32::NEG_INFINITY);
             let by = isize::from(shift);
             for (down, right) in (-by..=by).flat_map(|down| (-by..=by).map(move |right| (down, right))) {
                 let view = View::Moved([down, right]);
                 gather(self.isa, data, normalize, view, batch, self.network.input_mut(rows)?, &workers)?;
                 self.network.evaluate_filled(params, labels)?;
-                for (sum, log_prob) in self.probabilities.iter_mut().zip(self.network.log_probs(rows)) {
-                    *sum += log_prob.exp();
+                for (sum, log_prob) in self.log_sums.iter_mut().zip(self.network.log_probs(rows)) {
+                    *sum = log_add(*sum, *log_prob);
                 }
             }
             let moves = (2.0 * f32::from(shift) + 1.0).powi(2);
-            for ((&index, &label), sums) in batch.iter().zip(&*labels).zip(self.probabilities.chunks_exact(classes)) {
-                let loss = -(sums[usize::from(label)] / moves).ln();
+            for ((&index, &label), sums) in batch.iter().zip(&*labels).zip(self.log_sums.chunks_exact(classes)) {
+                let loss = moves.ln() - sums[usize::from(label)];
                 tally.add(Hard { index, label, predicted: argmax(sums) as u32, loss });
             }
         }
         Ok(tally.finish())
+    }
+}
+
+/// `ln(eᵃ + eᵇ)`, also where neither power is large enough for an f32; NaN stays.
+fn log_add(a: f32, b: f32) -> f32 {
+    let (high, low) = if a < b { (b, a) } else { (a, b) };
+    if high == f32::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_probabilities_too_small_for_a_float_keep_their_logarithm() {
+        assert_eq!(log_add(f32::NEG_INFINITY, -300.0), -300.0);
+        assert_eq!(log_add(f32::NEG_INFINITY, f32::NEG_INFINITY), f32::NEG_INFINITY);
+        assert!((log_add(-300.0, -300.0) - (-300.0 + 2f32.ln())).abs() < 1e-4);
+        assert!((log_add(0.25f32.ln(), 0.5f32.ln()) - 0.75f32.ln()).abs() < 1e-6);
+        assert_eq!(log_add(0.0, -1000.0), 0.0);
+        assert!(log_add(f32::NAN, 0.0).is_nan() && log_add(0.0, f32::NAN).is_nan());
     }
 }

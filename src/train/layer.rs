@@ -399,17 +399,14 @@ impl Layer {
         let (arena, scratch) = (&mut *pass.arena, &mut *pass.scratch);
         let x = self.inputs[0].x.rows(rows);
         match &self.work {
-            Work::Linear { sizes, weight, bias } if self.first && pass.columns.is_some() => {
-                let Some(columns) = pass.columns else { return Err(OVERLAP) };
-                let ([x, d_y], _) = to.beside(arena, [given(x, rows, columns), d_y])?;
-                let [d_weight, d_bias] = disjoint(grads, [weight.clone(), bias.clone()])?;
-                let grads = linear::Grads { weight: d_weight, bias: d_bias };
-                sizes.backward_columns(isa, (x, columns), d_y, grads, scratch)
-            }
             Work::Linear { sizes, weight, bias } => {
-                let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;
                 let [d_weight, d_bias] = disjoint(grads, [weight.clone(), bias.clone()])?;
                 let grads = linear::Grads { weight: d_weight, bias: d_bias };
+                if let (true, Some(columns)) = (self.first, pass.columns) {
+                    let ([x, d_y], _) = to.beside(arena, [given(x, rows, columns), d_y])?;
+                    return sizes.backward_columns(isa, (x, columns), d_y, grads, scratch);
+                }
+                let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;
                 sizes.backward(isa, [x, d_y], &weights[weight.clone()], grads, d_x, scratch)
             }
             Work::Conv2d { sizes, weight, bias } => {

@@ -31,6 +31,7 @@ pub mod run;
 pub mod schedule;
 mod spread;
 pub mod sweep;
+mod team;
 #[cfg(test)]
 mod tests;
 pub mod trainer;

@@ -163,7 +163,7 @@ pub fn run(
     let run_id = format!("{:016x}", RandomState::new().build_hasher().finish()); // std's keys come from the system's entropy
     let mut run = Run { dir, run_id, history: Vec::new(), observer, started };
     run.save(&trainer)?; // so that a run killed in its first epoch can be resumed
-    trainer.in_pool(|trainer| run.drive(trainer, None))
+    run.drive(&mut trainer, None)
 }
 
 /// The configuration of the run at `dir`.
@@ -208,7 +208,7 @@ pub fn resume(
     let history = keep_lines(&dir.metrics_path(), state.epoch)?;
     trainer.add_epoch_seconds(state.train_seconds - history.iter().map(|report| report.seconds).sum::<f64>());
     let mut run = Run { dir, run_id: state.run_id.clone(), history, observer, started };
-    trainer.in_pool(|trainer| run.drive(trainer, loaded.note.as_deref()))
+    run.drive(&mut trainer, loaded.note.as_deref())
 }
 
 /// Fills in what the run found out, and refuses data that the configuration does not mean.
@@ -305,12 +305,24 @@ impl Run<'_> {
         });
         while !trainer.finished() {
             while !trainer.epoch_done() {
-                if self.observer.stop_requested() {
+                let observer = &mut *self.observer;
+                let stopped = trainer.in_turn(|trainer, steps| {
+                    for _ in 0..steps {
+                        if trainer.epoch_done() {
+                            break;
+                        }
+                        if observer.stop_requested() {
+                            return Ok::<bool, TrainError>(true);
+                        }
+                        let step = trainer.step()?;
+                        observer.step(&trainer.progress(step));
+                    }
+                    Ok(false)
+                })?;
+                if stopped {
                     self.save(trainer)?;
                     return Ok(self.summary(trainer, true));
                 }
-                let step = trainer.step()?;
-                self.observer.step(&trainer.progress(step));
             }
             let report = trainer.finish_epoch()?;
             self.append(&report)?;

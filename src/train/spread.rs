@@ -48,6 +48,24 @@ pub(super) fn spread<P: Cut>(
     left.and(right)
 }
 
+/// Elements of a gradient from which its sum over rows, the bias's gradient, takes longer than handing it over to another thread.
+const BESIDE: usize = 32 * 1024;
+
+/// Does both: the small work beside the large one, if it is over `len` elements that make it worth handing over. The error of the large
+/// one comes first.
+pub(super) fn beside(
+    len: usize,
+    large: impl FnOnce() -> Result<(), ShapeError> + Send,
+    small: impl FnOnce() -> Result<(), ShapeError> + Send,
+) -> Result<(), ShapeError> {
+    if len < BESIDE {
+        small()?;
+        return large();
+    }
+    let (large, small) = rayon::join(large, small);
+    large.and(small)
+}
+
 /// A slice to change beside one to read, of equal length.
 impl<T: Send, U: Sync> Cut for (&mut [T], &[U]) {
     fn units(&self) -> usize {

@@ -13,6 +13,7 @@ use super::optimizer::Optimizer;
 use super::run::Progress;
 use super::schedule::warmup_factor;
 use super::spread::Workers;
+use super::team::Team;
 use crate::checkpoint::{Buffers, Meta, RunningSums, State};
 use crate::data::{Dataset, Normalize, Splits, ValSize, batch, permutation, split};
 use crate::error::ShapeError;
@@ -20,7 +21,6 @@ use crate::graph::Graph;
 use crate::kernels::Isa;
 use crate::kernels::columns::Columns;
 use crate::kernels::dropout::Key;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,7 +43,7 @@ pub struct Trainer<'a> {
     config: Config,
     data: &'a Splits,
     isa: Isa,
-    pool: Arc<ThreadPool>,
+    team: Team,
     workers: Workers,
     graph: Graph,
     normalize: Normalize,
@@ -109,19 +109,17 @@ impl<'a> Trainer<'a> {
         let normalize = config.normalize.resolve(&data.train, &train)?;
         let threads = threads.max(1);
         let augmentation = Augmentation::new(&config.augment, config.seed, &data.train, threads)?;
-        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("train-{i}")).build();
-        let pool = pool.map_err(|error| TrainError::Threads { threads, error })?;
-
         let batch = config.batch.min(train.len());
+        let team = Team::new(threads, graph.flops().saturating_mul(3 * batch as u64))?; // forward once, backward twice
         let mut network = Network::new(&graph, batch, isa)?;
         let last = train.len() - (train.len() - 1) / batch * batch; // samples in the last batch of an epoch
-        pool.install(|| network.prepare(batch).and_then(|()| network.prepare(last)))?;
+        team.all().install(|| network.prepare(batch).and_then(|()| network.prepare(last)))?;
         let lit = network.takes_columns().is_some() && augmentation.is_none() && normalize == Normalize::Unit;
         let mut params = vec![0.0; graph.weights_len()];
         config.initializer.fill(&graph, config.seed, &mut params);
         Ok(Self {
             isa,
-            pool: Arc::new(pool),
+            team,
             workers: Workers::default(),
             evaluator: Evaluator::new(&graph, isa)?,
             optimizer: Optimizer::new(config, &graph),
@@ -172,11 +170,20 @@ impl<'a> Trainer<'a> {
 
     /// Does `work` inside the trainer's pool. Many steps in one call are faster than many calls, and allocate nothing.
     pub fn in_pool<R: Send>(&mut self, work: impl FnOnce(&mut Self) -> R + Send) -> R {
-        if self.pool.current_thread_index().is_some() {
+        if self.team.is_inside() {
             return work(self);
         }
-        let pool = Arc::clone(&self.pool);
+        let pool = Arc::clone(self.team.all());
         pool.install(|| work(self))
+    }
+
+    /// Does some steps on those threads that were measured to do such steps fastest: `work` is told how many. It may do fewer.
+    pub fn in_turn<R: Send>(&mut self, work: impl FnOnce(&mut Self, u64) -> R + Send) -> R {
+        let (pool, steps) = self.team.turn();
+        let (step, seconds) = (self.step, self.train_seconds);
+        let result = pool.install(|| work(self, steps));
+        self.team.took(self.step - step, self.train_seconds - seconds);
+        result
     }
 
     /// One update, by the next batch of the epoch. The first of an epoch also puts the samples in order.
@@ -584,7 +591,7 @@ impl<'a> Trainer<'a> {
     /// Threads of the pool.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.team.all().current_num_threads()
     }
 
     /// Threads that have gathered samples or updated weights so far.

@@ -19,8 +19,11 @@ use crate::view::{Mat, MatMut};
 const BLOCK: usize = 2048;
 /// Floats of the operand that is packed for all threads: 4 MB of the third cache.
 const SHARED: usize = 1 << 20;
-/// Multiply-adds under which one thread is faster: some 8 us of AVX2, against 1 to 2 us for handing over a part.
-const SERIAL: usize = 400_000;
+/// Multiply-adds under which one thread is faster: some 8 us of AVX2, against 1 to 2 us for handing over a part where the machine is
+/// quiet. AVX-512 does twice as many in that time, and was measured where handing over takes 5 us and more.
+const fn serial(isa: Isa) -> usize {
+    if isa.lanes() == 16 { 1_600_000 } else { 400_000 }
+}
 /// Multiply-adds of the smallest part that is handed over, for the packed way some 30 us.
 const PART: usize = 1_500_000;
 
@@ -94,7 +97,7 @@ pub(in crate::kernels) fn product<T: Element>(
     if scratch.len() < needed {
         return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
     }
-    if rayon::current_num_threads() == 1 || m.saturating_mul(n).saturating_mul(k) < SERIAL {
+    if rayon::current_num_threads() == 1 || m.saturating_mul(n).saturating_mul(k) < serial(isa) {
         return super::product(|| isa, c, a, b, epilogue, scratch);
     }
     on_all(isa, path, Tile::whole(c), a, b, epilogue, scratch);
@@ -143,7 +146,7 @@ fn split_unpacked<T: Element>(
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
     let by_columns = n >= 4 * NV * MAX_LANES || n >= m;
     let at = if by_columns { (n / 2).next_multiple_of(NV * MAX_LANES) } else { m / 2 };
-    if parts < 2 || m.saturating_mul(n).saturating_mul(k) < SERIAL || at >= if by_columns { n } else { m } {
+    if parts < 2 || m.saturating_mul(n).saturating_mul(k) < serial(isa) || at >= if by_columns { n } else { m } {
         return unpacked(isa, path, c, a, b, epilogue);
     }
     if by_columns {

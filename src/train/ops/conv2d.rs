@@ -4,9 +4,7 @@ use crate::error::ShapeError;
 use crate::graph;
 use crate::kernels::conv::{self, Conv};
 use crate::kernels::{Activation, Epilogue, Isa, parallel};
-
-/// Elements of `d_y` from which the bias's gradient is summed beside the weight's: below, waking a thread costs more.
-const BESIDE: usize = 32 * 1024;
+use crate::train::spread::beside;
 
 /// Sizes of a convolutional layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +83,8 @@ impl Conv2d {
     ) -> Result<(), ShapeError> {
         let sizes = self.sizes(self.rows(x))?;
         let d_bias = || grads.bias.map_or(Ok(()), |d_bias| conv::conv2d_d_bias(isa, &sizes, d_y, d_bias));
-        let mut d_weight = || parallel::conv2d_d_weight(isa, &sizes, x, d_y, grads.weight, &mut *scratch);
-        if d_y.len() < BESIDE {
-            d_bias()?;
-            d_weight()?;
-        } else {
-            let (weight, bias) = rayon::join(d_weight, d_bias);
-            weight.and(bias)?;
-        }
+        let d_weight = || parallel::conv2d_d_weight(isa, &sizes, x, d_y, grads.weight, &mut *scratch);
+        beside(d_y.len(), d_weight, d_bias)?;
         match d_x {
             None => Ok(()),
             Some(d_x) => parallel::conv2d_d_input(isa, &sizes, d_y, weight, d_x, scratch),

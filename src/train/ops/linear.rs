@@ -3,11 +3,8 @@
 use crate::error::ShapeError;
 use crate::kernels::columns::{self, Columns};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise, parallel};
-use crate::train::spread::{Cut, spread};
+use crate::train::spread::{Cut, beside, spread};
 use crate::view::{Mat, MatMut};
-
-/// Elements of `d_y` from which the bias's gradient is summed beside the weight's product: below, waking a thread costs more.
-const BESIDE: usize = 32 * 1024;
 
 /// Elements of a weight from which its columns are moved by several threads.
 const GRAIN: usize = 64 * 1024;
@@ -166,15 +163,9 @@ impl Linear {
         let d_y_rows = Mat::new(d_y, rows, outputs)?;
         let d_w = MatMut::new(grads.weight, outputs, inputs)?;
         let x = Mat::new(x, rows, inputs)?;
-        let mut d_bias = || elementwise::column_sums(isa, d_y, grads.bias);
+        let d_bias = || elementwise::column_sums(isa, d_y, grads.bias);
         let d_weight = || parallel::matmul(isa, d_w, d_y_rows.t(), x, Epilogue::default(), &mut *scratch);
-        if d_y.len() < BESIDE {
-            d_bias()?;
-            d_weight()?;
-        } else {
-            let (weight, bias) = rayon::join(d_weight, d_bias);
-            weight.and(bias)?;
-        }
+        beside(d_y.len(), d_weight, d_bias)?;
         match d_x {
             None => Ok(()),
             Some(d_x) => {
