@@ -76,43 +76,48 @@ pub(super) fn strip_b<S: Simd, T: Element>(
             let here = (cols - j).min(S::LANES);
             let columns = &b.data()[(col + j) * b.col_stride() + k.0..];
             let dst = &mut dst[j..];
+            let stride = b.col_stride();
             match here {
-                16 => columns_b::<S, T, 16>(simd, columns, b.col_stride(), kc, dst),
-                9.. => {
-                    columns_b::<S, T, 8>(simd, columns, b.col_stride(), kc, dst);
-                    j += 8;
-                    continue;
-                }
-                8 => columns_b::<S, T, 8>(simd, columns, b.col_stride(), kc, dst),
-                7 => columns_b::<S, T, 7>(simd, columns, b.col_stride(), kc, dst),
-                6 => columns_b::<S, T, 6>(simd, columns, b.col_stride(), kc, dst),
-                5 => columns_b::<S, T, 5>(simd, columns, b.col_stride(), kc, dst),
-                4 => columns_b::<S, T, 4>(simd, columns, b.col_stride(), kc, dst),
-                3 => columns_b::<S, T, 3>(simd, columns, b.col_stride(), kc, dst),
-                2 => columns_b::<S, T, 2>(simd, columns, b.col_stride(), kc, dst),
-                _ => columns_b::<S, T, 1>(simd, columns, b.col_stride(), kc, dst),
+                9.. if const { S::LANES == 16 } => columns_b::<S, T, 16>(simd, columns, stride, here, kc, dst),
+                8.. => columns_b::<S, T, 8>(simd, columns, stride, here, kc, dst),
+                7 => columns_b::<S, T, 7>(simd, columns, stride, here, kc, dst),
+                6 => columns_b::<S, T, 6>(simd, columns, stride, here, kc, dst),
+                5 => columns_b::<S, T, 5>(simd, columns, stride, here, kc, dst),
+                4 => columns_b::<S, T, 4>(simd, columns, stride, here, kc, dst),
+                3 => columns_b::<S, T, 3>(simd, columns, stride, here, kc, dst),
+                2 => columns_b::<S, T, 2>(simd, columns, stride, here, kc, dst),
+                _ => columns_b::<S, T, 1>(simd, columns, stride, here, kc, dst),
             }
             j += S::LANES;
         }
     }
 }
 
-/// Packs `kc` values of `H` columns, each contiguous, `stride` apart, to `H` places of each row of a strip.
+/// Packs `kc` values of `H` columns, each contiguous, `stride` apart, to `H` places of each row of a strip. Where there are but `count`
+/// of them, the last stands in for those that are not there.
 #[inline(always)]
-fn columns_b<S: Simd, T: Element, const H: usize>(simd: S, columns: &[T], stride: usize, kc: usize, dst: &mut [f32]) {
+fn columns_b<S: Simd, T: Element, const H: usize>(
+    simd: S,
+    columns: &[T],
+    stride: usize,
+    count: usize,
+    kc: usize,
+    dst: &mut [f32],
+) {
     let nr = NV * S::LANES;
     let mut p = 0;
+    // Every row is written a register wide: a whole number of registers before its end, or the next row would be overwritten.
     while H <= S::LANES && p + S::LANES <= kc {
         let mut registers = [simd.splat(0.0); H];
         for i in 0..H {
-            registers[i] = T::load(simd, &columns[i * stride + p..]);
+            registers[i] = T::load(simd, &columns[i.min(count - 1) * stride + p..]);
         }
         simd.transpose(registers, &mut dst[p * nr..], nr);
         p += S::LANES;
     }
     while p < kc {
         for i in 0..H {
-            dst[p * nr + i] = columns[i * stride + p].single();
+            dst[p * nr + i] = columns[i.min(count - 1) * stride + p].single();
         }
         p += 1;
     }

@@ -111,6 +111,8 @@ fn products_around_the_blocks_match_the_reference_on_every_isa() {
         [205, 15, 639],
         [128, 20, 640],
         [129, 401, 641], // A packed, in two groups
+        [150, 30, 700],  // of two registers of sixteen, the second nearly full
+        [37, 57, 300],
         [33, 100, 1281],
         [24, 256, 257],
         [25, 256, 257],
