@@ -23,7 +23,7 @@ impl Draw {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        (u64::from(self.0.next_u32()) * end as u64 >> 32) as usize
+        ((u64::from(self.0.next_u32()) * end as u64) >> 32) as usize
     }
 
     /// 1 to about `most`, small ones as often as large ones.
@@ -94,7 +94,8 @@ fn products_of_bytes_agree_on_every_isa() {
 
             let mut buffer = vec![i32::MAX; Weights::packed_len(isa, n, k)];
             let weights = Weights::pack(isa, w, &mut buffer).unwrap();
-            (sums.fill(i32::MIN), outs.fill(0x55));
+            sums.fill(i32::MIN);
+            outs.fill(0x55);
             let mut scratch = vec![i32::MAX; weights.scratch_len(m)];
             weights.matmul_i32(MatMut::new(&mut sums, m, n).unwrap(), x, &mut scratch).unwrap();
             scratch.fill(i32::MAX);
