@@ -1,4 +1,5 @@
-//! Passes over memory, which do little with each number: conversions, requantization, poolings, softmax, activations, updates.
+//! Passes over memory, which do little with each number: conversions, requantization, poolings, softmax, activations, updates, columns
+//! of a matrix.
 //!
 //! An operation is one of the formula; `exp`, `tanh` and a root count as one each.
 
@@ -11,15 +12,17 @@ use super::pass::Pass;
 use super::plain;
 use super::setup::Setup;
 use super::verify;
+use crate::kernels::columns::{self, Columns};
 use crate::kernels::pool::{self, Pool};
 use crate::kernels::requantize::{Multiplier, Requantize};
 use crate::kernels::softmax::{cross_entropy, softmax};
 use crate::kernels::update::{Penalty, Update, update};
 use crate::kernels::{Activation, convert, elementwise, f16};
 use crate::reference::{self, gamma};
+use std::ops::Range;
 
 /// All but what leaves the caches.
-const QUICK: [&str; 13] = [
+const QUICK: [&str; 17] = [
     "convert/to_f32/512x784",
     "convert/to_f16/512x784",
     "requantize/200x512",
@@ -33,6 +36,10 @@ const QUICK: [&str; 13] = [
     "update/sgd/407050",
     "update/momentum/407050",
     "update/adam/407050",
+    "update/blend/407050",
+    "columns/take/512x784",
+    "columns/put/512x784",
+    "columns/pixels/200x784",
 ];
 
 /// Weights of a layer and of one beyond the caches, images of a convolution, a batch's logits and hidden layer, the parameters of
@@ -84,6 +91,12 @@ pub fn cases() -> Vec<Case> {
             step(rule, case, setup, then)
         }));
     }
+    cases.push(case("update/blend/407050".to_owned(), 407_050, 3, 12, Arithmetic::Single, blend));
+    // The columns are read and written once; the whole row is written where they are put back.
+    let lit: usize = lit().iter().map(ExactSizeIterator::len).sum();
+    cases.push(case("columns/take/512x784".to_owned(), 512 * lit, 1, 8, Arithmetic::Single, take));
+    cases.push(case("columns/put/512x784".to_owned(), 512 * 784, 1, 8, Arithmetic::Single, put));
+    cases.push(case("columns/pixels/200x784".to_owned(), 200 * lit, 2, 5, Arithmetic::Single, pixels));
     cases
 }
 
@@ -273,4 +286,82 @@ fn first_step(rule: Update, w: f64, g: f64) -> (f64, f64) {
         }
     };
     (w - change, gamma(4) * w.abs() + gamma(64) * change.abs())
+}
+
+/// In place, again and again: the average comes nearer, but never so near that the difference would be subnormal.
+fn blend(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let (average, weights, rate) = (uniform(407_050, 1), uniform(407_050, 2), 1e-3f32);
+    let of = |a: f32, w: f32| f64::from(a) + f64::from(rate) * (f64::from(w) - f64::from(a));
+    let want: Vec<f64> = average.iter().zip(&weights).map(|(a, w)| of(*a, *w)).collect();
+    Pass {
+        fresh: average,
+        check: |out: &[f32]| verify::close(want.iter().map(|a| (*a, gamma(4) * (1.0 + a.abs()))), out),
+        plain: |average: &mut [f32]| average.iter_mut().zip(&weights).for_each(|(a, w)| *a += rate * (w - *a)),
+        ours: |isa, average: &mut [f32]| elementwise::blend(isa, rate, &weights, average),
+    }
+    .ways(case, setup, then)
+}
+
+/// Columns as a batch of digits lights them: 20 of the 28 of a row, but for the rows at the top and at the bottom.
+fn lit() -> Vec<Range<usize>> {
+    (2..26).map(|row| 28 * row + 4..28 * row + 24).collect()
+}
+
+fn take(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let (runs, x) = (lit(), uniform(512 * 784, 1));
+    let columns = Columns::new(&runs, 784)?;
+    let plain = |out: &mut [f32]| plain::take(&runs, 784, &x, out);
+    let mut want = vec![f32::NAN; 512 * columns.count()];
+    plain(&mut want);
+    Pass {
+        fresh: vec![f32::NAN; want.len()],
+        check: |out: &[f32]| verify::equal(&want, out),
+        plain,
+        ours: |isa, out: &mut [f32]| columns::take(isa, columns, &x, out),
+    }
+    .ways(case, setup, then)
+}
+
+fn put(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let runs = lit();
+    let columns = Columns::new(&runs, 784)?;
+    let x = uniform(512 * columns.count(), 1);
+    let plain = |out: &mut [f32]| plain::put(&runs, 784, &x, out);
+    let mut want = vec![f32::NAN; 512 * 784];
+    plain(&mut want);
+    Pass {
+        fresh: vec![f32::NAN; want.len()],
+        check: |out: &[f32]| verify::equal(&want, out),
+        plain,
+        ours: |isa, out: &mut [f32]| columns::put(isa, columns, &x, out),
+    }
+    .ways(case, setup, then)
+}
+
+/// Each sample by itself, as they lie far apart in an epoch.
+fn pixels(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let (runs, scale) = (lit(), 1.0 / 255.0);
+    let columns = Columns::new(&runs, 784)?;
+    let images: Vec<u8> = uniform(200 * 784, 1).into_iter().map(|x| (x * 255.0).abs() as u8).collect();
+    let lit: Vec<u8> =
+        images.chunks_exact(784).flat_map(|x| runs.iter().flat_map(|run| &x[run.clone()])).copied().collect();
+    Pass {
+        fresh: vec![f32::NAN; lit.len()],
+        check: |out: &[f32]| {
+            verify::close(lit.iter().map(|x| (f64::from(*x) / 255.0, gamma(3) * f64::from(*x) / 255.0)), out)
+        },
+        plain: |out: &mut [f32]| {
+            for (image, out) in images.chunks_exact(784).zip(out.chunks_exact_mut(columns.count())) {
+                let pixels = runs.iter().flat_map(|run| &image[run.clone()]);
+                out.iter_mut().zip(pixels).for_each(|(out, x)| *out = f32::from(*x) * scale);
+            }
+        },
+        ours: |isa, out: &mut [f32]| {
+            for (image, out) in images.chunks_exact(784).zip(out.chunks_exact_mut(columns.count())) {
+                columns::pixels_to_f32(isa, columns, image, scale, 0.0, out)?;
+            }
+            Ok(())
+        },
+    }
+    .ways(case, setup, then)
 }

@@ -2,6 +2,7 @@
 
 use crate::kernels::Activation;
 use crate::kernels::update::Update;
+use std::ops::Range;
 
 /// Pooling of planes of `h x w` by windows of 2 x 2 without overlap; `fold` joins the four pixels of one.
 pub(super) fn pool2x2([h, w]: [usize; 2], input: &[f32], out: &mut [f32], fold: impl Fn([f32; 4]) -> f32) {
@@ -89,6 +90,33 @@ pub(super) fn requantize(sums: &[i32], bias: &[i32], multiplier: i32, shift: u8,
         for ((sum, bias), out) in sums.iter().zip(bias).zip(out) {
             let scaled = (i64::from(sum.wrapping_add(*bias)) * i64::from(multiplier) + half) >> (31 + shift);
             *out = (scaled + i64::from(zero_point)).clamp(-128, 127) as i8;
+        }
+    }
+}
+
+/// The elements of `runs` of each row of `width`, close together.
+pub(super) fn take(runs: &[Range<usize>], width: usize, x: &[f32], out: &mut [f32]) {
+    let mut at = 0;
+    for row in x.chunks_exact(width) {
+        for run in runs {
+            for column in run.clone() {
+                out[at] = row[column];
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The other way: `x` to the elements of `runs` of each row of `width`, and 0 everywhere else.
+pub(super) fn put(runs: &[Range<usize>], width: usize, x: &[f32], out: &mut [f32]) {
+    let mut at = 0;
+    for row in out.chunks_exact_mut(width) {
+        row.fill(0.0);
+        for run in runs {
+            for column in run.clone() {
+                row[column] = x[at];
+                at += 1;
+            }
         }
     }
 }

@@ -147,12 +147,11 @@ pub fn pixels_to_f32(
             for run in columns.runs {
                 let mut from = run.start;
                 while from < run.end {
-                    let step = (BLOCK * S::LANES).min(run.end - from);
-                    let room = (pixels.get(from..from + BLOCK * S::LANES), out.get_mut(at..at + BLOCK * S::LANES));
+                    let step = BLOCK.min(run.end - from);
+                    let room = (pixels.get(from..from + BLOCK), out.get_mut(at..at + BLOCK));
                     if let (Some(pixels), Some(out)) = room {
-                        for i in 0..BLOCK {
-                            let v = simd.load_u8(&pixels[i * S::LANES..][..S::LANES]);
-                            simd.store(simd.mul_add(v, scale, offset), &mut out[i * S::LANES..][..S::LANES]);
+                        for (pixels, out) in pixels.chunks_exact(S::LANES).zip(out.chunks_exact_mut(S::LANES)) {
+                            simd.store(simd.mul_add(simd.load_u8(pixels), scale, offset), out);
                         }
                     } else {
                         pieces(simd, &pixels[from..from + step], scale, offset, &mut out[at..at + step]);
@@ -171,20 +170,20 @@ pub fn pixels_to_f32(
     Ok(())
 }
 
-/// Registers that are copied at once, whether a run has as many or not: most runs of a digit have fewer, and then no branch depends on how
-/// many.
-const BLOCK: usize = 4;
+/// Elements that are copied at once, whether a run has as many or not: most runs of a digit have fewer, and then no branch depends on how
+/// many. A whole number of registers.
+const BLOCK: usize = 32;
 
-/// Copies `row[run]` to `out[at..]` in blocks of registers: what lies up to a block beyond it in `out` is lost.
+/// Copies `row[run]` to `out[at..]` in blocks: what lies up to a block beyond it in `out` is lost.
 #[inline(always)]
 fn copy<S: Simd>(simd: S, row: &[f32], run: Range<usize>, out: &mut [f32], mut at: usize) {
     let mut from = run.start;
     while from < run.end {
-        let step = (BLOCK * S::LANES).min(run.end - from);
-        match (row.get(from..from + BLOCK * S::LANES), out.get_mut(at..at + BLOCK * S::LANES)) {
+        let step = BLOCK.min(run.end - from);
+        match (row.get(from..from + BLOCK), out.get_mut(at..at + BLOCK)) {
             (Some(row), Some(out)) => {
-                for i in 0..BLOCK {
-                    simd.store(simd.load(&row[i * S::LANES..][..S::LANES]), &mut out[i * S::LANES..][..S::LANES]);
+                for (row, out) in row.chunks_exact(S::LANES).zip(out.chunks_exact_mut(S::LANES)) {
+                    simd.store(simd.load(row), out);
                 }
             }
             _ => out[at..at + step].copy_from_slice(&row[from..from + step]),
