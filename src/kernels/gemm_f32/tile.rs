@@ -12,7 +12,7 @@ pub(in crate::kernels) const MR: usize = 6;
 pub(in crate::kernels) const NV: usize = 2;
 
 /// Rows of the tallest tile of packed panels: where sixteen lanes come with 32 registers, twice as many share each load of B.
-pub(super) const fn tallest(lanes: usize) -> usize {
+pub(in crate::kernels) const fn tallest(lanes: usize) -> usize {
     if lanes == 16 { 2 * MR } else { MR }
 }
 
@@ -39,7 +39,7 @@ macro_rules! outline_by_height {
         $simd.outline($kernel)
     }};
 }
-pub(super) use outline_by_height;
+pub(in crate::kernels) use outline_by_height;
 
 /// One register tile of sums.
 pub(in crate::kernels) type Sums<S, const M: usize, const N: usize> = [[<S as Simd>::F32; N]; M];

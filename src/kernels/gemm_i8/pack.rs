@@ -3,7 +3,7 @@
 use super::step::{Quads, Step};
 use super::tile::NV;
 use crate::kernels::cut::Panels;
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{MAX_LANES, Simd};
 use crate::view::Mat;
 
 /// Steps of `k`: pairs, an odd `k` filled up with a zero.
@@ -109,6 +109,16 @@ pub(super) fn strip<S: Simd>(simd: S, w: Mat<'_, i8>, col: usize, cols: usize, d
             let src = &w.data()[(col + from) * stride..];
             while p + 2 * S::LANES <= k {
                 simd.interleave_all(&src[p..], stride, &mut dst[p / 2 * width..], width);
+                p += 2 * S::LANES;
+            }
+        } else if const { S::LANES > 1 } && rows > 0 {
+            // Fewer rows than lanes are brought together first, zeros below them.
+            let mut block = [0; 2 * MAX_LANES * MAX_LANES];
+            while p + 2 * S::LANES <= k {
+                for (j, row) in block.chunks_exact_mut(2 * S::LANES).enumerate().take(rows) {
+                    row.copy_from_slice(&w.data()[(col + from + j) * stride + p..][..2 * S::LANES]);
+                }
+                simd.interleave_all(&block, 2 * S::LANES, &mut dst[p / 2 * width..], width);
                 p += 2 * S::LANES;
             }
         }

@@ -10,7 +10,7 @@ use super::pixels;
 use super::shape::Conv;
 use crate::kernels::cut::Panels;
 use crate::kernels::element::Element;
-use crate::kernels::gemm_f32::tile::{self, MR, NV};
+use crate::kernels::gemm_f32::tile::{self, NV, outline_by_height};
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise};
 use crate::reference::gamma;
@@ -211,7 +211,7 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
             }
             for strip in 0..way.channels().1.div_ceil(nr) {
                 let weights = &prepared[strip * places * depth * nr..][..places * depth * nr];
-                let panels = Panels::of(tiles, MR);
+                let panels = Panels::of(tiles, tile::tallest(S::LANES));
                 for (from, to) in [(0, panels.taller), (panels.taller, panels.count)] {
                     if from >= to {
                         continue;
@@ -226,14 +226,7 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
                         range,
                         places,
                     };
-                    match panels.height(from) {
-                        6 => simd.outline(Products::<6>(part)),
-                        5 => simd.outline(Products::<5>(part)),
-                        4 => simd.outline(Products::<4>(part)),
-                        3 => simd.outline(Products::<3>(part)),
-                        2 => simd.outline(Products::<2>(part)),
-                        _ => simd.outline(Products::<1>(part)),
-                    }
+                    outline_by_height!(simd: S, panels.height(from), M => Products::<M>(part));
                 }
                 for row in 0..count {
                     let (image, ty) = ((first + row) / rows, (first + row) % rows);
