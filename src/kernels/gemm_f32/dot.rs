@@ -70,27 +70,32 @@ impl<T: Element> Dot<'_, '_, '_, T> {
                 let mut j = block;
                 while j < end {
                     let width = (end - j).min(widest(S::LANES));
-                    match (height, width) {
-                        (4, 5) if const { widest(S::LANES) >= 5 } => self.tile::<S, 4, 5, 1>(simd, i, j),
-                        (4, 4) if const { widest(S::LANES) >= 4 } => self.tile::<S, 4, 4, 1>(simd, i, j),
-                        (3, 5) if const { widest(S::LANES) >= 5 } => self.tile::<S, 3, 5, 1>(simd, i, j),
-                        (3, 4) if const { widest(S::LANES) >= 4 } => self.tile::<S, 3, 4, 1>(simd, i, j),
-                        (2, 5) if const { widest(S::LANES) >= 5 } => self.tile::<S, 2, 5, 1>(simd, i, j),
-                        (2, 4) if const { widest(S::LANES) >= 4 } => self.tile::<S, 2, 4, 1>(simd, i, j),
-                        (1, 5) if const { widest(S::LANES) >= 5 } => self.tile::<S, 1, 5, 1>(simd, i, j),
-                        (1, 4) if const { widest(S::LANES) >= 4 } => self.tile::<S, 1, 4, 1>(simd, i, j),
-                        (4, 3) => self.tile::<S, 4, 3, 1>(simd, i, j),
-                        (4, 2) => self.tile::<S, 4, 2, 1>(simd, i, j),
-                        (4, _) => self.tile::<S, 4, 1, 1>(simd, i, j),
-                        (3, 3) => self.tile::<S, 3, 3, 1>(simd, i, j),
-                        (3, 2) => self.tile::<S, 3, 2, 1>(simd, i, j),
-                        (3, _) => self.tile::<S, 3, 1, 1>(simd, i, j),
-                        (2, 3) => self.tile::<S, 2, 3, 1>(simd, i, j),
-                        (2, 2) => self.tile::<S, 2, 2, 1>(simd, i, j),
-                        (2, _) => self.tile::<S, 2, 1, 1>(simd, i, j),
-                        (_, 3) => self.tile::<S, 1, 3, 1>(simd, i, j),
-                        (_, 2) => self.tile::<S, 1, 2, 1>(simd, i, j),
-                        _ => self.tile::<S, 1, 1, 1>(simd, i, j),
+                    if const { widest(S::LANES) == 5 } && width > 3 {
+                        match (height, width) {
+                            (4, 5) => self.tile::<S, 4, 5, 1>(simd, i, j),
+                            (4, _) => self.tile::<S, 4, 4, 1>(simd, i, j),
+                            (3, 5) => self.tile::<S, 3, 5, 1>(simd, i, j),
+                            (3, _) => self.tile::<S, 3, 4, 1>(simd, i, j),
+                            (2, 5) => self.tile::<S, 2, 5, 1>(simd, i, j),
+                            (2, _) => self.tile::<S, 2, 4, 1>(simd, i, j),
+                            (_, 5) => self.tile::<S, 1, 5, 1>(simd, i, j),
+                            _ => self.tile::<S, 1, 4, 1>(simd, i, j),
+                        }
+                    } else {
+                        match (height, width) {
+                            (4, 3) => self.tile::<S, 4, 3, 1>(simd, i, j),
+                            (4, 2) => self.tile::<S, 4, 2, 1>(simd, i, j),
+                            (4, _) => self.tile::<S, 4, 1, 1>(simd, i, j),
+                            (3, 3) => self.tile::<S, 3, 3, 1>(simd, i, j),
+                            (3, 2) => self.tile::<S, 3, 2, 1>(simd, i, j),
+                            (3, _) => self.tile::<S, 3, 1, 1>(simd, i, j),
+                            (2, 3) => self.tile::<S, 2, 3, 1>(simd, i, j),
+                            (2, 2) => self.tile::<S, 2, 2, 1>(simd, i, j),
+                            (2, _) => self.tile::<S, 2, 1, 1>(simd, i, j),
+                            (_, 3) => self.tile::<S, 1, 3, 1>(simd, i, j),
+                            (_, 2) => self.tile::<S, 1, 2, 1>(simd, i, j),
+                            _ => self.tile::<S, 1, 1, 1>(simd, i, j),
+                        }
                     }
                     j += width;
                 }
