@@ -6,7 +6,7 @@ use crate::kernels::element::Element;
 use crate::kernels::simd::{Kernel, Simd};
 use crate::kernels::{Activation, Epilogue, elementwise};
 
-/// Rows of the tallest tile.
+/// Rows of the tallest tile that sixteen registers hold.
 pub(in crate::kernels) const MR: usize = 6;
 /// Registers in a row of a full tile: 6 x 2 sums + 2 loads + 1 broadcast fill 15 of AVX2's 16.
 pub(in crate::kernels) const NV: usize = 2;
