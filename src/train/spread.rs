@@ -59,8 +59,8 @@ pub(super) fn beside(
     small: impl FnOnce() -> Result<(), ShapeError> + Send,
 ) -> Result<(), ShapeError> {
     if len < BESIDE {
-        small()?;
-        return large();
+        let small = small();
+        return large().and(small);
     }
     let (large, small) = rayon::join(large, small);
     large.and(small)
