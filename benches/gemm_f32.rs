@@ -10,8 +10,12 @@ mod driver;
 #[path = "../src/kernels/arch/peers.rs"]
 mod peers;
 
-use inkstone::bench::gemm_f32;
+use inkstone::bench::{Case, gemm_f32, pixels};
+
+fn cases() -> Vec<Case> {
+    gemm_f32::cases().into_iter().chain(pixels::cases()).collect()
+}
 
 fn main() {
-    driver::main(gemm_f32::cases, 1 << 25, Some(peers::products));
+    driver::main(cases, 1 << 25, Some(peers::products));
 }

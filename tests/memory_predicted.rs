@@ -53,6 +53,7 @@ fn training_takes_the_bytes_that_were_predicted() {
         ("mlp:512", 100, "none"),
         ("mlp:512", 100, "ema:0.99"),
         ("mlp:300,200", 16, "none"),
+        ("linear", 128, "none"),
         ("cnn", 64, "none"),
         ("cnn-small", 32, "none"),
         ("resnet-small", 16, "swa:1"),
@@ -63,7 +64,8 @@ fn training_takes_the_bytes_that_were_predicted() {
         let graph = config.graph(28, 28, 10).unwrap();
         let optimizer = config.optimizer;
         let average = average.is_some();
-        let memory = Memory::of(&graph, Run { batch, threads, optimizer, average, train, val: 0 }).unwrap();
+        let memory =
+            Memory::of(&graph, Run { batch, threads, isa: Isa::best(), optimizer, average, train, val: 0 }).unwrap();
         let before = IN_USE.load(Ordering::Relaxed);
         MOST.store(before, Ordering::Relaxed);
         let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();

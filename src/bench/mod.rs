@@ -20,6 +20,7 @@ mod measure;
 pub mod memory;
 pub mod operands;
 mod pass;
+pub mod pixels;
 mod plain;
 mod row;
 mod setup;
@@ -45,6 +46,7 @@ pub use way::{Variant, Way};
 pub fn cases() -> Vec<Case> {
     let families = [
         gemm_f32::cases,
+        pixels::cases,
         gemm_f16::cases,
         gemm_i8::cases,
         conv_f32::cases,

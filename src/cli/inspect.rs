@@ -7,6 +7,7 @@ use clap::Args;
 use inkstone::checkpoint::{Meta, load_model};
 use inkstone::data::Normalize;
 use inkstone::graph::{Graph, Plan};
+use inkstone::kernels::Isa;
 use inkstone::shape::Shape;
 use inkstone::train::memory::{Memory, Run};
 use inkstone::train::{ActivationKind, ModelSpec, OptimizerKind};
@@ -138,7 +139,8 @@ impl Inspect {
     fn memory(&self, graph: &Graph) -> anyhow::Result<Memory> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let optimizer = OptimizerKind::Adam;
-        Ok(Memory::of(graph, Run { batch: self.batch, threads, optimizer, average: false, train: TRAIN, val: 0 })?)
+        let (batch, isa) = (self.batch, Isa::best());
+        Ok(Memory::of(graph, Run { batch, threads, isa, optimizer, average: false, train: TRAIN, val: 0 })?)
     }
 }
 

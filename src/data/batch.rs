@@ -44,6 +44,24 @@ pub fn fill(
     Ok(())
 }
 
+/// Copies the raw pixels of the images `indices` one after the other. Does not allocate.
+///
+/// # Shapes
+/// `out [indices, pixels]`.
+/// # Errors
+/// As [`fill`].
+pub fn fill_pixels(isa: Isa, data: &Dataset, indices: &[u32], out: &mut [u8]) -> Result<(), ShapeError> {
+    let expected = indices.len().checked_mul(data.pixels()).ok_or(ShapeError::Overflow)?;
+    if out.len() != expected {
+        return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
+    }
+    for (i, (&index, row)) in indices.iter().zip(out.chunks_exact_mut(data.pixels())).enumerate() {
+        ask_ahead(isa, data, indices, i);
+        row.copy_from_slice(data.image(checked(data, index)?));
+    }
+    Ok(())
+}
+
 /// [`fill`] of these columns of each image alone. Does not allocate.
 ///
 /// # Shapes
@@ -196,6 +214,11 @@ mod tests {
         fill_columns(Isa::best(), &data, &Normalize::Image, columns, &[2, 0, 1, 2], &mut some).unwrap();
         let want: Vec<f32> = all.chunks(6).flat_map(|row| [row[1], row[2], row[4]]).collect();
         assert_eq!(some[..], want);
+        let mut bytes = [9; 24];
+        fill_pixels(Isa::best(), &data, &[2, 0, 1, 2], &mut bytes).unwrap();
+        assert_eq!(bytes[..], [data.image(2), data.image(0), data.image(1), data.image(2)].concat());
+        assert!(fill_pixels(Isa::best(), &data, &[3], &mut bytes[..6]).is_err());
+        assert!(fill_pixels(Isa::best(), &data, &[2], &mut bytes[..7]).is_err());
         assert!(fill_columns(Isa::best(), &data, &Normalize::Image, columns, &[3], &mut some[..3]).is_err());
         assert!(fill_columns(Isa::best(), &data, &Normalize::Image, columns, &[2], &mut some[..4]).is_err());
         let mut labels = [9; 4];

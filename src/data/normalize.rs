@@ -124,6 +124,13 @@ impl Normalize {
         }
     }
 
+    /// `[scale, offset]` of `z = pixel · scale + offset`, if they are the same for every image.
+    #[must_use]
+    pub fn constant(&self) -> Option<[f32; 2]> {
+        let (scale, offset) = self.affine(&[]);
+        (*self != Self::Image).then_some([scale, offset])
+    }
+
     /// `(scale, offset)` of `z = pixel · scale + offset` for the raw pixels of one image.
     #[must_use]
     pub fn affine(&self, image: &[u8]) -> (f32, f32) {

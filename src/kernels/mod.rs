@@ -27,6 +27,7 @@ mod map;
 #[cfg(feature = "train")]
 pub mod parallel;
 pub mod peak;
+pub mod pixels;
 pub mod pool;
 pub mod requantize;
 mod simd;

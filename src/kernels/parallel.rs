@@ -5,6 +5,7 @@ pub use super::conv::threads::{
     conv2d_scratch_len,
 };
 pub use super::gemm_f32::threads::{matmul, matmul_scratch_len};
+pub use super::pixels::threads::{linear, linear_d_weight};
 
 use super::conv::Conv;
 use super::conv::threads::forward;

@@ -12,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 const GRAIN: usize = 16 * 1024;
 /// The same with augmentation, which takes some 10 microseconds for a digit.
 const AUGMENTED_GRAIN: usize = 4 * 1024;
+/// The same of pixels that are only copied.
+const COPIED_GRAIN: usize = 64 * 1024;
 
 /// How training images are changed, with room for each thread of a pool.
 #[derive(Debug)]
@@ -83,14 +85,33 @@ pub(super) fn gather(
     })
 }
 
+/// Copies the raw pixels of the samples `indices` to `out [indices, pixels]`. Does not allocate.
+pub(super) fn gather_pixels(
+    isa: Isa,
+    data: &Dataset,
+    indices: &[u32],
+    out: &mut [u8],
+    workers: &Workers,
+) -> Result<(), ShapeError> {
+    let pixels = data.pixels();
+    let expected = indices.len().checked_mul(pixels).ok_or(ShapeError::Overflow)?;
+    if out.len() != expected {
+        return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
+    }
+    spread(Rows { indices, out, pixels }, (COPIED_GRAIN / pixels.max(1)).max(1), &|rows: Rows<'_, u8>| {
+        workers.note();
+        batch::fill_pixels(isa, data, rows.indices, rows.out)
+    })
+}
+
 /// Samples to copy and the rows that they go to.
-struct Rows<'a> {
+struct Rows<'a, T = f32> {
     indices: &'a [u32],
-    out: &'a mut [f32],
+    out: &'a mut [T],
     pixels: usize,
 }
 
-impl Cut for Rows<'_> {
+impl<T: Send> Cut for Rows<'_, T> {
     fn units(&self) -> usize {
         self.indices.len()
     }

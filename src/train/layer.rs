@@ -1,5 +1,6 @@
 //! One node of a graph with its places in the arena: what it does forward and backward.
 
+use super::given::Shown;
 use super::ops::{
     BatchNorm, Conv2d, Linear, Pool2d, add, batch_norm, conv2d, dropout, flatten, global_avg_pool, linear, log_softmax,
     relu, sigmoid, tanh,
@@ -82,8 +83,8 @@ pub(super) struct Pass<'a> {
     pub(super) scratch: &'a mut [f32],
     /// In training, what dropouts draw from.
     pub(super) key: Option<Key>,
-    /// The columns of the input that are given, if not all: the others are 0.
-    pub(super) columns: Option<Columns<'a>>,
+    /// How the input is given.
+    pub(super) shown: Shown<'a>,
 }
 
 /// A plan that gives two live tensors the same memory: no graph does, as the plan's tests show.
@@ -180,6 +181,11 @@ impl Layer {
         self.first.then_some(self.y.width)
     }
 
+    /// Whether the layer reads the raw bytes of the network's input, as is faster than to convert them first.
+    pub(super) fn takes_pixels(&self, isa: Isa) -> bool {
+        self.first && matches!(self.work, Work::Linear { sizes, .. } if sizes.takes_pixels(isa))
+    }
+
     /// Floats of scratch that both passes need for `rows` samples on `threads` threads.
     pub(super) fn scratch_len(&self, rows: usize, threads: usize) -> Result<usize, ShapeError> {
         let own = match &self.work {
@@ -227,12 +233,17 @@ impl Layer {
         match &self.work {
             Work::Linear { sizes, weight, bias } => {
                 let params = linear::Params { weight: &weights[weight.clone()], bias: &weights[bias.clone()] };
-                if let (true, Some(columns)) = (self.first, pass.columns) {
-                    let (x, y) = pair(arena, given(x, rows, columns), y)?;
-                    return sizes.forward_columns(isa, (x, columns), params, self.fused, y, scratch);
+                match pass.shown {
+                    Shown::Columns(columns) if self.first => {
+                        let (x, y) = pair(arena, given(x, rows, columns), y)?;
+                        sizes.forward_columns(isa, (x, columns), params, self.fused, y, scratch)
+                    }
+                    Shown::Pixels(x) if self.first => sizes.forward_pixels(isa, x, params, self.fused, &mut arena[y]),
+                    _ => {
+                        let (x, y) = pair(arena, x, y)?;
+                        sizes.forward(isa, x, params, self.fused, y, scratch)
+                    }
                 }
-                let (x, y) = pair(arena, x, y)?;
-                sizes.forward(isa, x, params, self.fused, y, scratch)
             }
             Work::Conv2d { sizes, weight, bias } => {
                 let (x, y) = pair(arena, x, y)?;
@@ -402,12 +413,17 @@ impl Layer {
             Work::Linear { sizes, weight, bias } => {
                 let [d_weight, d_bias] = disjoint(grads, [weight.clone(), bias.clone()])?;
                 let grads = linear::Grads { weight: d_weight, bias: d_bias };
-                if let (true, Some(columns)) = (self.first, pass.columns) {
-                    let ([x, d_y], _) = to.beside(arena, [given(x, rows, columns), d_y])?;
-                    return sizes.backward_columns(isa, (x, columns), d_y, grads, scratch);
+                match pass.shown {
+                    Shown::Columns(columns) if self.first => {
+                        let ([x, d_y], _) = to.beside(arena, [given(x, rows, columns), d_y])?;
+                        sizes.backward_columns(isa, (x, columns), d_y, grads, scratch)
+                    }
+                    Shown::Pixels(x) if self.first => sizes.backward_pixels(isa, x, &arena[d_y], grads),
+                    _ => {
+                        let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;
+                        sizes.backward(isa, [x, d_y], &weights[weight.clone()], grads, d_x, scratch)
+                    }
                 }
-                let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;
-                sizes.backward(isa, [x, d_y], &weights[weight.clone()], grads, d_x, scratch)
             }
             Work::Conv2d { sizes, weight, bias } => {
                 let ([x, d_y], d_x) = to.beside(arena, [x, d_y])?;

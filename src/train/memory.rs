@@ -7,6 +7,7 @@ use super::lit::Lit;
 use super::network::Network;
 use super::optimizer::OptimizerKind;
 use crate::graph::{Graph, Plan};
+use crate::kernels::Isa;
 
 /// Bytes of everything that a trainer keeps, beside the data set and the program itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -23,7 +24,8 @@ pub struct Memory {
     pub scratch: u64,
     /// Arena and scratch of the evaluation after each epoch.
     pub evaluation: u64,
-    /// The order of the samples, their labels, and which pixels of each are not 0 if the network can leave the others out.
+    /// The order of the samples, their labels, and either the raw pixels of a batch, if the network reads those, or which pixels of each sample
+    /// are not 0, if it can leave the others out.
     pub samples: u64,
 }
 
@@ -34,6 +36,8 @@ pub struct Run {
     pub batch: usize,
     /// Threads that work on it.
     pub threads: usize,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
     /// How gradients become updates.
     pub optimizer: OptimizerKind,
     /// Whether the weights are averaged.
@@ -57,8 +61,11 @@ impl Memory {
         let inference = Plan::inference(graph, evaluated)?;
         let last = run.train.max(1) - (run.train.max(1) - 1) / batch * batch;
         let scratch = |plan: &Plan, rows: &[usize]| Network::scratch_len(graph, plan, rows, run.threads);
-        let lit = if Layer::all(graph, &training).iter().any(|layer| layer.takes_columns().is_some()) {
-            Lit::bytes(run.train + run.val, graph.input_shape().elements())
+        let (layers, width) = (Layer::all(graph, &training), graph.input_shape().elements());
+        let shown = if layers.iter().any(|layer| layer.takes_pixels(run.isa)) {
+            (batch as u64).saturating_mul(width as u64)
+        } else if layers.iter().any(|layer| layer.takes_columns().is_some()) {
+            Lit::bytes(run.train + run.val, width)
         } else {
             0
         };
@@ -70,7 +77,7 @@ impl Memory {
             values: floats(training.arena_len()),
             scratch: floats(scratch(&training, &[batch, last])?),
             evaluation: floats(inference.arena_len() + scratch(&inference, &[evaluated])?),
-            samples: floats(2 * run.train + run.val).saturating_add(lit),
+            samples: floats(2 * run.train + run.val).saturating_add(shown),
         })
     }
 

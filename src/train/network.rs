@@ -1,8 +1,10 @@
 //! A graph that runs, forward and backward, over one arena: what trains, what evaluates and what the gradient check checks.
 
 use super::TrainError;
+use super::given::{Given, Shown};
 use super::layer::{Layer, Pass, Place};
-use super::loss::{self, BatchLoss, Reduction};
+use super::loss::{self, BatchLoss};
+use super::objective::Objective;
 use super::ops::batch_norm::MOMENTUM;
 use crate::error::ShapeError;
 use crate::graph::{Graph, Plan, TensorId};
@@ -28,8 +30,8 @@ pub struct Network {
     arena: Vec<f32>,
     losses: Vec<f32>,
     scratch: Vec<f32>,
-    /// The columns of the input that the next batch was filled with; all of them if empty.
-    runs: Vec<Range<usize>>,
+    /// What the next batch was filled with.
+    given: Given,
     /// Batch sizes, and threads, that the scratch was measured for.
     prepared: Vec<(usize, usize)>,
 }
@@ -40,7 +42,12 @@ impl Network {
     /// # Errors
     /// [`TrainError::Graph`] if the arena cannot be planned.
     pub fn new(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
-        Self::compile(graph, &Plan::training(graph, batch)?, isa)
+        let mut network = Self::compile(graph, &Plan::training(graph, batch)?, isa)?;
+        let width = network.input.width;
+        let bytes =
+            if network.layers.iter().any(|layer| layer.takes_pixels(isa)) { network.capacity * width } else { 0 };
+        network.given = Given::new(width, bytes);
+        Ok(network)
     }
 
     /// For evaluation: forward only, in a smaller arena.
@@ -67,7 +74,7 @@ impl Network {
             arena: vec![0.0; plan.arena_len()],
             losses: vec![0.0; plan.batch()],
             scratch: Vec::new(),
-            runs: Vec::with_capacity(width(TensorId(0)) / 2 + 1),
+            given: Given::default(),
             prepared: Vec::new(),
         };
         network.prepare(plan.batch())?;
@@ -121,7 +128,7 @@ impl Network {
     /// [`ShapeError::TooShort`] if the arena holds fewer samples.
     pub fn input_mut(&mut self, rows: usize) -> Result<&mut [f32], ShapeError> {
         self.prepare(rows)?;
-        self.runs.clear();
+        self.given.whole();
         Ok(&mut self.arena[self.input.rows(rows)])
     }
 
@@ -144,10 +151,24 @@ impl Network {
             return Err(ShapeError::Length { what: "the columns of an input that needs all,", expected, got });
         }
         self.prepare(rows)?;
-        self.runs.clear();
-        self.runs.extend_from_slice(runs);
+        self.given.columns(runs);
         let start = self.input.start;
         Ok(&mut self.arena[start..start + rows * columns.count()])
+    }
+
+    /// Whether the first layer reads raw bytes where that is faster than converting them: [`input_pixels_mut`](Self::input_pixels_mut).
+    #[must_use]
+    pub fn takes_pixels(&self) -> bool {
+        self.given.capacity() > 0
+    }
+
+    /// Where the raw pixels of the next batch go, `[rows, input]`, that stand for `pixel · scale + offset`.
+    ///
+    /// # Errors
+    /// As [`input_mut`](Self::input_mut), and [`ShapeError::TooShort`] for a network that does not [take](Self::takes_pixels) pixels.
+    pub fn input_pixels_mut(&mut self, rows: usize, [scale, offset]: [f32; 2]) -> Result<&mut [u8], ShapeError> {
+        self.prepare(rows)?;
+        self.given.pixels_mut(rows * self.input.width, [scale, offset])
     }
 
     /// Copies `x [rows, input]` in and returns its rows.
@@ -183,9 +204,9 @@ impl Network {
     fn run(&mut self, weights: &[f32], rows: usize, key: Option<Key>) -> Result<(), ShapeError> {
         self.prepare(rows)?;
         check_len("the weights", self.weights_len, weights.len())?;
-        let Self { isa, layers, arena, scratch, runs, input, .. } = self;
-        let columns = given(runs, *input)?;
-        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key, columns };
+        let Self { isa, layers, arena, scratch, given, input, .. } = self;
+        let shown = given.shown(rows, input.width)?;
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key, shown };
         layers.iter().try_for_each(|layer| layer.forward(&mut pass))
     }
 
@@ -240,9 +261,9 @@ impl Network {
             let d_logits = &mut self.arena[place.rows(rows)];
             loss::smooth(d_logits, labels, objective.reduction, objective.smoothing)?;
         }
-        let Self { isa, layers, arena, scratch, runs, input, .. } = self;
-        let columns = given(runs, *input)?;
-        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), columns };
+        let Self { isa, layers, arena, scratch, given, input, .. } = self;
+        let shown = given.shown(rows, input.width)?;
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), shown };
         layers.iter().rev().try_for_each(|layer| layer.backward(&mut pass, grads))?;
         Ok(batch)
     }
@@ -295,12 +316,12 @@ impl Network {
     ) -> Result<Option<&str>, TrainError> {
         self.prepare(rows)?;
         check_len("the weights", self.weights_len, weights.len())?;
-        self.runs.clear();
+        self.given.whole();
         let Self { isa, layers, arena, scratch, .. } = self;
         if arena[self.input.rows(rows)].iter().any(|x| !x.is_finite()) {
             return Ok(None);
         }
-        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), columns: None };
+        let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), shown: Shown::Whole };
         for layer in layers.iter() {
             layer.forward(&mut pass)?;
             if pass.arena[layer.output().rows(rows)].iter().any(|x| !x.is_finite()) {
@@ -344,37 +365,6 @@ impl Network {
     }
 }
 
-/// What a training pass minimises, and what its dropouts draw by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Objective {
-    /// How the samples' gradients become one.
-    pub reduction: Reduction,
-    /// How much of each label is spread over all classes; the loss that is reported is without.
-    pub smoothing: f32,
-    /// Another one for each update.
-    pub key: Key,
-}
-
-impl Objective {
-    /// Of the update number `step` of a run seeded by `seed`.
-    #[must_use]
-    pub fn new(reduction: Reduction, seed: u64, step: u64) -> Self {
-        Self { reduction, smoothing: 0.0, key: Key::new(seed, step) }
-    }
-}
-
-impl From<Reduction> for Objective {
-    /// Of the first update of seed 0.
-    fn from(reduction: Reduction) -> Self {
-        Self::new(reduction, 0, 0)
-    }
-}
-
-/// The columns that were given, if not all.
-fn given(runs: &[Range<usize>], input: Place) -> Result<Option<Columns<'_>>, ShapeError> {
-    if runs.is_empty() { Ok(None) } else { Columns::new(runs, input.width).map(Some) }
-}
-
 /// Floats of scratch for the hungriest layer.
 fn scratch_len(layers: &[Layer], rows: usize, threads: usize) -> Result<usize, ShapeError> {
     layers.iter().try_fold(0, |most, layer| Ok(layer.scratch_len(rows, threads)?.max(most)))
@@ -391,7 +381,7 @@ mod tests {
     use crate::data::random::Random;
     use crate::graph::Op;
     use crate::shape::Shape;
-    use crate::train::Initializer;
+    use crate::train::{Initializer, Reduction};
 
     const OPS: [Op; 3] = [Op::Relu, Op::Tanh, Op::Sigmoid];
 
@@ -569,5 +559,38 @@ mod tests {
         );
         let mut network = Network::new(&conv.unwrap(), 6, Isa::best()).unwrap();
         assert!(network.takes_columns().is_none() && network.input_columns_mut(6, &runs).is_err());
+    }
+
+    /// The same batch as bytes and as the numbers that these stand for.
+    #[test]
+    fn pixels_of_the_input_do_what_floats_do() {
+        let shape = Shape::new(&[1, 3, 4]).unwrap();
+        let last = Op::Linear { in_features: 12, out_features: 4 };
+        let graph = Graph::sequential(shape, &[Op::Flatten, last, Op::Tanh]).unwrap();
+        let mut params = vec![0.0; graph.param_count()];
+        Initializer::Pytorch.fill(&graph, 2, &mut params);
+        let bytes: Vec<u8> = (0..72).map(|i| (i * 89 % 256) as u8).collect();
+        let (labels, affine) = ([0, 1, 2, 3, 0, 1], [1.0 / 100.0, -0.5]);
+        let x: Vec<f32> = bytes.iter().map(|pixel| f32::from(*pixel).mul_add(affine[0], affine[1])).collect();
+        for isa in Isa::available() {
+            let mut network = Network::new(&graph, 6, isa).unwrap();
+            if !network.takes_pixels() {
+                assert!(isa.lanes() < 8 && network.input_pixels_mut(6, affine).is_err());
+                continue;
+            }
+            let (mut want, mut got) = (vec![f32::NAN; params.len()], vec![f32::NAN; params.len()]);
+            let objective = Objective::from(Reduction::Mean);
+            for rows in [6, 1, 5] {
+                let (x, labels) = (&x[..12 * rows], &labels[..rows]);
+                let floats = network.loss_and_gradient(&params, x, labels, objective, &mut want).unwrap();
+                network.input_pixels_mut(rows, affine).unwrap().copy_from_slice(&bytes[..12 * rows]);
+                let pixels = network.loss_and_gradient_filled(&params, labels, objective, &mut got).unwrap();
+                assert!((floats.loss_sum - pixels.loss_sum).abs() < 1e-5, "{isa}");
+                assert!(want.iter().zip(&got).all(|(want, got)| (want - got).abs() < 1e-6), "{isa}");
+            }
+            assert!(network.input_pixels_mut(7, affine).is_err());
+        }
+        let wide = Graph::mlp(&[11], Op::Relu, shape, 4).unwrap();
+        assert!(!Network::new(&wide, 6, Isa::best()).unwrap().takes_pixels());
     }
 }

@@ -3,8 +3,9 @@
 //! Which is faster depends on the network, the batch and the machine, so both are tried in turns and timed. No result depends on it.
 
 use super::TrainError;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Operations of a step from which all threads are faster without asking: a millisecond and more of one thread.
 const LARGE: u64 = 200_000_000;
@@ -57,6 +58,48 @@ impl Team {
             pace.took(steps, seconds);
         }
     }
+}
+
+/// Looks for work before an idle thread lets others have its core.
+const LOOKS: u32 = 64;
+
+/// Does `work` on a thread of the current pool while the others stay awake: one that sleeps is woken by the system, which takes longer than
+/// many a part of a step.
+pub(super) fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    /// Says so when it is dropped, so that a panic lets the others go too.
+    struct Done<'a>(&'a AtomicBool);
+
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    // With more threads than cores, one that looks for work takes the core of one that has it.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if !(2..=cores).contains(&rayon::current_num_threads()) {
+        return work();
+    }
+    let (done, own) = (AtomicBool::new(false), rayon::current_thread_index());
+    rayon::in_place_scope(|scope| {
+        // A broadcast, as it is no work to steal: this thread, waiting for a part of a step, would never come back from it.
+        scope.spawn_broadcast(|_, thread| {
+            if Some(thread.index()) == own {
+                return;
+            }
+            let mut idle = 0;
+            while !done.load(Ordering::Relaxed) {
+                idle = if rayon::yield_now() == Some(Yield::Executed) { 0 } else { idle + 1 };
+                if idle % LOOKS == LOOKS - 1 {
+                    std::thread::yield_now();
+                } else {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+        let _done = Done(&done);
+        work()
+    })
 }
 
 /// On how many threads a step runs.
@@ -168,6 +211,19 @@ mod tests {
         };
         assert_eq!(run([2e-5, 1e-5]), Way::One);
         assert_eq!(run([1e-5, 2e-5]), Way::All);
+    }
+
+    /// Others do parts of the work, and are let go when it ends, by a panic too.
+    #[test]
+    fn threads_that_stay_awake_help_and_are_let_go() {
+        for threads in [1, 2, 3] {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let sum = || (0..1000).fold(0, |sum, i| sum + rayon::join(|| i, || 2 * i).1);
+            assert_eq!(pool.install(|| awake(sum)), 999_000);
+            let panics = || pool.install(|| awake(|| -> () { panic!("as it should") }));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+            assert_eq!(pool.install(|| awake(|| awake(sum))), 999_000);
+        }
     }
 
     #[test]

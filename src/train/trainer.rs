@@ -5,21 +5,20 @@ use super::clip;
 use super::config::Config;
 use super::early_stop::EarlyStop;
 use super::evaluate::Evaluator;
-use super::gather::{Augmentation, View, gather};
-use super::lit::Lit;
+use super::feed::Feed;
 use super::metrics::{EpochReport, Metrics};
-use super::network::{Network, Objective};
+use super::network::Network;
+use super::objective::Objective;
 use super::optimizer::Optimizer;
 use super::run::Progress;
 use super::schedule::warmup_factor;
 use super::spread::Workers;
-use super::team::Team;
+use super::team::{Team, awake};
 use crate::checkpoint::{Buffers, Meta, RunningSums, State};
 use crate::data::{Dataset, Normalize, Splits, ValSize, batch, permutation, split};
 use crate::error::ShapeError;
 use crate::graph::Graph;
 use crate::kernels::Isa;
-use crate::kernels::columns::Columns;
 use crate::kernels::dropout::Key;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,9 +45,7 @@ pub struct Trainer<'a> {
     team: Team,
     workers: Workers,
     graph: Graph,
-    normalize: Normalize,
-    augmentation: Option<Augmentation>,
-    lit: Option<Lit>, // of images whose zeros stay zeros, for a network that can leave them out
+    feed: Feed<'a>,
     network: Network,
     evaluator: Evaluator,
     optimizer: Optimizer,
@@ -84,11 +81,6 @@ enum Part {
     Test,
 }
 
-/// How training images are shown in an epoch.
-fn view(augmentation: &Option<Augmentation>, epoch: u32) -> View<'_> {
-    augmentation.as_ref().map_or(View::Plain, |augmentation| View::Augmented(augmentation, epoch))
-}
-
 impl<'a> Trainer<'a> {
     /// Everything that `config` says about `data`, with first weights drawn by its seed, on `threads` threads of its own.
     ///
@@ -108,13 +100,12 @@ impl<'a> Trainer<'a> {
         train.truncate(config.limit.unwrap_or(usize::MAX));
         let normalize = config.normalize.resolve(&data.train, &train)?;
         let threads = threads.max(1);
-        let augmentation = Augmentation::new(&config.augment, config.seed, &data.train, threads)?;
         let batch = config.batch.min(train.len());
         let team = Team::new(threads, graph.flops().saturating_mul(3 * batch as u64))?; // forward once, backward twice
         let mut network = Network::new(&graph, batch, isa)?;
         let last = train.len() - (train.len() - 1) / batch * batch; // samples in the last batch of an epoch
         team.all().install(|| network.prepare(batch).and_then(|()| network.prepare(last)))?;
-        let lit = network.takes_columns().is_some() && augmentation.is_none() && normalize == Normalize::Unit;
+        let feed = Feed::new(config, &data.train, normalize, &network, isa, threads)?;
         let mut params = vec![0.0; graph.weights_len()];
         config.initializer.fill(&graph, config.seed, &mut params);
         Ok(Self {
@@ -142,9 +133,7 @@ impl<'a> Trainer<'a> {
             config: config.clone(),
             data,
             graph,
-            normalize,
-            augmentation,
-            lit: lit.then(|| Lit::of(&data.train)),
+            feed,
             network,
             params,
             train,
@@ -181,7 +170,7 @@ impl<'a> Trainer<'a> {
     pub fn in_turn<R: Send>(&mut self, work: impl FnOnce(&mut Self, u64) -> R + Send) -> R {
         let (pool, steps) = self.team.turn();
         let (step, seconds) = (self.step, self.train_seconds);
-        let result = pool.install(|| work(self, steps));
+        let result = pool.install(|| awake(|| work(self, steps)));
         self.team.took(self.step - step, self.train_seconds - seconds);
         result
     }
@@ -206,25 +195,14 @@ impl<'a> Trainer<'a> {
         let indices = &self.order[from..self.order.len().min(from + self.batch)];
         let labels = &mut self.labels[..indices.len()];
         batch::fill_labels(&self.data.train, indices, labels)?;
-        let runs = self.lit.as_mut().zip(self.network.takes_columns());
-        let runs = runs.and_then(|(lit, outputs)| lit.find(indices, outputs));
-        let (view, x) = match runs {
-            Some(runs) => {
-                let x = self.network.input_columns_mut(indices.len(), runs)?;
-                (View::Columns(Columns::new(runs, self.data.train.pixels())?), x)
-            }
-            None => (view(&self.augmentation, self.epoch), self.network.input_mut(indices.len())?),
-        };
-        gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
+        self.feed.fill(&mut self.network, indices, self.epoch, &self.workers)?;
         let Config { reduction, seed, label_smoothing, .. } = self.config;
         let objective = Objective { smoothing: label_smoothing as f32, ..Objective::new(reduction, seed, self.step) };
         let batch = self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads)?;
         let lr = self.next_lr();
         if !batch.loss_sum.is_finite() {
             let rows = indices.len();
-            let x = self.network.input_mut(rows)?;
-            let view = self::view(&self.augmentation, self.epoch);
-            gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
+            self.feed.fill_whole(&mut self.network, indices, self.epoch, &self.workers)?;
             let layer = self.network.first_not_finite(&self.params, objective, rows)?.map(str::to_owned);
             return Err(TrainError::Diverged { epoch: self.epoch + 1, step: self.step, loss: batch.mean(), lr, layer });
         }
@@ -330,9 +308,7 @@ impl<'a> Trainer<'a> {
     fn measure_average(&mut self) -> Result<(), TrainError> {
         let measured = &self.train[..self.train.len().min(MEASURED)];
         for (number, indices) in measured.chunks(self.batch).enumerate() {
-            let x = self.network.input_mut(indices.len())?;
-            let view = view(&self.augmentation, self.epoch);
-            gather(self.isa, &self.data.train, &self.normalize, view, indices, x, &self.workers)?;
+            self.feed.fill_whole(&mut self.network, indices, self.epoch, &self.workers)?;
             let key = Key::new(self.config.seed, u64::MAX - number as u64); // no update's
             self.network.measure_running(&mut self.average, indices.len(), key, number)?;
         }
@@ -373,14 +349,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn evaluate(&mut self, part: Part, keep: usize, shift: u8) -> Result<Metrics, TrainError> {
-        let Self { evaluator, params, average, restored, data, normalize, train, val, .. } = self;
+        let Self { evaluator, params, average, restored, data, feed, train, val, .. } = self;
         let weights: &[f32] = if average.is_empty() || *restored { params } else { average };
         let (set, indices) = match part {
             Part::Train => (&data.train, Some(train.as_slice())),
             Part::Val => (&data.train, Some(val.as_slice())),
             Part::Test => (&data.test, None),
         };
-        evaluator.evaluate_shifted(weights, set, normalize, indices, keep, shift)
+        evaluator.evaluate_shifted(weights, set, &feed.normalize(), indices, keep, shift)
     }
 
     /// Whether the run is over: every epoch done, or patience exhausted.
@@ -511,13 +487,16 @@ impl<'a> Trainer<'a> {
     /// How pixels become inputs, measured where it had to be.
     #[must_use]
     pub fn normalize(&self) -> Normalize {
-        self.normalize
+        self.feed.normalize()
     }
 
     /// What a model file says beside graph and weights: the normalisation, and digits as class names.
     #[must_use]
     pub fn meta(&self) -> Meta {
-        Meta { normalize: self.normalize, classes: (0..self.graph.classes()).map(|class| class.to_string()).collect() }
+        Meta {
+            normalize: self.normalize(),
+            classes: (0..self.graph.classes()).map(|class| class.to_string()).collect(),
+        }
     }
 
     /// Updates in an epoch; the last may have fewer samples.

@@ -257,17 +257,17 @@ pub(in crate::kernels) fn store<S: Simd, const M: usize, const N: usize>(
 }
 
 /// Bias and activation over a part of C that was just written and is still in the first cache.
-pub(super) struct Finish<'c, 'e> {
-    pub(super) c: Tile<'c>,
-    pub(super) rows: (usize, usize),
-    pub(super) cols: (usize, usize),
-    pub(super) epilogue: Epilogue<'e>,
+pub(in crate::kernels) struct Finish<'c, 'e> {
+    pub(in crate::kernels) c: Tile<'c>,
+    pub(in crate::kernels) rows: (usize, usize),
+    pub(in crate::kernels) cols: (usize, usize),
+    pub(in crate::kernels) epilogue: Epilogue<'e>,
 }
 
 impl Finish<'_, '_> {
     /// Whether there is anything to do.
     #[inline(always)]
-    pub(super) fn is_needed(epilogue: &Epilogue<'_>) -> bool {
+    pub(in crate::kernels) fn is_needed(epilogue: &Epilogue<'_>) -> bool {
         epilogue.bias.is_some() || epilogue.activation != Activation::Identity
     }
 }

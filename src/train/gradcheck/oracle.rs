@@ -5,8 +5,8 @@ use super::taps::Taps;
 use crate::graph::{Graph, Node, Op, Window};
 use crate::kernels::{Isa, dropout};
 use crate::reference;
+use crate::train::Objective;
 use crate::train::Reduction;
-use crate::train::network::Objective;
 use std::rc::Rc;
 
 /// Where a network is looked at: weights and one labelled batch. The loss is `scale · Σ cross entropy`.

@@ -2,12 +2,16 @@
 
 use crate::error::ShapeError;
 use crate::kernels::columns::{self, Columns};
+use crate::kernels::pixels::Pixels;
 use crate::kernels::{Activation, Epilogue, Isa, elementwise, parallel};
 use crate::train::spread::{Cut, beside, spread};
 use crate::view::{Mat, MatMut};
 
 /// Elements of a weight from which its columns are moved by several threads.
 const GRAIN: usize = 64 * 1024;
+
+/// Outputs up to which a layer reads bytes: with more of them, the conversion is a small part of the products, which run faster on floats.
+const PIXELS: usize = 10;
 
 /// Sizes of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +120,42 @@ impl Linear {
         MatMut::new(&mut *grads.weight, self.outputs, self.inputs)?;
         let weights = Rows { from: (weight, narrow.inputs), to: (grads.weight, self.inputs) };
         spread(weights, self.grain(), &|part: Rows<'_>| columns::put(isa, columns, part.from.0, part.to.0))
+    }
+
+    /// Whether reading bytes is faster than converting them first.
+    #[must_use]
+    pub fn takes_pixels(&self, isa: Isa) -> bool {
+        isa.lanes() >= 8 && self.outputs <= PIXELS
+    }
+
+    /// [`forward`](Self::forward) of raw pixels.
+    ///
+    /// # Shapes
+    /// `x [rows, inputs]`, `y [rows, outputs]`.
+    /// # Errors
+    /// [`ShapeError`] if a buffer does not fit these sizes.
+    pub fn forward_pixels(
+        &self,
+        isa: Isa,
+        x: Pixels<'_>,
+        params: Params<'_>,
+        activation: Activation,
+        y: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let epilogue = Epilogue { accumulate: false, bias: Some(params.bias), activation };
+        parallel::linear(isa, x, params.weight, epilogue, y)
+    }
+
+    /// `d_W` and `d_b` for raw pixels.
+    ///
+    /// # Shapes
+    /// `x [rows, inputs]`, `d_y [rows, outputs]`.
+    /// # Errors
+    /// [`ShapeError`] if a buffer does not fit these sizes.
+    pub fn backward_pixels(&self, isa: Isa, x: Pixels<'_>, d_y: &[f32], grads: Grads<'_>) -> Result<(), ShapeError> {
+        let d_bias = || elementwise::column_sums(isa, d_y, grads.bias);
+        let d_weight = || parallel::linear_d_weight(isa, x, d_y, grads.weight);
+        beside(d_y.len(), d_weight, d_bias)
     }
 
     /// The layer of these columns alone, room for its weight, and the rest of the scratch.
