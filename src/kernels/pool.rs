@@ -347,6 +347,12 @@ impl Kernel for MeanBackward<'_, '_> {
         let Self { pool, d_out, d_input } = self;
         let (plane, out_plane) = pool.planes();
         let share = pool.share();
+        if pool.is_tiling() {
+            for (d_out, d_input) in d_out.chunks_exact(out_plane).zip(d_input.chunks_exact_mut(plane)) {
+                spread(pool, share, d_out, d_input);
+            }
+            return;
+        }
         d_input.fill(0.0);
         for (d_out, d_input) in d_out.chunks_exact(out_plane).zip(d_input.chunks_exact_mut(plane)) {
             for (y, d_out) in d_out.chunks_exact(pool.ow).enumerate() {
@@ -365,6 +371,27 @@ impl Kernel for MeanBackward<'_, '_> {
             }
         }
     }
+}
+
+/// The gradient of a plane by windows that do not overlap: one row of pixels for each row of the output, and copies of it.
+#[inline(always)]
+fn spread(pool: &Pool, share: f32, d_out: &[f32], d_input: &mut [f32]) {
+    let (width, stride) = (pool.width(), pool.stride);
+    let mut bands = d_input.chunks_exact_mut(width * stride);
+    for (d_out, band) in d_out.chunks_exact(pool.ow).zip(&mut bands) {
+        let (first, others) = band.split_at_mut(width);
+        let (windows, rest) = first.split_at_mut(pool.ow * stride);
+        if stride == 2 {
+            // A length that the compiler knows: it interleaves registers.
+            windows.as_chunks_mut().0.iter_mut().zip(d_out).for_each(|(pixels, d)| *pixels = [d * share; 2]);
+        } else {
+            windows.chunks_exact_mut(stride).zip(d_out).for_each(|(pixels, d)| pixels.fill(d * share));
+        }
+        rest.fill(0.0);
+        others.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(first));
+    }
+    // Rows that no window sees.
+    d_input[d_out.len() / pool.ow * stride * width..].fill(0.0);
 }
 
 struct PlaneMeans<'a, 'o> {

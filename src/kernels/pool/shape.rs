@@ -138,6 +138,18 @@ impl Pool {
         from..to.max(from)
     }
 
+    /// Whether windows follow each other without overlap, gap or padding.
+    #[inline(always)]
+    pub(super) const fn is_tiling(&self) -> bool {
+        self.kh == self.stride && self.kw == self.stride && self.padding == 0
+    }
+
+    /// Pixels of a row.
+    #[inline(always)]
+    pub(super) const fn width(&self) -> usize {
+        self.w
+    }
+
     /// Rows of the window that lie in the plane, for row `y` of the output.
     #[inline(always)]
     pub(super) fn rows(&self, y: usize) -> Range<usize> {
