@@ -253,6 +253,7 @@ mod tests {
             test_accuracy: Some(0.875),
             lr: 1e-3,
             seconds: 0.71,
+            ..EpochReport::default()
         };
         let line = epoch_line(&report, 15, false);
         assert_eq!(line, "   3/15      0.2500   93.12 %      0.1250   87.50 %   1.00e-3       0.7 s");

@@ -3,7 +3,9 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use inkstone::data::{Augment, NormalizeKind, Source, ValSize};
-use inkstone::train::{ActivationKind, Average, Config, Initializer, ModelSpec, OptimizerKind, Reduction, Schedule};
+use inkstone::train::{
+    ActivationKind, Average, BiasKind, Config, Initializer, ModelSpec, OptimizerKind, Reduction, Schedule,
+};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -38,6 +40,12 @@ pub(crate) struct Settings {
     /// xavier: weights uniform in ±sqrt(6/(fan_in + fan_out)), biases 0. zero: all 0, for a linear model.
     #[arg(long, value_name = "NAME", value_parser = one_of::<Initializer>(Initializer::ALL.map(Initializer::name)), help_heading = "Network")]
     initializer: Option<Initializer>,
+    /// What biases count as: layer or input [default: layer]
+    ///
+    /// layer: parameters apart, as in PyTorch, which --l1 and --l2 leave out. input: weights of one more input that is always 1, drawn and
+    /// penalised as the others.
+    #[arg(long, value_name = "NAME", value_parser = one_of::<BiasKind>(BiasKind::ALL.map(BiasKind::name)), help_heading = "Network")]
+    bias: Option<BiasKind>,
     /// Start from the weights in this safetensors file, ours or PyTorch's, instead of random ones
     ///
     /// Names, shapes and types must be those of the equal nn.Sequential: "1.weight", "1.bias", "3.weight", ...
@@ -82,6 +90,9 @@ pub(crate) struct Settings {
     /// The mu of momentum, ema and nesterov [default: 0.9]
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Optimization")]
     momentum: Option<f64>,
+    /// Set the velocity of momentum, ema and nesterov to 0 at the end of each epoch
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, help_heading = "Optimization")]
+    reset_velocity: Option<bool>,
     /// How the learning rate changes: constant, cosine, step:EPOCHS,FACTOR or exp:FACTOR [default: cosine]
     ///
     /// cosine: lr*(1 + cos(pi*t/T))/2 at update t of T. step:5,0.5: halved after every 5 epochs. exp:0.9: times 0.9 after
@@ -111,7 +122,7 @@ pub(crate) struct Settings {
     weight_decay: Option<f64>,
     /// Penalty X * sum |w|: adds X*sign(w) to the gradient [default: 0]
     ///
-    /// On weights, never biases, once per update whatever the batch. Losses are reported without the penalty.
+    /// On weights, and on biases only with --bias input, once per update whatever the batch. Losses are reported without the penalty.
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     l1: Option<f64>,
     /// Penalty X * sum w^2: adds 2*X*w to the gradient [default: 0]
@@ -160,6 +171,7 @@ impl Settings {
         set(self.model, &mut config.model);
         set(self.activation, &mut config.activation);
         set(self.initializer, &mut config.initializer);
+        set(self.bias, &mut config.bias);
         set(self.init.map(Some), &mut config.init);
         set(self.normalize, &mut config.normalize);
         set(self.augment, &mut config.augment);
@@ -169,6 +181,7 @@ impl Settings {
         set(self.optimizer, &mut config.optimizer);
         set(self.lr, &mut config.lr);
         set(self.momentum, &mut config.momentum);
+        set(self.reset_velocity, &mut config.reset_velocity);
         set(self.schedule, &mut config.schedule);
         set(self.warmup, &mut config.warmup);
         set(self.reduction, &mut config.reduction);

@@ -18,10 +18,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Flags beside which `--resume` makes no sense. (Named one by one: of a group, clap would list every flag in its message.)
-const FIXED_BY_THE_RUN: [&str; 29] = [
+const FIXED_BY_THE_RUN: [&str; 33] = [
     "model",
     "activation",
     "initializer",
+    "bias",
     "init",
     "normalize",
     "augment",
@@ -31,6 +32,7 @@ const FIXED_BY_THE_RUN: [&str; 29] = [
     "optimizer",
     "lr",
     "momentum",
+    "reset_velocity",
     "schedule",
     "warmup",
     "reduction",
@@ -42,6 +44,8 @@ const FIXED_BY_THE_RUN: [&str; 29] = [
     "l2",
     "label_smoothing",
     "clip_norm",
+    "average",
+    "test_shift",
     "patience",
     "exact_train_metrics",
     "out",
@@ -87,8 +91,8 @@ pub(crate) struct Train {
 
 const LONG_HELP: &str = "\
 Penalties, and which flag is which convention:
-  --l1 X             loss + X * sum |w|    gradient + X * sign(w)   weights only
-  --l2 X             loss + X * sum w^2    gradient + 2 * X * w     weights only
+  --l1 X             loss + X * sum |w|    gradient + X * sign(w)   weights only (--bias input: all)
+  --l2 X             loss + X * sum w^2    gradient + 2 * X * w     weights only (--bias input: all)
   --weight-decay X                         gradient + X * w         biases too
 Reported losses are without penalties.
 

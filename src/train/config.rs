@@ -1,6 +1,7 @@
 //! Everything that decides a run, as the command line and `config.toml` write it.
 
 use super::average::Average;
+use super::bias::BiasKind;
 use super::init::Initializer;
 use super::loss::Reduction;
 use super::model::ModelSpec;
@@ -134,6 +135,10 @@ fn is_zero(x: &u8) -> bool {
     *x == 0
 }
 
+fn is_false(x: &bool) -> bool {
+    !*x
+}
+
 /// Everything that decides a run. [`Default`] is 784-512-10 with ReLU, Adam at 1e-3, cosine, batches of 200, 15 epochs, seed 1.
 ///
 /// As TOML each field is a key, with the text of the flag of the same name; unknown keys are refused.
@@ -149,6 +154,9 @@ pub struct Config {
     /// How first weights are drawn.
     #[serde(with = "text")]
     pub initializer: Initializer,
+    /// What biases count as.
+    #[serde(with = "text")]
+    pub bias: BiasKind,
     /// Where the digits are.
     #[serde(with = "text")]
     pub data: Source,
@@ -168,6 +176,9 @@ pub struct Config {
     pub lr: f64,
     /// `mu` of momentum, ema and nesterov.
     pub momentum: f64,
+    /// Whether the velocity of momentum, ema and nesterov starts from 0 in every epoch.
+    #[serde(skip_serializing_if = "is_false")]
+    pub reset_velocity: bool,
     /// Decay of the weights: `weight_decay · w` added to the gradient of every parameter as PyTorch does, or decoupled for adamw.
     pub weight_decay: f64,
     /// How the learning rate changes.
@@ -178,9 +189,9 @@ pub struct Config {
     /// Whether a batch's gradients are averaged or summed.
     #[serde(with = "text")]
     pub reduction: Reduction,
-    /// `l1 · Σ|w|` over weights, never biases: adds `l1 · sign(w)` to the gradient, once per update.
+    /// `l1 · Σ|w|` over weights, and biases that are an input's: adds `l1 · sign(w)` to the gradient, once per update.
     pub l1: f64,
-    /// `l2 · Σw²` over weights, never biases: adds `2 · l2 · w` to the gradient, once per update.
+    /// `l2 · Σw²` over weights, and biases that are an input's: adds `2 · l2 · w` to the gradient, once per update.
     pub l2: f64,
     /// How much of each label is spread evenly over all classes; reported losses are without.
     pub label_smoothing: f64,
@@ -229,6 +240,7 @@ impl Default for Config {
             model: ModelSpec::Mlp(vec![512]),
             activation: ActivationKind::Relu,
             initializer: Initializer::Pytorch,
+            bias: BiasKind::Layer,
             data: Source::Mnist,
             normalize: NormalizeKind::Unit,
             augment: Augment::NONE,
@@ -236,6 +248,7 @@ impl Default for Config {
             optimizer: OptimizerKind::Adam,
             lr: 1e-3,
             momentum: 0.9,
+            reset_velocity: false,
             weight_decay: 0.0,
             schedule: Schedule::Cosine,
             warmup: 0,
@@ -285,6 +298,9 @@ impl Config {
         check(positive(self.lr), "lr", "a learning rate is finite and above 0", "for example 0.001", &self.lr)?;
         let rule = "the momentum coefficient is at least 0 and below 1";
         check((0.0..1.0).contains(&self.momentum), "momentum", rule, "for example 0.9", &self.momentum)?;
+        let (rule, expected) = ("only a velocity can start anew", "momentum, ema or nesterov");
+        let resets = !self.reset_velocity || self.optimizer.has_velocity();
+        check(resets, "reset-velocity", rule, expected, &self.optimizer)?;
         let rule = "a penalty is finite and at least 0";
         for (key, value) in [("weight-decay", self.weight_decay), ("l1", self.l1), ("l2", self.l2)] {
             check(not_negative(value), key, rule, "for example 0.0001", &value)?;
@@ -379,6 +395,8 @@ mod tests {
             augment: "rotate=10,translate=0.1,elastic=6:2,erase=0.5:0.2".parse().unwrap(),
             split: Some(ValSize::Fraction(0.2)),
             optimizer: OptimizerKind::Nesterov,
+            bias: BiasKind::Input,
+            reset_velocity: true,
             schedule: Schedule::Step { every: 3, factor: 0.5 },
             reduction: Reduction::Sum,
             average: Average::Ema { decay: 0.995 },
@@ -431,6 +449,7 @@ mod tests {
             ("lr", "inf", Config { lr: f64::INFINITY, ..base() }),
             ("lr", "00000", Config { lr: 1e300, ..base() }),
             ("momentum", "1", Config { momentum: 1.0, ..base() }),
+            ("reset-velocity", "adam", Config { reset_velocity: true, ..base() }),
             ("weight-decay", "-1", Config { weight_decay: -1.0, ..base() }),
             ("l1", "inf", Config { l1: f64::INFINITY, ..base() }),
             ("l2", "NaN", Config { l2: f64::NAN, ..base() }),

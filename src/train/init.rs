@@ -1,5 +1,6 @@
 //! First weights.
 
+use super::bias::BiasKind;
 use super::config::ConfigError;
 use crate::data::random::Random;
 use crate::graph::{Graph, ParamKind};
@@ -54,13 +55,24 @@ impl Initializer {
     /// # Panics
     /// If `weights` is shorter than [`Graph::weights_len`].
     pub fn fill(self, graph: &Graph, seed: u64, weights: &mut [f32]) {
+        self.fill_with(BiasKind::Layer, graph, seed, weights);
+    }
+
+    /// The same where biases may be the weights of an input.
+    ///
+    /// # Panics
+    /// As [`fill`](Self::fill).
+    pub fn fill_with(self, bias: BiasKind, graph: &Graph, seed: u64, weights: &mut [f32]) {
         for (i, param) in graph.params().iter().enumerate() {
             let values = &mut weights[param.range()];
             match param.kind {
                 ParamKind::Scale => values.fill(1.0),
                 ParamKind::Shift => values.fill(0.0),
                 ParamKind::Weight | ParamKind::Bias => {
-                    let bound = self.bound(param.kind, param.fan_in, param.fan_out);
+                    let bound = match bias {
+                        BiasKind::Layer => self.bound(param.kind, param.fan_in, param.fan_out),
+                        BiasKind::Input => self.bound(ParamKind::Weight, param.fan_in + 1, param.fan_out),
+                    };
                     let mut random = Random::new(seed, "init", i as u64);
                     values.fill_with(|| ((2.0 * f64::from(random.unit()) - 1.0) * bound) as f32);
                 }
@@ -114,6 +126,23 @@ mod tests {
                 assert!(mean.abs() <= 4.0 * bound / (3.0 * values.len() as f32).sqrt(), "{}: {mean}", param.name);
             }
             assert_eq!(initializer.name().parse(), Ok(initializer));
+        }
+    }
+
+    /// A bias that is one more weight has the interval of the others.
+    #[test]
+    fn biases_of_a_constant_input_are_drawn_as_weights_are() {
+        let graph = Graph::mlp(&[50], Op::Relu, Shape::new(&[1, 9, 9]).unwrap(), 10).unwrap();
+        let mut values = vec![9.0; graph.weights_len()];
+        for (initializer, numerator) in [(Initializer::Pytorch, 1.0f32), (Initializer::Kaiming, 6.0)] {
+            initializer.fill_with(BiasKind::Input, &graph, 1, &mut values);
+            for (params, inputs) in graph.params().chunks(2).zip([82.0, 51.0]) {
+                let bound = (numerator / inputs).sqrt();
+                for param in params {
+                    let largest = values[param.range()].iter().fold(0.0f32, |m, x| m.max(x.abs()));
+                    assert!(largest <= bound && largest > 0.7 * bound, "{}: {largest} of {bound}", param.name);
+                }
+            }
         }
     }
 

@@ -19,6 +19,9 @@ pub struct EpochReport {
     pub test_loss: Option<f64>,
     /// Alike.
     pub test_accuracy: Option<f64>,
+    /// Over the samples of each class in the test set; none for a class without samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_per_class_accuracy: Vec<Option<f64>>,
     /// Learning rate of the epoch's last update.
     pub lr: f64,
     /// Seconds of training in this epoch; evaluation and checkpoints left out.

@@ -8,6 +8,7 @@
 //! its shape says, never its thread count, or done by one thread in order.
 
 mod average;
+mod bias;
 mod clip;
 pub mod config;
 pub mod early_stop;
@@ -40,6 +41,7 @@ mod tests;
 pub mod trainer;
 
 pub use average::Average;
+pub use bias::BiasKind;
 pub use config::{ActivationKind, Config, ConfigError, DatasetHashes};
 pub use error::TrainError;
 pub use evaluate::Evaluator;

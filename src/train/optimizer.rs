@@ -59,6 +59,12 @@ impl OptimizerKind {
         self.has_m() as usize + self.has_v() as usize
     }
 
+    /// Whether it has a velocity, which momentum carries from update to update.
+    #[must_use]
+    pub const fn has_velocity(self) -> bool {
+        self.has_v() && !self.has_m()
+    }
+
     /// Whether it has a first moment `m` beside `v`.
     const fn has_m(self) -> bool {
         matches!(self, Self::Adam | Self::Adamw)
@@ -122,6 +128,12 @@ impl Optimizer {
     #[must_use]
     pub fn v(&self) -> &[f32] {
         &self.v
+    }
+
+    /// Forgets the gradients so far: the state is zero again.
+    pub fn reset(&mut self) {
+        self.m.fill(0.0);
+        self.v.fill(0.0);
     }
 
     /// Takes the state of another run of the same optimizer.

@@ -1,9 +1,10 @@
-//! L1 and L2: what they add to the gradient, on weights, never on biases, once per update.
+//! L1 and L2: what they add to the gradient, on weights, once per update, on biases only where these are [an input's](BiasKind::Input).
 //!
 //! `--l1 X` adds `X·Σ|w|` to the loss, so `X·sign(w)` to the gradient. `--l2 X` adds `X·Σw²`, so `2·X·w`. `--weight-decay X` is
 //! PyTorch's: `X·w` in the gradient of every parameter, biases too; adamw decays apart from the gradient instead.
 //! None of the three depends on whether the batch's gradients are averaged or summed, and reported losses leave them out.
 
+use super::bias::BiasKind;
 use super::config::Config;
 use super::optimizer::OptimizerKind;
 use crate::graph::{Graph, ParamKind};
@@ -19,22 +20,28 @@ pub struct Segment {
     pub penalty: Penalty,
 }
 
-/// The penalty of a weight and that of a bias.
+/// The penalties of a weight, of a bias, and of a batch norm's scale or shift.
 #[must_use]
-pub fn penalties(config: &Config) -> [Penalty; 2] {
+pub fn penalties(config: &Config) -> [Penalty; 3] {
     let decay = if config.optimizer == OptimizerKind::Adamw { 0.0 } else { config.weight_decay };
     let weight = Penalty { l1: config.l1 as f32, l2: (2.0 * config.l2 + decay) as f32 };
-    [weight, Penalty { l1: 0.0, l2: decay as f32 }]
+    let norm = Penalty { l1: 0.0, l2: decay as f32 };
+    let bias = match config.bias {
+        BiasKind::Layer => norm,
+        BiasKind::Input => weight,
+    };
+    [weight, bias, norm]
 }
 
 /// The flat vector of parameters, cut where the penalty changes: one segment where it never does.
 #[must_use]
-pub fn segments(graph: &Graph, [weight, bias]: [Penalty; 2]) -> Vec<Segment> {
+pub fn segments(graph: &Graph, [weight, bias, norm]: [Penalty; 3]) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     for param in graph.params() {
         let penalty = match param.kind {
             ParamKind::Weight => weight,
-            ParamKind::Bias | ParamKind::Scale | ParamKind::Shift => bias,
+            ParamKind::Bias => bias,
+            ParamKind::Scale | ParamKind::Shift => norm,
         };
         match segments.last_mut() {
             Some(last) if last.penalty == penalty && last.range.end == param.offset => {
@@ -60,6 +67,8 @@ mod tests {
         let (on, off) = (Penalty { l1: 0.25, l2: 1.0 }, Penalty::default());
         let want = [(0..12, on), (12..15, off), (15..21, on), (21..23, off)];
         assert_eq!(got, want.map(|(range, penalty)| Segment { range, penalty }));
+        let input = Config { bias: BiasKind::Input, ..config };
+        assert_eq!(segments(&graph, penalties(&input)), [Segment { range: 0..23, penalty: on }]);
     }
 
     #[test]

@@ -87,11 +87,46 @@ fn activations_reductions_penalties_and_normalisations_learn() {
         Config { reduction: Reduction::Sum, optimizer: OptimizerKind::Sgd, lr: 0.01, ..base() },
         Config { l1: 1e-4, l2: 1e-4, ..base() },
         Config { model: ModelSpec::Linear, ..base() },
+        Config { bias: BiasKind::Input, l2: 1e-4, ..base() },
         Config { model: ModelSpec::Mlp(vec![20, 10]), weight_decay: 1e-3, ..base() },
     ];
     for config in cases {
         let reports = finish(&mut Trainer::new(&config, &data, Isa::best(), 2).unwrap());
         assert!(reports[7].test_accuracy.unwrap() > 0.95, "{config:?}: {:?}", reports[7]);
+    }
+}
+
+/// Two epochs are then two runs of one, the second from the weights of the first.
+#[test]
+fn a_velocity_that_is_reset_starts_each_epoch_at_rest() {
+    let data = tiny();
+    let base = Config { optimizer: OptimizerKind::Momentum, shuffle: false, reset_velocity: true, ..config() };
+    let base = Config { schedule: "constant".parse().unwrap(), ..base };
+    let whole = Config { epochs: 2, ..base.clone() };
+    let mut whole = Trainer::new(&whole, &data, Isa::best(), 1).unwrap();
+    finish(&mut whole);
+    let part = Config { epochs: 1, ..base.clone() };
+    let mut first = Trainer::new(&part, &data, Isa::best(), 1).unwrap();
+    finish(&mut first);
+    let mut second = Trainer::new(&part, &data, Isa::best(), 1).unwrap().with_weights(first.params()).unwrap();
+    finish(&mut second);
+    assert_eq!(whole.params(), second.params());
+    let kept = Config { reset_velocity: false, epochs: 2, ..base };
+    let mut kept = Trainer::new(&kept, &data, Isa::best(), 1).unwrap();
+    finish(&mut kept);
+    assert_ne!(whole.params(), kept.params());
+}
+
+#[test]
+fn an_epoch_says_how_each_class_does() {
+    let data = tiny();
+    let reports = finish(&mut Trainer::new(&config(), &data, Isa::best(), 1).unwrap());
+    for report in reports {
+        let counts: Vec<usize> =
+            (0..4).map(|class| data.test.labels().iter().filter(|l| **l == class).count()).collect();
+        let right = report.test_per_class_accuracy.iter().zip(&counts);
+        let right: f64 = right.map(|(accuracy, count)| accuracy.unwrap() * *count as f64).sum();
+        assert!((right / 100.0 - report.test_accuracy.unwrap()).abs() < 1e-12);
     }
 }
 

@@ -107,7 +107,7 @@ impl<'a> Trainer<'a> {
         team.all().install(|| network.prepare(batch).and_then(|()| network.prepare(last)))?;
         let feed = Feed::new(config, &data.train, normalize, &network, isa, threads)?;
         let mut params = vec![0.0; graph.weights_len()];
-        config.initializer.fill(&graph, config.seed, &mut params);
+        config.initializer.fill_with(config.bias, &graph, config.seed, &mut params);
         Ok(Self {
             isa,
             team,
@@ -290,12 +290,16 @@ impl<'a> Trainer<'a> {
             });
         }
         (report.test_loss, report.test_accuracy) = (Some(test.loss), Some(test.accuracy));
+        report.test_per_class_accuracy = test.per_class_accuracy();
         if let Some(val) = self.evaluate_val(0)? {
             (report.val_loss, report.val_accuracy) = (Some(val.loss), Some(val.accuracy));
             if self.early_stop.observe(report.epoch, val.loss) {
                 let evaluated = if self.average.is_empty() { &self.params } else { &self.average };
                 self.best_params.copy_from_slice(evaluated);
             }
+        }
+        if self.config.reset_velocity {
+            self.optimizer.reset();
         }
         self.epoch += 1;
         self.step_in_epoch = 0;
