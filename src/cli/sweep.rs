@@ -1,6 +1,6 @@
 //! `inkstone sweep`: many training runs from one file, into a directory that can be gone on with.
 
-mod floor;
+pub(super) mod floor;
 
 use super::machine::Machine;
 use super::progress::on_ctrl_c;
@@ -23,7 +23,7 @@ const MAX_FILE: u64 = 1 << 20;
 /// Runs in the last table; the report has all.
 const SHOWN: usize = 20;
 
-/// Train many networks from one file: a grid, a random search, or both.
+/// Train many networks from one file: runs one by one, a grid, a random search, or all of these.
 ///
 /// Runs that are too small for several threads are trained side by side, one thread each; others one after the other. That changes
 /// no result, and neither do interruptions, shards and the number of threads. The same command goes on where an earlier one stopped:
@@ -54,10 +54,13 @@ const LONG_HELP: &str = r#"The file:
   model = "mlp:100,50,20"
   epochs = 5
   split = 10000
-  [grid]                 # every combination; the last key varies fastest
+  [[run]]                # a run that sets keys for itself; as many as there are
+  name = "narrow"        # what the tables call it, for all of them or for none
+  model = "mlp:32"
+  [grid]                 # every combination, for each such run; the last key varies fastest
   lr = [0.01, 0.001, 0.0001]
   batch = [4, 16, 64]
-  [random]               # instead of the grid, or each draw with each point of it
+  [random]               # instead of these, or each draw with each of them
   runs = 20              # draws
   seed = 1               # of the draws [default: 1]
   l2 = { min = 1e-6, max = 1e-3, scale = "log" }    # or scale = "linear" [default]
@@ -207,7 +210,7 @@ fn introduction(file: &Path, sweep: &sweep::Sweep, campaign: &Campaign<'_>, thre
     format!(
         "sweep    {}: {runs} runs{shard}{kept}, over {}{pruning}\nmachine  {how}\nresults  {}; Ctrl-C saves and stops\n",
         file.display(),
-        sweep.keys.join(", "),
+        sweep.columns.join(", "),
         campaign.out().display()
     )
 }
@@ -247,7 +250,7 @@ mod tests {
     fn the_file_in_the_help_is_one() {
         let example = LONG_HELP.trim_start_matches("The file:\n").split("\n\n").next().unwrap();
         let sweep = sweep::Sweep::parse(Path::new("help"), example).unwrap();
-        assert_eq!((sweep.runs.len(), sweep.keys.len()), (3 * 3 * 20, 5));
+        assert_eq!((sweep.runs.len(), sweep.keys.len()), (3 * 3 * 20, 7));
         assert_eq!(sweep.prune.unwrap().to_string(), "after = 3, min_runs = 4");
     }
 

@@ -46,7 +46,7 @@ pub fn table(sweep: &Sweep, records: &[Record]) -> Vec<Vec<String>> {
     let with_val = records.iter().any(|record| record.val_loss.is_some());
     let with_ending = records.iter().any(|record| record.ending != Ending::Finished);
     let mut heading = vec!["run".to_owned()];
-    heading.extend(sweep.keys.iter().cloned());
+    heading.extend(sweep.columns.iter().cloned());
     let mut columns = vec!["epochs", "train loss"];
     columns.extend(with_val.then_some(["val loss", "val acc"]).into_iter().flatten());
     columns.extend(["test loss", "test acc", "seconds"]);
@@ -56,7 +56,7 @@ pub fn table(sweep: &Sweep, records: &[Record]) -> Vec<Vec<String>> {
     for record in ranked {
         let loss = |loss: Option<f64>| loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
         let mut row = vec![record.number.to_string()];
-        row.extend(sweep.keys.iter().map(|key| record.setting(key)));
+        row.extend(sweep.columns.iter().map(|key| record.setting(key)));
         row.extend([record.epochs.to_string(), loss(record.train_loss)]);
         if with_val {
             row.extend([loss(record.val_loss), percent(record.val_accuracy)]);

@@ -4,7 +4,12 @@
 //! [base]            # keys of config.toml that every run has
 //! model = "mlp:100"
 //! split = 10000
-//! [grid]            # every combination of these values
+//! [[run]]           # a run that sets some keys for itself
+//! name = "narrow"
+//! model = "mlp:32"
+//! [[run]]           # and another
+//! name = "wide"
+//! [grid]            # each of them with every combination of these values
 //! lr = [0.01, 0.001]
 //! batch = [16, 64]
 //! [random]          # each of them with each of 20 draws
@@ -17,8 +22,9 @@
 //! after = 3         # not before 3 epochs
 //! min_runs = 4      # nor before 4 runs can be compared with, 4 if left out
 //! ```
-//! Runs are numbered from 1. Keys vary in the order of the file: the first key of the grid slowest, its last faster, the draws
-//! fastest. So the 20 runs of the first grid point come first, and each grid point has the same 20 draws.
+//! Runs are numbered from 1. Those that are listed vary slowest, then keys in the order of the file: the first key of the grid, its last
+//! faster, the draws fastest. So the 20 runs of the first grid point come first, and each grid point has the same 20 draws. Where runs
+//! have names, tables show these instead of what they set.
 //!
 //! A draw depends on the seed, its number and its key alone: more runs, or another key, leave the others as they were.
 
@@ -36,7 +42,9 @@ use toml::{Spanned, Table, Value};
 /// Most runs of a sweep: beyond any patience, below any overflow.
 pub const MAX_RUNS: usize = 100_000;
 /// The parts of a file.
-const SECTIONS: [&str; 4] = ["base", "grid", "random", "prune"];
+const SECTIONS: [&str; 5] = ["base", "run", "grid", "random", "prune"];
+/// What tables call a listed run.
+const NAME: &str = "name";
 /// Runs that one is compared with at the least, unless the file says otherwise: the median of fewer says little.
 const MIN_RUNS: usize = 4;
 /// Digits that a drawn number keeps: enough for any search, and the same on machines whose logarithms differ in the last bit.
@@ -51,8 +59,10 @@ pub struct Sweep {
     pub text: String,
     /// The keys of the grid with their values, in order.
     pub grid: Vec<(String, Vec<Value>)>,
-    /// All keys that vary, those of the grid first.
+    /// All keys that vary: those of the listed runs first, then those of the grid.
     pub keys: Vec<String>,
+    /// What tables show of them: names in place of what listed runs set.
+    pub columns: Vec<String>,
     /// Every run; the first has number 1.
     pub runs: Vec<Planned>,
     /// When runs that fall behind stop.
@@ -64,8 +74,10 @@ pub struct Sweep {
 pub struct Planned {
     /// Its number, from 1.
     pub number: usize,
-    /// What distinguishes it, in the order of [`Sweep::keys`].
+    /// What distinguishes it: its name if it has one, what it sets for itself, and the rest in the order of [`Sweep::keys`].
     pub settings: Vec<(String, Value)>,
+    /// How many of them its name stands for, itself included; 0 without one.
+    pub named: usize,
     /// All that decides it.
     pub config: Config,
 }
@@ -77,11 +89,12 @@ impl Planned {
         format!("run-{:04}", self.number)
     }
 
-    /// What distinguishes it, for a person: `lr 0.01, batch 16`.
+    /// What distinguishes it, for a person: `lr 0.01, batch 16`, or `wide, seed 2` if it is called so.
     #[must_use]
     pub fn label(&self) -> String {
+        let name = self.settings.iter().take(self.named.min(1)).map(|(_, name)| plain(name));
         let setting = |(key, value): &(String, Value)| format!("{key} {}", plain(value));
-        self.settings.iter().map(setting).collect::<Vec<_>>().join(", ")
+        name.chain(self.settings[self.named..].iter().map(setting)).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -127,6 +140,8 @@ struct Sections {
     #[serde(default)]
     base: Section,
     #[serde(default)]
+    run: Vec<Section>,
+    #[serde(default)]
     grid: Section,
     random: Option<Section>,
     prune: Option<Section>,
@@ -145,22 +160,30 @@ impl Sweep {
     fn parse_here(place: &Path, text: &str) -> Result<Self, ConfigError> {
         let not_toml = |error: toml::de::Error| {
             let found = error.to_string().trim_end().to_owned();
-            ConfigError::new("the file", "a sweep is TOML", "the tables [base], [grid], [random], [prune]", found)
+            ConfigError::new(
+                "the file",
+                "a sweep is TOML",
+                "the tables [base], [[run]], [grid], [random], [prune]",
+                found,
+            )
         };
         let table: Table = toml::from_str(text).map_err(not_toml)?;
         for (key, value) in &table {
             known(key, &SECTIONS, "")?;
-            if !value.is_table() {
-                return Err(ConfigError::new(key, "a part of the file is a table", format!("[{key}]"), value));
+            let list = value.as_array().filter(|_| key == "run").map(|list| list.iter().all(Value::is_table));
+            if !list.unwrap_or(key != "run" && value.is_table()) {
+                let expected = if key == "run" { "[[run]]".to_owned() } else { format!("[{key}]") };
+                return Err(ConfigError::new(key, "a part of the file is a table", expected, value));
             }
         }
         let sections: Sections = toml::from_str(text).map_err(not_toml)?;
         let base = read_base(sections.base)?;
+        let listed = read_runs(sections.run)?;
         let grid = read_grid(sections.grid)?;
         let random = sections.random.map(Draws::read).transpose()?;
         let prune = sections.prune.map(read_prune).transpose()?;
-        if grid.is_empty() && random.is_none() {
-            let expected = "a table [grid] or [random] with the keys that vary";
+        if listed.is_empty() && grid.is_empty() && random.is_none() {
+            let expected = "a table [grid] or [random] with the keys that vary, or tables [[run]]";
             return Err(ConfigError::new("the file", "a sweep varies something", expected, "neither"));
         }
         let drawn = random.iter().flat_map(|random| random.ranges.iter().map(|(key, _)| key));
@@ -174,8 +197,22 @@ impl Sweep {
                 return Err(ConfigError::new(key, rule, "[base], or one of [grid] and [random]", "both"));
             }
         }
-        let runs = expand(&base, &grid, random.as_ref())?;
-        let sweep = Self { place: place.to_owned(), text: text.to_owned(), grid, keys, runs, prune };
+        let mut listed_keys: Vec<String> = Vec::new();
+        for (key, _) in listed.iter().flatten() {
+            if keys.contains(key) {
+                let rule = "a key is set in one place";
+                return Err(ConfigError::new(key, rule, "[[run]], or one of [grid] and [random]", "both"));
+            }
+            if !listed_keys.contains(key) {
+                listed_keys.push(key.clone());
+            }
+        }
+        let named = listed_keys.first().is_some_and(|key| key == NAME);
+        let shown = if named { &listed_keys[..1] } else { &listed_keys[..] };
+        let columns = shown.iter().chain(&keys).cloned().collect();
+        let keys = listed_keys.iter().chain(&keys).cloned().collect();
+        let runs = expand(&base, &listed, &grid, random.as_ref())?;
+        let sweep = Self { place: place.to_owned(), text: text.to_owned(), grid, keys, columns, runs, prune };
         sweep.validate()?;
         Ok(sweep)
     }
@@ -251,6 +288,41 @@ fn read_base(section: Section) -> Result<Table, ConfigError> {
         of_its_type(key, value, "[base] ")?;
     }
     Ok(section.0.into_iter().collect())
+}
+
+/// What each listed run sets, its name first if it has one.
+fn read_runs(sections: Vec<Section>) -> Result<Vec<Vec<(String, Value)>>, ConfigError> {
+    let mut runs: Vec<Vec<(String, Value)>> = Vec::new();
+    for (i, Section(mut entries)) in sections.into_iter().enumerate() {
+        let part = format!("[[run]] {}: ", i + 1);
+        let refuse =
+            |rule, expected: &str, found: String| Err(ConfigError::new(format!("{part}name"), rule, expected, found));
+        for (key, value) in &entries {
+            if key != NAME {
+                may_vary(key, &part)?;
+                of_its_type(key, value, &part)?;
+            } else if value.as_str().is_none_or(|name| name.trim().is_empty()) {
+                return refuse("a name is a text", "for example name = \"wide\"", value.to_string());
+            }
+        }
+        entries.sort_by_key(|(key, _)| key != NAME); // stable: the others stay in order
+        let name = |run: &[(String, Value)]| run.first().filter(|(key, _)| key == NAME).map(|(_, name)| name.clone());
+        if let Some(first) = runs.first()
+            && name(first).is_some() != name(&entries).is_some()
+        {
+            return refuse("names are for all runs or for none", "one for each [[run]]", "some without".to_owned());
+        }
+        if let Some(twice) = name(&entries).filter(|_| runs.iter().any(|run| name(run) == name(&entries))) {
+            return refuse("a name stands for one run", "another", twice.to_string());
+        }
+        let own = |run: &[(String, Value)]| run.iter().filter(|(key, _)| key != NAME).cloned().collect::<Table>();
+        if let Some(other) = runs.iter().position(|run| own(run) == own(&entries)) {
+            let found = format!("the settings of [[run]] {}", other + 1);
+            return Err(ConfigError::new(part.trim_end_matches(": "), "each run stands once", "others", found));
+        }
+        runs.push(entries);
+    }
+    Ok(runs)
 }
 
 fn read_grid(section: Section) -> Result<Vec<(String, Vec<Value>)>, ConfigError> {
@@ -447,9 +519,15 @@ impl Range {
 }
 
 /// Every combination, in the documented order.
-fn expand(base: &Table, grid: &[(String, Vec<Value>)], random: Option<&Draws>) -> Result<Vec<Planned>, ConfigError> {
+fn expand(
+    base: &Table,
+    listed: &[Vec<(String, Value)>],
+    grid: &[(String, Vec<Value>)],
+    random: Option<&Draws>,
+) -> Result<Vec<Planned>, ConfigError> {
     let draws = random.map_or(1, |random| random.runs);
     let product = grid.iter().try_fold(draws, |product, (_, values)| product.checked_mul(values.len()));
+    let product = product.and_then(|product| product.checked_mul(listed.len().max(1)));
     let Some(total) = product.filter(|&total| total <= MAX_RUNS) else {
         let found = product.map_or_else(|| "more than can be counted".to_owned(), |total| total.to_string());
         return Err(ConfigError::new("the file", "a sweep is not endless", format!("at most {MAX_RUNS} runs"), found));
@@ -462,14 +540,18 @@ fn expand(base: &Table, grid: &[(String, Vec<Value>)], random: Option<&Draws>) -
             settings.push((key.clone(), values[point % values.len()].clone()));
             point /= values.len();
         }
+        let own = listed.get(point).map_or(&[][..], Vec::as_slice);
+        settings.extend(own.iter().rev().cloned());
         settings.reverse();
         settings.extend(random.into_iter().flat_map(|random| random.draw(index % draws)));
-        let table: Table = base.clone().into_iter().chain(settings.iter().cloned()).collect();
+        let named = if own.first().is_some_and(|(key, _)| key == NAME) { own.len() } else { 0 };
+        let set = settings.iter().filter(|(key, _)| key != NAME).cloned();
+        let table: Table = base.clone().into_iter().chain(set).collect();
         let config = table.try_into::<Config>().map_err(|error| {
             let place = format!("run {}", index + 1);
             ConfigError::new(place, "a configuration", "values of their types", error.message())
         })?;
-        runs.push(Planned { number: index + 1, settings, config });
+        runs.push(Planned { number: index + 1, settings, named, config });
     }
     Ok(runs)
 }

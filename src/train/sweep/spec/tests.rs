@@ -36,6 +36,34 @@ fn the_last_key_of_the_file_varies_fastest() {
 }
 
 #[test]
+fn listed_runs_vary_slowest_and_set_keys_over_the_base() {
+    let file = |names: [&str; 2]| {
+        let [a, b] = names;
+        format!(
+            "[base]\nepochs = 5\nbatch = 16\n[[run]]\nlr = 0.1\n{a}model = \"linear\"\n[[run]]\n{b}epochs = 7\n[grid]\nseed = [1, 2]\n"
+        )
+    };
+    let named = parse(&file(["name = \"flat\"\n", "name = \"long\"\n"])).unwrap();
+    let labels: Vec<String> = named.runs.iter().map(Planned::label).collect();
+    assert_eq!(labels, ["flat, seed 1", "flat, seed 2", "long, seed 1", "long, seed 2"]);
+    assert_eq!(named.columns, ["name", "seed"]);
+    assert_eq!(named.keys, ["name", "lr", "model", "epochs", "seed"]);
+    let settings: Vec<&str> = named.runs[1].settings.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(settings, ["name", "lr", "model", "seed"]);
+    let config = |i: usize| &named.runs[i].config;
+    assert_eq!((config(1).lr, config(1).epochs, config(1).batch, config(1).seed), (0.1, 5, 16, 2));
+    assert_eq!((config(2).lr, config(2).epochs, config(2).model.to_string().as_str()), (1e-3, 7, "mlp:512"));
+
+    let unnamed = parse(&file(["", ""])).unwrap();
+    assert_eq!(unnamed.runs[0].label(), "lr 0.1, model linear, seed 1");
+    assert_eq!(unnamed.columns, ["lr", "model", "epochs", "seed"]);
+    assert!(named.runs.iter().zip(&unnamed.runs).all(|(a, b)| a.config == b.config && a.number == b.number));
+    let alone = parse("[[run]]\nlr = 0.1\n[[run]]\nname = \"x\"").unwrap_err().to_string();
+    assert!(alone.contains("[[run]] 2: name") && alone.contains("for all runs or for none"), "{alone}");
+    assert_eq!(self::labels("[[run]]\nname = \"as it is\""), ["as it is"]);
+}
+
+#[test]
 fn each_point_of_the_grid_has_the_same_draws() {
     let random = "[random]\nruns = 3\nlr = { min = 1e-4, max = 1e-2, scale = \"log\" }\n";
     let draws = labels(random);
@@ -106,10 +134,18 @@ fn pruning_is_read() {
 /// Every error names its file, its part or its run, its key, and what would be right.
 #[test]
 fn what_is_wrong_is_named() {
-    let cases: [(&str, &[&str]); 42] = [
+    let cases: [(&str, &[&str]); 50] = [
         ("lr = ", &["a sweep is TOML"]),
         ("", &["varies something", "[grid] or [random]"]),
         ("[base]\nlr = 0.1", &["varies something"]),
+        ("[run]\nlr = 0.1", &["run: ", "[[run]]"]),
+        ("run = [3]", &["run: ", "[[run]]"]),
+        ("[[run]]\nlrr = 0.1", &["[[run]] 1: lrr", "perhaps `lr`"]),
+        ("[[run]]\nthreads = 1", &["[[run]] 1: threads", "--threads"]),
+        ("[[run]]\nname = 3", &["[[run]] 1: name", "a name is a text", "found 3"]),
+        ("[[run]]\nname = \"a\"\nlr = 1\n[[run]]\nname = \"a\"", &["[[run]] 2: name", "stands for one run"]),
+        ("[[run]]\nlr = 0.1\n[[run]]\nlr = 0.1", &["[[run]] 2", "each run stands once", "[[run]] 1"]),
+        ("[[run]]\nlr = 0.1\n[grid]\nlr = [0.1]", &["lr", "one place", "[[run]]", "both"]),
         ("[gird]\nlr = [0.1]", &["gird", "perhaps `grid`"]),
         ("grid = 3", &["grid", "[grid]", "found 3"]),
         ("[base]\nbach = 3\n[grid]\nlr = [0.1]", &["[base] bach", "perhaps `batch`"]),
