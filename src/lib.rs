@@ -8,6 +8,7 @@
 //! | [`data`] | IDX files, gzip, pictures | normalised, shuffled batches |
 //! | [`graph`] | a list of operations | shapes, parameters, one arena planned by lifetime |
 //! | [`train`] | a graph and batches | weights, metrics, checkpoints |
+//! | [`study`] | the name of a published report | its figures beside ours, its claims decided |
 //! | [`checkpoint`] | weights and optimizer state | safetensors that PyTorch reads, runs that resume to the same bytes |
 //! | [`bench`](mod@bench) | instruction sets and threads | speeds of the kernels, in percent of what the machine does at most |
 //!
@@ -57,6 +58,8 @@ pub mod kernels;
 mod nearest;
 pub mod reference;
 pub mod shape;
+#[cfg(feature = "train")]
+pub mod study;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod view;

@@ -12,6 +12,7 @@ mod predict;
 mod progress;
 mod screen;
 mod settings;
+mod study;
 mod summary;
 mod sweep;
 mod train;
@@ -42,6 +43,7 @@ pub(crate) struct Cli {
 enum Command {
     Train(Box<train::Train>),
     Sweep(sweep::Sweep),
+    Study(study::Study),
     Eval(eval::Eval),
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
@@ -103,6 +105,7 @@ impl Cli {
         match &self.command {
             Command::Train(command) => command.run(screen),
             Command::Sweep(command) => command.run(screen),
+            Command::Study(command) => command.run(screen),
             Command::Eval(command) => command.run(screen),
             Command::Predict(command) => command.run(screen),
             Command::Inspect(command) => command.run(screen),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// All runs together.
-pub(super) struct Floor<'a> {
+pub(in crate::cli) struct Floor<'a> {
     screen: &'a Screen,
     stop: Arc<AtomicBool>,
     /// Bars of the runs, and the one of the sweep under them.
@@ -33,7 +33,7 @@ struct Tally {
 }
 
 impl<'a> Floor<'a> {
-    pub(super) fn new(screen: &'a Screen, campaign: &Campaign<'_>, stop: Arc<AtomicBool>) -> Self {
+    pub(in crate::cli) fn new(screen: &'a Screen, campaign: &Campaign<'_>, stop: Arc<AtomicBool>) -> Self {
         let waiting = campaign.jobs().filter(|job| !job.done());
         let tally = Tally {
             over: campaign.jobs().filter(|job| job.done()).count(),

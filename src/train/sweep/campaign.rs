@@ -8,7 +8,8 @@ use crate::data::{Source, Splits, ValSize};
 use crate::kernels::Isa;
 use crate::train::TrainError;
 use crate::train::config::{Config, ConfigError};
-use crate::train::run::{config_of, read_text, resolve};
+use crate::train::metrics::EpochReport;
+use crate::train::run::{config_of, history_of, read_text, resolve};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -267,6 +268,15 @@ impl<'a> Campaign<'a> {
     #[must_use]
     pub fn out(&self) -> &Path {
         &self.out
+    }
+
+    /// The epochs of a run that is over.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if its directory cannot be read.
+    pub fn history(&self, record: &Record) -> Result<Vec<EpochReport>, TrainError> {
+        let job = record.number.checked_sub(1).and_then(|index| self.jobs.get(index));
+        job.map_or_else(|| Ok(Vec::new()), |job| history_of(&job.dir, record.epochs))
     }
 
     /// How many of the runs that are too small for several threads are trained at once.

@@ -1,0 +1,62 @@
+//! Studies: trained once, gone on with, compared with what was published; every test runs the binary.
+
+mod cli_support;
+
+use cli_support::{contents, inkstone, json, sha256, with};
+use std::fs;
+use tempfile::tempdir;
+
+const PART: [&str; 7] = ["study", "multilayer", "--only", "softmax", "--quick", "--out", "out"];
+
+#[test]
+fn a_part_is_trained_compared_and_kept() {
+    let dir = tempdir().unwrap();
+    let one = json(dir.path(), &with(&PART, &["--seeds", "1", "--json"]));
+    assert_eq!((one["command"].as_str(), one["interrupted"].as_bool()), (Some("study"), Some(false)));
+    let rows = one["parts"][0]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    let accuracy = rows.iter().find(|row| row["measure"] == "test accuracy").unwrap();
+    assert!(accuracy["median"].as_f64().unwrap() > 90.0 && accuracy["published"] == 92.51, "{accuracy}");
+
+    let page = fs::read_to_string(dir.path().join("out/report.md")).unwrap();
+    assert!(page.starts_with("# multilayer: ") && page.contains("**Quick**"), "{page}");
+    assert!(page.contains("| softmax | test accuracy | 92.51 | "), "{page}");
+
+    let part = dir.path().join("out/multilayer/softmax");
+    let line: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(part.join("results.jsonl")).unwrap()).unwrap();
+    assert_eq!(line["sha256"].as_str().unwrap(), sha256(&part.join("run-0001/model.safetensors")));
+    let first = contents(&part.join("run-0001"));
+
+    // A second seed is added to the first, which is not trained again; another part's results stay.
+    let more = inkstone(dir.path(), &with(&PART, &["--seeds", "2"])).output().unwrap();
+    let said = String::from_utf8(more.stdout).unwrap();
+    assert!(more.status.success() && said.contains("2 runs, 1 of them done before"), "{said}");
+    assert_eq!(contents(&part.join("run-0001")), first);
+    let all: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("out/results.json")).unwrap()).unwrap();
+    let values = all[0]["rows"][0]["values"].as_array().unwrap();
+    assert_eq!((all.as_array().unwrap().len(), values.len()), (1, 2));
+}
+
+#[test]
+fn what_is_no_study_is_a_usage_error() {
+    let dir = tempdir().unwrap();
+    for (words, expected) in [
+        (["study", "cnns", "--quick"], "regularization, basics, cnn, grid, multilayer, all"),
+        (["study", "grid", "--only=softmax"], "expected one of linear, deep, grid, found softmax"),
+        (["study", "grid", "--seeds=0"], "0 is not in 1..=1000"),
+    ] {
+        let output = inkstone(dir.path(), &words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    assert!(!dir.path().join("runs").exists());
+    fs::create_dir(dir.path().join("out")).unwrap();
+    fs::write(dir.path().join("out/results.json"), "{").unwrap();
+    let output = inkstone(dir.path(), &PART).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("results.json") && said.contains("another --out"), "{said}");
+}
