@@ -11,7 +11,7 @@ const PART: [&str; 7] = ["study", "multilayer", "--only", "softmax", "--quick", 
 #[test]
 fn a_part_is_trained_compared_and_kept() {
     let dir = tempdir().unwrap();
-    let one = json(dir.path(), &with(&PART, &["--seeds", "1", "--json"]));
+    let one = json(dir.path(), &with(&PART, &["--seeds", "1"]));
     assert_eq!((one["command"].as_str(), one["interrupted"].as_bool()), (Some("study"), Some(false)));
     let rows = one["parts"][0]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 3);
