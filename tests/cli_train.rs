@@ -46,7 +46,7 @@ fn a_run_leaves_what_it_says() {
     let mut keys: Vec<&String> = lines[1].as_object().unwrap().keys().collect();
     keys.sort();
     let mut documented = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"].to_vec();
-    documented.extend(["test_loss", "test_accuracy", "lr", "seconds"]);
+    documented.extend(["test_loss", "test_accuracy", "test_per_class_accuracy", "lr", "seconds"]);
     documented.sort_unstable();
     assert_eq!(keys, documented);
     assert_eq!(lines[1]["test_loss"], answer["test_loss"], "the model is the last epoch's");

@@ -31,6 +31,13 @@ impl Machine {
         self.isa.unwrap_or_else(Isa::best)
     }
 
+    /// The flags that were given, for a command to repeat.
+    pub(crate) fn words(&self) -> String {
+        let threads = self.threads.map_or_else(String::new, |threads| format!(" --threads {threads}"));
+        let isa = self.isa.map_or_else(String::new, |isa| format!(" --isa {}", isa.name()));
+        threads + &isa
+    }
+
     /// A pool of that many threads.
     pub(crate) fn pool(&self) -> anyhow::Result<ThreadPool> {
         let threads = self.threads();

@@ -196,12 +196,7 @@ impl Study {
         if let Some(out) = &self.out {
             command.push_str(&format!(" --out {}", shell_word(out)));
         }
-        if let Some(threads) = self.machine.threads {
-            command.push_str(&format!(" --threads {threads}"));
-        }
-        if let Some(isa) = self.machine.isa {
-            command.push_str(&format!(" --isa {}", isa.name()));
-        }
+        command.push_str(&self.machine.words());
         if self.force {
             command.push_str(" --force");
         }

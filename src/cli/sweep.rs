@@ -181,12 +181,7 @@ impl Sweep {
         if let Some(shard) = self.shard {
             command.push_str(&format!(" --shard {}/{}", shard.index, shard.count));
         }
-        if let Some(threads) = self.machine.threads {
-            command.push_str(&format!(" --threads {threads}"));
-        }
-        if let Some(isa) = self.machine.isa {
-            command.push_str(&format!(" --isa {}", isa.name()));
-        }
+        command.push_str(&self.machine.words());
         if self.force {
             command.push_str(" --force");
         }
