@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test asan numpy first-run count cortex-m aarch64 wasm)
+[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test asan numpy first-run count cortex-m i686 aarch64 wasm)
 
 # The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
 # are set for that one command: exported, they would change the host's builds.
@@ -24,6 +24,9 @@ stage_tools() {
     command -v arm-none-eabi-ld >/dev/null || missing+=(binutils-arm-none-eabi)
     command -v node >/dev/null || missing+=(nodejs)
     [ -d /usr/lib/wasm32-wasi ] || has_target wasm32-wasip1 || missing+=(wasi-libc)
+    # Not gcc-multilib, which would remove the compiler for aarch64.
+    echo 'int main(void) { return 0; }' | gcc -m32 -x c - -o /dev/null 2>/dev/null ||
+        missing+=(libc6-dev-i386 "lib32gcc-$(gcc -dumpversion | cut -d. -f1)-dev")
     if [ ${#missing[@]} -gt 0 ]; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
@@ -104,6 +107,19 @@ stage_cortex-m() {
     bash firmware-notes/cortex-m/run.sh mps2-an386
     wait $microbit || { cat target/microbit.log >&2 && return 1; }
     cat target/microbit.log
+}
+
+# The kernels where an address has 32 bits, on this machine itself.
+stage_i686() {
+    local target=i686-unknown-linux-gnu
+    export CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_LINKER=gcc
+    export CARGO_TARGET_I686_UNKNOWN_LINUX_GNU_RUSTFLAGS="--cfg inkstone_unit_tests -C debuginfo=0"
+    local words=(test --locked --lib --no-default-features --target $target)
+    if has_target $target; then
+        cargo "${words[@]}" -- --nocapture kernels
+    else
+        debian_cargo "${words[@]}" -Zbuild-std=std,panic_abort,panic_unwind,test --target-dir target/debian -- --nocapture kernels
+    fi
 }
 
 # The kernels on another architecture, under emulation: with dot products and half precision (max), and without (cortex-a72).
