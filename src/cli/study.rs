@@ -82,7 +82,7 @@ impl Study {
             };
             results.retain(|other| (&other.study, &other.part) != (&result.study, &result.part));
             results.push(result);
-            self.write(&out, &results)?;
+            write(&out, &results)?;
         }
         let trained: Vec<&PartResult> =
             results.iter().filter(|result| studies.iter().any(|study| study.name == result.study)).collect();
@@ -161,19 +161,9 @@ impl Study {
             Ok(Trained { record, history })
         });
         let trained = trained.collect::<Result<Vec<_>, inkstone::train::TrainError>>()?;
-        let result = PartResult::of(study, part, part.seeds(extent), &trained);
+        let result = PartResult::of(study, part, extent, &trained);
         screen.say(if self.quick { in_short(&result) } else { closing(&result) });
         Ok(Some(result))
-    }
-
-    /// Every result so far, as a page and for machines.
-    fn write(&self, out: &Path, results: &[PartResult]) -> anyhow::Result<()> {
-        let pages = NAMES.into_iter().filter(|name| results.iter().any(|result| result.study == *name));
-        let pages = pages.map(|name| Ok(table::markdown(&study::study(name)?, results, self.quick)));
-        let pages = pages.collect::<anyhow::Result<Vec<String>>>()?;
-        write_atomic(&out.join(RESULTS), serde_json::to_string_pretty(results)?.as_bytes())?;
-        write_atomic(&out.join(REPORT), pages.join("\n").as_bytes())?;
-        Ok(())
     }
 
     fn out(&self) -> PathBuf {
@@ -202,6 +192,16 @@ impl Study {
         }
         command
     }
+}
+
+/// Every result so far, as a page and for machines.
+fn write(out: &Path, results: &[PartResult]) -> anyhow::Result<()> {
+    let pages = NAMES.into_iter().filter(|name| results.iter().any(|result| result.study == *name));
+    let pages = pages.map(|name| Ok(table::markdown(&study::study(name)?, results)));
+    let pages = pages.collect::<anyhow::Result<Vec<String>>>()?;
+    write_atomic(&out.join(RESULTS), serde_json::to_string_pretty(results)?.as_bytes())?;
+    write_atomic(&out.join(REPORT), pages.join("\n").as_bytes())?;
+    Ok(())
 }
 
 /// What an earlier call has left.

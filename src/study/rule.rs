@@ -4,6 +4,9 @@ use super::measure::Measure;
 use std::fmt;
 use std::str::FromStr;
 
+/// Stands for the run with the highest of a figure: `max_val_accuracy(*)`.
+pub(super) const BEST: &str = "*";
+
 /// A factor, if there is one, times a figure of a run, or a number alone.
 #[derive(Clone, Debug, PartialEq)]
 struct Term {

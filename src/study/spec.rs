@@ -1,7 +1,7 @@
 //! The file of a study: its parts, the runs of each with the figures published of them, and what the report claims.
 
 use super::measure::Measure;
-use super::rule::Rule;
+use super::rule::{BEST, Rule};
 use crate::data::{Splits, ValSize};
 use crate::train::ConfigError;
 use crate::train::sweep::Sweep;
@@ -134,7 +134,9 @@ impl Part {
         let runs = file.run.into_iter().map(run).collect::<Result<Vec<Run>, String>>()?;
         let claims = file.finding.into_iter().map(claim).collect::<Result<Vec<Claim>, String>>()?;
         let rules = claims.iter().flat_map(|claim| &claim.rules);
-        if let Some(unknown) = rules.flat_map(Rule::runs).find(|name| runs.iter().all(|run| run.name != *name)) {
+        if let Some(unknown) =
+            rules.flat_map(Rule::runs).find(|name| *name != BEST && runs.iter().all(|run| run.name != *name))
+        {
             return Err(format!("{}: a rule about {unknown:?}, which is none of its runs", file.name));
         }
         let base = base.clone().into_iter().chain(file.base).collect();

@@ -1,8 +1,9 @@
 //! What was published beside what was measured, and what a report claims beside what the runs say.
 
 use super::measure::{self, Trained, Unit, median};
+use super::rule::BEST;
 use super::rule::Decided;
-use super::spec::{Part, Study};
+use super::spec::{Extent, Part, Study};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -47,6 +48,8 @@ pub struct PartResult {
     pub title: String,
     /// Seeds of each run.
     pub seeds: u32,
+    /// Whether it was a tenth of the epochs, or of the samples.
+    pub quick: bool,
     /// Published figures.
     pub rows: Vec<Row>,
     /// Claims.
@@ -58,7 +61,8 @@ pub struct PartResult {
 impl PartResult {
     /// Of the trained runs, those of one name and several seeds next to each other, in the order of the sweep.
     #[must_use]
-    pub fn of(study: &Study, part: &Part, seeds: u32, trained: &[Trained]) -> Self {
+    pub fn of(study: &Study, part: &Part, extent: Extent, trained: &[Trained]) -> Self {
+        let (seeds, quick) = (part.seeds(extent), extent.quick);
         let of_run = |run: &str| {
             let at = part.runs.iter().position(|other| other.name == run).unwrap_or(usize::MAX);
             let first = at.saturating_mul(seeds as usize); // numbers are from 1
@@ -80,8 +84,12 @@ impl PartResult {
             }
         }
         let findings = part.claims.iter().map(|claim| {
-            let figure = |what: measure::Measure, run: &str| {
+            let one = |what: measure::Measure, run: &str| {
                 median(&of_run(run).filter_map(|one| what.of(one)).collect::<Vec<_>>())
+            };
+            let figure = |what: measure::Measure, run: &str| match run {
+                BEST => part.runs.iter().filter_map(|run| one(what, &run.name)).max_by(f64::total_cmp),
+                run => one(what, run),
             };
             let rules: Option<Vec<Decided>> = claim.rules.iter().map(|rule| rule.decide(figure)).collect();
             let holds = rules.as_ref().map(|rules| rules.iter().all(|rule| rule.holds));
@@ -90,7 +98,7 @@ impl PartResult {
         let findings = findings.collect();
         let seconds = trained.iter().map(|one| one.record.seconds).sum();
         let (study, part, title) = (study.name.clone(), part.name.clone(), part.title.clone());
-        Self { study, part, title, seeds, rows, findings, seconds }
+        Self { study, part, title, seeds, quick, rows, findings, seconds }
     }
 }
 
@@ -115,22 +123,23 @@ const fn yes(verdict: Option<bool>) -> &'static str {
 
 /// A study as Markdown: a table and the findings of each part.
 #[must_use]
-pub fn markdown(study: &Study, results: &[PartResult], quick: bool) -> String {
+pub fn markdown(study: &Study, results: &[PartResult]) -> String {
     let mut text = format!("# {}: {}\n\n{}.\n", study.name, study.title, study.source);
-    if quick {
-        text.push_str(
-            "\n**Quick**: a tenth of the epochs, or of the samples. Nothing below says what the whole study would.\n",
-        );
-    }
     for result in results.iter().filter(|result| result.study == study.name) {
         let _ = write!(
             text,
-            "\n## {}\n\n`{}`, {} seed{}, {:.0} s of training.\n",
+            "\n## {}{}\n\n`{}`, {} seed{}, {:.0} s of training.{}\n",
             result.title,
+            if result.quick { " (quick)" } else { "" },
             result.part,
             result.seeds,
             if result.seeds == 1 { "" } else { "s" },
-            result.seconds
+            result.seconds,
+            if result.quick {
+                " **Quick**: a tenth of the epochs, or of the samples. Nothing here says what the whole part would."
+            } else {
+                ""
+            }
         );
         if !result.rows.is_empty() {
             text.push_str(

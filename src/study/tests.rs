@@ -163,14 +163,14 @@ fn verdicts_follow_the_runs() {
         ]
         [[part.finding]]
         claim = "a beats b"
-        holds = ["test_loss(a) < test_loss(b)"]
+        holds = ["test_loss(a) < test_loss(b)", "test_loss(*) > 0.109"]
     "#;
     let study = Study::parse("t", text).unwrap();
     let part = &study.parts[0];
     let result = |loss: f64, accuracy: f64| {
         let runs = [(1, loss), (2, loss + 0.01), (3, loss - 0.01), (4, 0.11), (5, 0.11), (6, 0.11)];
         let runs = runs.map(|(number, loss)| trained(number, &[1.0, loss], accuracy));
-        PartResult::of(&study, part, 3, &runs)
+        PartResult::of(&study, part, Extent { seeds: 3, quick: loss > 0.11 }, &runs)
     };
     let verdicts = |result: &PartResult| result.rows.iter().map(|row| row.reproduced).collect::<Vec<_>>();
     let good = result(0.1, 0.978);
@@ -183,11 +183,11 @@ fn verdicts_follow_the_runs() {
     assert_eq!(verdicts(&bad), [None, Some(false), Some(false)]);
     assert_eq!(bad.findings[0].holds, Some(false));
     assert_eq!(bad.seconds, 9.0);
-    let none = PartResult::of(&study, part, 3, &[]);
+    let none = PartResult::of(&study, part, Extent { seeds: 3, quick: false }, &[]);
     assert_eq!((verdicts(&none), none.findings[0].holds), (vec![None; 3], None));
 
-    let page = table::markdown(&study, &[good, bad, none], true);
-    assert!(page.starts_with("# t: T\n\nS.\n\n**Quick**"), "{page}");
+    let page = table::markdown(&study, &[good, bad, none]);
+    assert!(page.starts_with("# t: T\n\nS.\n\n## P\n") && page.matches("**Quick**").count() == 1, "{page}");
     assert!(page.contains("| a | test loss | 0.1000 | 0.1000 | 0.0900 to 0.1100 | 0 | yes |"), "{page}");
     assert!(
         page.contains("- a beats b: **no**.\n  - `test_loss(a) < test_loss(b)`: 0.1200 and 0.1100, not so"),
