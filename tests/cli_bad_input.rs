@@ -156,7 +156,7 @@ fn refused_verify(dir: &Path) {
 #[test]
 fn bad_flags_are_usage_errors() {
     let dir = tempdir().unwrap();
-    let cases: [(&[&str], &[&str]); 37] = [
+    let cases: [(&[&str], &[&str]); 41] = [
         (&["--optimizer", "adamm"], &["--optimizer", "adamm", "adamw"]),
         (&["--no-such-flag"], &["--no-such-flag"]),
         (&["--lr", "NaN"], &["--lr", "expected", "found NaN"]),
@@ -172,6 +172,10 @@ fn bad_flags_are_usage_errors() {
         (&["--model", "mlp:512,,10"], &["--model", "expected", "found"]),
         (&["--model", "mlp:1048576,1048576,1048576"], &["--model", "memory", "expected", "found"]),
         (&["--model", "resnet"], &["--model", "resnet", "expected", "found"]),
+        (&["--model", "linear+residual"], &["--model: +residual", "expected", "found linear"]),
+        (&["--model", "cnn+residual+residual"], &["--model", "once", "expected", "found"]),
+        (&["--dropout", "1"], &["--dropout", "expected", "found 1"]),
+        (&["--model", "linear", "--dropout", "0.5"], &["--dropout", "expected", "found 0.5"]),
         (&["--momentum", "1"], &["--momentum", "expected", "found 1"]),
         (&["--weight-decay", "-1"], &["--weight-decay", "expected", "found -1"]),
         (&["--l1", "NaN"], &["--l1", "expected", "found NaN"]),
@@ -199,6 +203,7 @@ fn bad_flags_are_usage_errors() {
         refused(dir.path(), &with(&["train"], words), 2, parts);
     }
     refused(dir.path(), &["trian"], 2, &["trian", "train"]);
+    refused(dir.path(), &["gradcheck", "--model", "linear+residual"], 2, &["+residual", "expected", "found linear"]);
     refused(dir.path(), &["gradcheck", "--eps", "0"], 2, &["eps", "expected", "found 0"]);
     refused(dir.path(), &["data", "show", "--label", "10"], 2, &["--label", "expected", "found 10"]);
     refused(dir.path(), &["data", "show", "--augment", "rotate=x"], 2, &["--augment", "expected", "found \"x\""]);

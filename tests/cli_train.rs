@@ -87,6 +87,25 @@ fn augmented_runs_resume_to_the_same_bytes() {
 }
 
 #[test]
+fn varied_networks_train_and_train_again() {
+    let dir = tempdir().unwrap();
+    let words = ["train", "--model", "cnn-small+residual", "--dropout", "0.2", "--limit", "200", "--epochs", "1"];
+    let answer = json(dir.path(), &words);
+    assert_eq!(answer["model"], "runs/cnn-small-residual-s1/model.safetensors");
+    let file = "runs/cnn-small-residual-s1/config.toml";
+    let config = fs::read_to_string(dir.path().join(file)).unwrap();
+    assert!(config.contains("model = \"cnn-small+residual\"\n") && config.contains("dropout = 0.2\n"), "{config}");
+    let again = json(dir.path(), &["train", "--config", file, "--out", "again"]);
+    assert_eq!(again["sha256"], answer["sha256"]);
+    let plain = json(dir.path(), &["train", "--config", file, "--dropout", "0", "--out", "plain"]);
+    assert_ne!(plain["sha256"], answer["sha256"]);
+    let layers = json(dir.path(), &["inspect", "again"])["layers"].clone();
+    let ops: Vec<&str> = layers.as_array().unwrap().iter().map(|layer| layer["op"].as_str().unwrap()).collect();
+    assert_eq!(ops.iter().filter(|op| **op == "add").count(), 2);
+    assert_eq!(ops.iter().filter(|op| **op == "dropout").count(), 2);
+}
+
+#[test]
 fn words_for_a_person() {
     let dir = tempdir().unwrap();
     let output = inkstone(dir.path(), &SMALL).output().unwrap();

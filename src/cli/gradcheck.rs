@@ -12,7 +12,7 @@ use inkstone::train::{ActivationKind, ModelSpec};
 /// pass, on every instruction set of this machine, against the f64 one, within the rounding bound of its arithmetic.
 #[derive(Args)]
 pub(crate) struct Gradcheck {
-    /// Check this network instead of the standard ones, for samples of 4 x 5 pixels: linear, mlp:WIDTHS or FILE.toml
+    /// Check this network instead of the standard ones, as train --model takes it, for samples of 4 x 5 pixels
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelSpec>,
     /// Function between the layers of --model mlp:..
@@ -32,7 +32,7 @@ impl Gradcheck {
         let mut options = Options::standard(self.seed)?;
         options.eps = self.eps;
         if let Some(model) = &self.model {
-            options.networks = vec![NetworkSpec::of(model, self.activation)?];
+            options.networks = vec![NetworkSpec::of(model, self.activation).map_err(Usage::error)?];
         }
         let report = gradcheck(&options).map_err(|error| match error {
             GradcheckError::Eps(_) | GradcheckError::TooLarge { .. } => Usage::error(error),

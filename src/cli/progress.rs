@@ -180,6 +180,7 @@ fn introduction(start: &Start<'_>) -> String {
         .collect();
     let augment = if config.augment.is_none() { String::new() } else { format!(", augmented {}", config.augment) };
     let activation = if config.model.hidden().is_empty() { String::new() } else { format!(" {}", config.activation) };
+    let dropout = if config.dropout == 0.0 { String::new() } else { format!(", dropout {}", config.dropout) };
     let mut text = format!(
         "data     {}: {} training{val}, {} test; pixels {}{augment}\n",
         config.data,
@@ -188,7 +189,7 @@ fn introduction(start: &Start<'_>) -> String {
         config.normalize
     );
     text.push_str(&format!(
-        "network  {}{activation}: {}, {} parameters\n",
+        "network  {}{activation}: {}, {} parameters{dropout}\n",
         config.model,
         widths.join("-"),
         count(graph.param_count())

@@ -21,7 +21,12 @@ where
 /// What is trained and how. Each flag is also a key of the configuration file.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, cnn-deep, resnet-small, or the layers in FILE.toml [default: mlp:512]
+    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, cnn-deep, resnet-small, or the layers in FILE.toml;
+    /// +batch-norm and +residual may follow [default: mlp:512]
+    ///
+    /// cnn+batch-norm: a batch norm behind each convolution, whose bias goes; in an mlp behind each hidden layer.
+    /// cnn+residual: the input of each convolution but the first is added to its output, or to that of its batch norm, where the stride is 1
+    /// and the image keeps its size; through a 1x1 convolution where the channels differ. cnn+batch-norm+residual: both.
     ///
     /// A file has a table for each layer, which reads the one above:
     ///   [[layer]]
@@ -120,6 +125,11 @@ pub(crate) struct Settings {
     /// On every parameter, biases too, as PyTorch does.
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     weight_decay: Option<f64>,
+    /// In training, lose each input of a linear layer with probability P; the other inputs grow by 1/(1-P) [default: 0]
+    ///
+    /// In front of every linear layer, but none that reads the picture itself.
+    #[arg(long, value_name = "P", allow_hyphen_values = true, help_heading = "Regularization")]
+    dropout: Option<f64>,
     /// Penalty X * sum |w|: adds X*sign(w) to the gradient [default: 0]
     ///
     /// On weights, and on biases only with --bias input, once per update whatever the batch. Losses are reported without the penalty.
@@ -188,6 +198,7 @@ impl Settings {
         set(self.epochs, &mut config.epochs);
         set(self.batch, &mut config.batch);
         set(self.seed, &mut config.seed);
+        set(self.dropout, &mut config.dropout);
         set(self.weight_decay, &mut config.weight_decay);
         set(self.l1, &mut config.l1);
         set(self.l2, &mut config.l2);

@@ -11,14 +11,14 @@ use inkstone::data::{Source, Splits};
 use inkstone::graph::Plan;
 use inkstone::kernels::Isa;
 use inkstone::train::run::config_of;
-use inkstone::train::{Config, Metrics, Summary, resume, run};
+use inkstone::train::{Config, Metrics, Summary, TrainError, resume, run};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Flags beside which `--resume` makes no sense. (Named one by one: of a group, clap would list every flag in its message.)
-const FIXED_BY_THE_RUN: [&str; 33] = [
+const FIXED_BY_THE_RUN: [&str; 34] = [
     "model",
     "activation",
     "initializer",
@@ -39,6 +39,7 @@ const FIXED_BY_THE_RUN: [&str; 33] = [
     "epochs",
     "batch",
     "seed",
+    "dropout",
     "weight_decay",
     "l1",
     "l2",
@@ -159,7 +160,14 @@ impl Train {
 
 /// Refuses a network or a batch that this machine cannot hold, before allocating it would end the process.
 pub(super) fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()> {
-    let graph = config.graph(data.train.rows(), data.train.cols(), data.train.classes())?;
+    let graph = config.graph(data.train.rows(), data.train.cols(), data.train.classes());
+    let graph = graph.map_err(|error| match error {
+        // A flag asks for what the network has no place for; what is wrong with a file of layers names the file.
+        TrainError::Config(error) if ["model", "dropout"].contains(&error.key.as_str()) => {
+            Usage::error(format_args!("--{error}"))
+        }
+        error => error.into(),
+    })?;
     let arena = Plan::training(&graph, config.batch.min(data.train.len())).map(|plan| plan.arena_len());
     let floats = arena.unwrap_or(usize::MAX).saturating_add(graph.param_count().saturating_mul(4)); // weights, gradients, m, v
     let fits = Vec::<f32>::new().try_reserve_exact(floats).is_ok(); // asks for it, touches none of it

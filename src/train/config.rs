@@ -4,12 +4,12 @@ use super::average::Average;
 use super::bias::BiasKind;
 use super::init::Initializer;
 use super::loss::Reduction;
-use super::model::ModelSpec;
+use super::model::{ModelSpec, with_dropout};
 use super::optimizer::OptimizerKind;
 use super::schedule::Schedule;
 use crate::data::dataset::Source;
 use crate::data::{Augment, NormalizeKind, Splits, ValSize};
-use crate::graph::{Graph, Op};
+use crate::graph::{Graph, Op, Probability};
 use crate::kernels::Activation;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -131,8 +131,8 @@ impl DatasetHashes {
 /// Most pixels that images are moved by.
 pub const MAX_SHIFT: u8 = 8;
 
-fn is_zero(x: &u8) -> bool {
-    *x == 0
+fn is_zero<T: Default + PartialEq>(x: &T) -> bool {
+    *x == T::default()
 }
 
 fn is_false(x: &bool) -> bool {
@@ -151,6 +151,9 @@ pub struct Config {
     /// What stands between its layers.
     #[serde(with = "text")]
     pub activation: ActivationKind,
+    /// Probability of losing an element in front of each linear layer, but none that reads the picture itself.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropout: f64,
     /// How first weights are drawn.
     #[serde(with = "text")]
     pub initializer: Initializer,
@@ -239,6 +242,7 @@ impl Default for Config {
         Self {
             model: ModelSpec::Mlp(vec![512]),
             activation: ActivationKind::Relu,
+            dropout: 0.0,
             initializer: Initializer::Pytorch,
             bias: BiasKind::Layer,
             data: Source::Mnist,
@@ -284,6 +288,7 @@ impl Config {
             if good { Ok(()) } else { Err(ConfigError::new(key, rule, expected, found)) }
         };
         self.model.to_string().parse::<ModelSpec>()?; // a spec built in code obeys the rules of a spelled one
+        self.drop_probability()?;
         self.schedule.validate()?;
         self.average.validate()?;
         if let Average::Swa { from } = self.average {
@@ -328,12 +333,20 @@ impl Config {
         Ok(())
     }
 
+    /// `dropout`, as an op has it.
+    fn drop_probability(&self) -> Result<Probability, ConfigError> {
+        let rule = "the probability of losing an element is at least 0 and below 1";
+        let refuse = || ConfigError::new("dropout", rule, "for example 0.2", self.dropout);
+        Probability::new(self.dropout as f32).map_err(|_| refuse())
+    }
+
     /// The network for images of `rows` by `cols` pixels.
     ///
     /// # Errors
-    /// [`super::TrainError`] if the layers make no network, or a file of layers cannot be read.
+    /// [`super::TrainError`] if the layers make no network, a file of layers cannot be read, or the network has no place for what is put into it.
     pub fn graph(&self, rows: usize, cols: usize, classes: usize) -> Result<Graph, super::TrainError> {
-        self.model.graph(self.activation, Shape::new(&[1, rows, cols])?, classes)
+        let graph = self.model.graph(self.activation, Shape::new(&[1, rows, cols])?, classes)?;
+        if is_zero(&self.dropout) { Ok(graph) } else { with_dropout(&graph, self.drop_probability()?) }
     }
 
     /// Reads TOML; `place` (a file's name) is for the error.
@@ -385,6 +398,7 @@ mod text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::Variant;
 
     #[test]
     fn toml_reads_back_what_it_wrote() {
@@ -396,6 +410,7 @@ mod tests {
             split: Some(ValSize::Fraction(0.2)),
             optimizer: OptimizerKind::Nesterov,
             bias: BiasKind::Input,
+            dropout: 0.2,
             reset_velocity: true,
             schedule: Schedule::Step { every: 3, factor: 0.5 },
             reduction: Reduction::Sum,
@@ -416,7 +431,9 @@ mod tests {
             let text = config.to_toml().unwrap();
             assert_eq!(Config::from_toml(Path::new("config.toml"), &text).unwrap(), config, "{text}");
         }
-        assert!(Config::default().to_toml().unwrap().contains("lr = 0.001\n"), "written as typed");
+        let text = Config::default().to_toml().unwrap();
+        assert!(text.contains("lr = 0.001\n"), "written as typed");
+        assert!(!text.contains("dropout"), "as before there was any");
     }
 
     #[test]
@@ -442,6 +459,8 @@ mod tests {
     #[test]
     fn every_rule_names_its_key_and_the_value() {
         let base = Config::default;
+        let residual = Variant { residual: true, ..Variant::default() };
+        let twice = ModelSpec::Varied(Box::new("cnn+residual".parse().unwrap()), residual);
         let cases = [
             ("lr", "NaN", Config { lr: f64::NAN, ..base() }),
             ("lr", "-0.1", Config { lr: -0.1, ..base() }),
@@ -449,6 +468,9 @@ mod tests {
             ("lr", "inf", Config { lr: f64::INFINITY, ..base() }),
             ("lr", "00000", Config { lr: 1e300, ..base() }),
             ("momentum", "1", Config { momentum: 1.0, ..base() }),
+            ("dropout", "1", Config { dropout: 1.0, ..base() }),
+            ("dropout", "-0.1", Config { dropout: -0.1, ..base() }),
+            ("dropout", "NaN", Config { dropout: f64::NAN, ..base() }),
             ("reset-velocity", "adam", Config { reset_velocity: true, ..base() }),
             ("weight-decay", "-1", Config { weight_decay: -1.0, ..base() }),
             ("l1", "inf", Config { l1: f64::INFINITY, ..base() }),
@@ -466,6 +488,7 @@ mod tests {
             ("test-shift", "9", Config { test_shift: 9, ..base() }),
             ("threads", "0", Config { threads: Some(0), ..base() }),
             ("model", "\"0\"", Config { model: ModelSpec::Mlp(vec![0]), ..base() }),
+            ("model", "+residual+residual", Config { model: twice, ..base() }),
             ("schedule", "step:0,0.5", Config { schedule: Schedule::Step { every: 0, factor: 0.5 }, ..base() }),
         ];
         for (key, found, config) in cases {

@@ -48,7 +48,7 @@ pub use evaluate::Evaluator;
 pub use init::Initializer;
 pub use loss::{BatchLoss, Reduction};
 pub use metrics::{EpochReport, Hard, Metrics};
-pub use model::{ModelSpec, Preset};
+pub use model::{ModelSpec, Preset, Variant};
 pub use network::Network;
 pub use objective::Objective;
 pub use optimizer::OptimizerKind;

@@ -149,9 +149,9 @@ impl NetworkSpec {
     /// # Errors
     /// [`GradcheckError::Train`] if the layers make no network of such samples.
     pub fn of(model: &ModelSpec, activation: ActivationKind) -> Result<Self, GradcheckError> {
-        let name = match model {
-            ModelSpec::Mlp(_) => format!("{model} {activation}"),
-            _ => model.to_string(),
+        let name = match model.hidden() {
+            [] => model.to_string(),
+            _ => format!("{model} {activation}"),
         };
         Ok(Self { name, graph: model.graph(activation, input_shape()?, CLASSES)? })
     }

@@ -1,6 +1,7 @@
 //! Gradients that are right pass, and those that are spoiled in any of several ways do not.
 
 use super::*;
+use crate::train::Config;
 
 /// The real backward pass, then `spoil` with the number of threads.
 fn spoiled(
@@ -57,6 +58,28 @@ fn every_gradient_of_every_op_is_right_on_every_isa() {
     }
     let ratios = report.rows.iter().flat_map(|row| &row.isas).map(|isa| isa.worst_ratio);
     assert!(report::worst(ratios) > 0.01);
+}
+
+/// What a name puts into a network, and dropouts: norms behind two convolutions, and a sum whose input takes a shortcut.
+#[test]
+fn gradients_of_varied_networks_are_right() {
+    let layer = |rest: &str| format!("[[layer]]\n{rest}\n");
+    let conv = |channels| format!("type = \"conv2d\"\nout_channels = {channels}\nkernel = 3\npadding = 1");
+    let [relu, flatten, linear] = ["relu", "flatten", "linear"].map(|op| format!("type = \"{op}\""));
+    let hidden = format!("{linear}\nout_features = 9");
+    let layers = [conv(3), relu.clone(), conv(4), relu.clone(), flatten, hidden, relu, linear].map(|rest| layer(&rest));
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("net.toml");
+    std::fs::write(&file, layers.concat()).unwrap();
+    let model = format!("{}+batch-norm+residual", file.display()).parse().unwrap();
+    let config = Config { model, dropout: 0.3, ..Config::default() };
+    let graph = config.graph(INPUT[1], INPUT[2], CLASSES).unwrap();
+    let options = Options { networks: vec![NetworkSpec { name: "varied".to_owned(), graph }], ..small() };
+    let report = gradcheck(&options).unwrap();
+    assert!(report.passed, "{report}");
+    for op in ["batch_norm", "add", "dropout"] {
+        assert!(report.ops.iter().any(|row| row.op == op && row.compared > 0), "{op}");
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
-//! Which network: by name, by widths, or by a file of layers.
+//! Which network: by name, by widths, or by a file of layers; and what is put into it.
 
 mod file;
+mod variant;
+
+pub use variant::Variant;
+pub(super) use variant::with_dropout;
 
 use super::TrainError;
 use super::config::{ActivationKind, ConfigError};
@@ -25,6 +29,8 @@ pub enum ModelSpec {
     Preset(Preset),
     /// The layers in a TOML file. `FILE.toml`
     File(PathBuf),
+    /// Another one with more in it. `cnn+batch-norm+residual`
+    Varied(Box<ModelSpec>, Variant),
 }
 
 /// A network of ours, by name; each is a file of layers.
@@ -73,15 +79,17 @@ impl ModelSpec {
     pub fn hidden(&self) -> &[usize] {
         match self {
             Self::Mlp(hidden) => hidden,
+            Self::Varied(base, _) => base.hidden(),
             _ => &[],
         }
     }
 
-    /// The name with dashes only, as directories are named: "mlp-512-256", "cnn", "my-net" of `nets/my-net.toml`.
+    /// The name with dashes only, as directories are named: "mlp-512-256", "cnn", "my-net" of `nets/my-net.toml`, "cnn-residual".
     #[must_use]
     pub fn slug(&self) -> String {
         match self {
             Self::File(file) => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Varied(base, variant) => base.slug() + &variant.to_string().replace('+', "-"),
             _ => self.to_string().replace([':', ','], "-"),
         }
     }
@@ -89,12 +97,14 @@ impl ModelSpec {
     /// The network for samples of shape `input`; `activation` stands between the layers of a perceptron.
     ///
     /// # Errors
-    /// [`TrainError::Config`] naming the file and the layer at fault, [`TrainError::Graph`] if the layers make no network.
+    /// [`TrainError::Config`] naming the file and the layer at fault, or what has no place in the network; [`TrainError::Graph`] if the layers make
+    /// no network.
     pub fn graph(&self, activation: ActivationKind, input: Shape, classes: usize) -> Result<Graph, TrainError> {
         match self {
             Self::Linear | Self::Mlp(_) => Ok(Graph::mlp(self.hidden(), activation.op(), input, classes)?),
             Self::Preset(preset) => Ok(file::parse(preset.name(), preset.toml(), input, classes)?),
             Self::File(path) => Ok(file::read(path, input, classes)?),
+            Self::Varied(base, variant) => variant.apply(base, base.graph(activation, input, classes)?),
         }
     }
 }
@@ -109,6 +119,7 @@ impl fmt::Display for ModelSpec {
             }
             Self::Preset(preset) => f.write_str(preset.name()),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Varied(base, variant) => write!(f, "{base}{variant}"),
         }
     }
 }
@@ -117,9 +128,13 @@ impl FromStr for ModelSpec {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let expected =
-            "linear, mlp:512,256 with widths of your choice, cnn, cnn-small, cnn-deep, resnet-small or FILE.toml";
+        let expected = "linear, mlp:512,256 with widths of your choice, cnn, cnn-small, cnn-deep, resnet-small or FILE.toml, each also with \
+            +batch-norm, +residual or both behind it";
         let refuse = |rule, found: &str| ConfigError::new("model", rule, expected, found);
+        let (name, variant) = Variant::split(text)?;
+        if variant != Variant::default() {
+            return Ok(Self::Varied(Box::new(name.parse()?), variant));
+        }
         if text == "linear" {
             return Ok(Self::Linear);
         }
@@ -159,10 +174,22 @@ mod tests {
             ("cnn", "cnn"),
             ("resnet-small", "resnet-small"),
             ("nets/my-net.toml", "my-net"),
+            ("nets/a+residual.toml", "a+residual"),
+            ("cnn-small+batch-norm+residual", "cnn-small-batch-norm-residual"),
+            ("cnn+residual", "cnn-residual"),
+            ("mlp:512,256+batch-norm", "mlp-512-256-batch-norm"),
+            ("nets/my-net.toml+residual", "my-net-residual"),
         ];
         for (name, slug) in slugs {
             let spec: ModelSpec = name.parse().unwrap();
             assert_eq!((spec.to_string(), spec.slug()), (name.to_owned(), slug.to_owned()));
+        }
+        let [swapped, sorted] = ["cnn+residual+batch-norm", "cnn+batch-norm+residual"].map(str::parse::<ModelSpec>);
+        assert_eq!(swapped, sorted);
+        for bad in ["cnn+residual+residual", "cnn+batch-norm+residual+batch-norm", "cnn+batchnorm", "+residual", "cnn+"]
+        {
+            let error = bad.parse::<ModelSpec>().unwrap_err().to_string();
+            assert!(error.starts_with("model: ") && error.contains("expected"), "{error}");
         }
         let error = "resnet".parse::<ModelSpec>().unwrap_err().to_string();
         assert!(error.contains("resnet-small") && error.contains("\"resnet\""), "{error}");

@@ -125,6 +125,27 @@ fn a_run_that_was_stopped_or_killed_resumes_to_the_same_bytes() {
     assert!(results[0] != results[1] && results[0] != results[2] && results[1] != results[2]);
 }
 
+/// Norms, sums and dropouts that the name and a flag put in.
+#[test]
+fn a_varied_network_learns_and_resumes_to_the_same_bytes() {
+    let (data, temp) = (images(8), tempfile::tempdir().unwrap());
+    let model = "cnn-small+batch-norm+residual".parse().unwrap();
+    let config = Config { model, dropout: 0.2, batch: 20, epochs: 3, lr: 0.003, ..Config::default() };
+    let (whole, stopped) = (temp.path().join("whole"), temp.path().join("stopped"));
+    let whole = run(&config, &data, Isa::best(), 1, &whole, false, &mut ()).unwrap();
+    assert!(whole.test.as_ref().unwrap().accuracy > 0.9, "{:?}", whole.test);
+    let mut until = Until { updates: 13, die: false, log: Vec::new() };
+    run(&config, &data, Isa::best(), 2, &stopped, false, &mut until).unwrap();
+    let resumed = resume(&stopped, &data, Isa::best(), 2, &mut ()).unwrap();
+    assert_eq!(resumed.sha256, whole.sha256);
+    let graph = load_model(&whole.model).unwrap().graph;
+    assert_eq!(graph, config.graph(8, 8, 4).unwrap());
+    assert_eq!(graph.running().len(), 3);
+    let plain =
+        run(&Config { dropout: 0.0, ..config }, &data, Isa::best(), 1, &temp.path().join("plain"), false, &mut ());
+    assert_ne!(plain.unwrap().sha256, whole.sha256);
+}
+
 /// A batch norm of the pixels themselves: whatever the weights, its statistics are those of the samples.
 #[test]
 fn a_mean_of_weights_is_that_of_its_epochs_and_gets_statistics_of_its_own() {
