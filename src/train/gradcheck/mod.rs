@@ -9,14 +9,18 @@
 //! drawn until every ReLU's input is further from 0 than ten steps of the difference and than its own rounding bound, and
 //! every tensor's largest gradient stands out of that rounding (`Point::faintest`): both are known before any difference
 //! is taken. The report says how many draws that took.
+//!
+//! [`chosen()`] compares six weights of a larger network by a wide step, as published reports do.
 
 mod bound;
+mod chosen;
 mod norm;
 mod oracle;
 mod report;
 mod shipping;
 mod taps;
 
+pub use chosen::{Chosen, ChosenOptions, ChosenRow, chosen};
 pub use report::{FLOOR, IsaRow, OpRow, PointRow, Report, Row, TOLERANCE};
 
 use super::{ActivationKind, ModelSpec, Reduction, TrainError};

@@ -269,7 +269,7 @@ impl<'g> Point<'g> {
     }
 
     /// One central difference; the samples' losses are subtracted before they are summed, which loses fewer digits.
-    fn difference(&self, eps: f64, mut losses_at: impl FnMut(f64) -> Option<Vec<f64>>) -> Option<f64> {
+    pub(super) fn difference(&self, eps: f64, mut losses_at: impl FnMut(f64) -> Option<Vec<f64>>) -> Option<f64> {
         let (above, below) = (losses_at(eps)?, losses_at(-eps)?);
         let change: f64 = above.iter().zip(below).map(|(above, below)| above - below).sum();
         Some(self.scale * change / (2.0 * eps))
