@@ -57,6 +57,8 @@ pub mod kernels;
 #[cfg(feature = "std")]
 mod nearest;
 pub mod reference;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod shape;
 #[cfg(feature = "train")]
 pub mod study;

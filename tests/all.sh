@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test asan numpy first-run count cortex-m i686 aarch64 wasm)
+[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test page asan numpy first-run count cortex-m i686 aarch64 wasm)
 
 # The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
 # are set for that one command: exported, they would change the host's builds.
@@ -17,6 +17,7 @@ has_target() { rustup target list --installed 2>/dev/null | grep -qx "$1"; }
 stage_tools() {
     local missing=()
     command -v valgrind >/dev/null || missing+=(valgrind)
+    command -v chromium >/dev/null || missing+=(chromium)
     command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
     command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
     [ -x /usr/bin/cargo ] && [ -d /usr/share/doc/rust-web-src ] || missing+=(rustc-web cargo-web rust-web-src)
@@ -61,6 +62,9 @@ stage_test() {
     fi
     cargo test --locked --doc
 }
+
+# All studies on a few hundred images, and their page in a browser.
+stage_page() { cargo test --locked --test report_page -- --ignored --nocapture; }
 
 # The kernels once more where every access is checked against its allocation: their bounds, and those of their own tests that take less
 # than minutes without optimisation, which would take as long to build. The sanitizer comes with the compiler; its flag is one of

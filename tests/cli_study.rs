@@ -4,6 +4,7 @@ mod cli_support;
 
 use cli_support::{contents, inkstone, json, sha256, with};
 use std::fs;
+use std::path::Path;
 use tempfile::tempdir;
 
 const PART: [&str; 7] = ["study", "multilayer", "--only", "softmax", "--quick", "--out", "out"];
@@ -16,10 +17,12 @@ fn a_part_is_trained_compared_and_kept() {
     let rows = one["parts"][0]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 3);
     let accuracy = rows.iter().find(|row| row["measure"] == "test accuracy").unwrap();
-    assert!(accuracy["median"].as_f64().unwrap() > 90.0 && accuracy["published"] == 92.51, "{accuracy}");
+    assert!(accuracy["measured"].as_f64().unwrap() > 90.0 && accuracy["published"] == 92.51, "{accuracy}");
 
     let page = fs::read_to_string(dir.path().join("out/report.md")).unwrap();
-    assert!(page.starts_with("# multilayer: ") && page.contains("**Quick**"), "{page}");
+    assert!(page.contains("\n# multilayer: ") && page.contains("**Quick**"), "{page}");
+    let html = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("id=\"multilayer-softmax\""));
     assert!(page.contains("| softmax | test accuracy | 92.51 | "), "{page}");
 
     let part = dir.path().join("out/multilayer/softmax");
@@ -39,12 +42,45 @@ fn a_part_is_trained_compared_and_kept() {
     assert_eq!((all.as_array().unwrap().len(), values.len()), (1, 2));
 }
 
+/// What came out, without times.
+fn results(dir: &Path) -> serde_json::Value {
+    fn timeless(value: &mut serde_json::Value) {
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|key, _| key != "seconds" && key != "samples_per_second");
+        }
+        let inside = match value {
+            serde_json::Value::Array(list) => list.iter_mut().collect(),
+            serde_json::Value::Object(object) => object.values_mut().collect(),
+            _ => Vec::new(),
+        };
+        inside.into_iter().for_each(timeless);
+    }
+    let mut value = serde_json::from_str(&fs::read_to_string(dir.join("results.json")).unwrap()).unwrap();
+    timeless(&mut value);
+    value
+}
+
+#[test]
+fn threads_change_no_result() {
+    let dir = tempdir().unwrap();
+    let words = ["study", "cnn", "--only", "plain", "--quick", "--limit", "130", "--seeds", "1"];
+    for (out, threads) in [("a", "1"), ("b", "2")] {
+        json(dir.path(), &with(&words, &["--out", out, "--threads", threads]));
+    }
+    let [one, two] = ["a", "b"].map(|out| results(&dir.path().join(out)));
+    assert!(one == two && one[0]["runs"][0]["exam"]["wrong"].as_array().unwrap().len() > 1);
+    // What is compared is the same, and what only one has is named.
+    json(dir.path(), &with(&PART[..5], &["--limit", "200", "--seeds", "1", "--out", "b"]));
+    let compared = json(dir.path(), &["report", "a", "b"]);
+    assert_eq!((compared["turned"].as_u64(), compared["single"].as_array().unwrap().len()), (Some(0), 1), "{compared}");
+}
+
 #[test]
 fn what_is_no_study_is_a_usage_error() {
     let dir = tempdir().unwrap();
     for (words, expected) in [
         (["study", "cnns", "--quick"], "regularization, basics, cnn, grid, multilayer, all"),
-        (["study", "grid", "--only=softmax"], "expected one of linear, deep, grid, found softmax"),
+        (["study", "grid", "--only=depp"], "expected one of linear, deep, grid, perhaps deep, found depp"),
         (["study", "grid", "--seeds=0"], "0 is not in 1..=1000"),
     ] {
         let output = inkstone(dir.path(), &words).output().unwrap();
@@ -58,5 +94,8 @@ fn what_is_no_study_is_a_usage_error() {
     let output = inkstone(dir.path(), &PART).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("results.json") && said.contains("another --out"), "{said}");
+    assert!(said.contains("results.json") && said.contains("moved away"), "{said}");
+    let output = inkstone(dir.path(), &["report", "nowhere"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("what `inkstone study` wrote"), "{said}");
 }

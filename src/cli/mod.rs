@@ -10,6 +10,7 @@ mod inspect;
 mod machine;
 mod predict;
 mod progress;
+mod report;
 mod screen;
 mod settings;
 mod study;
@@ -44,6 +45,7 @@ enum Command {
     Train(Box<train::Train>),
     Sweep(sweep::Sweep),
     Study(study::Study),
+    Report(report::Report),
     Eval(eval::Eval),
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
@@ -106,6 +108,7 @@ impl Cli {
             Command::Train(command) => command.run(screen),
             Command::Sweep(command) => command.run(screen),
             Command::Study(command) => command.run(screen),
+            Command::Report(command) => command.run(screen),
             Command::Eval(command) => command.run(screen),
             Command::Predict(command) => command.run(screen),
             Command::Inspect(command) => command.run(screen),

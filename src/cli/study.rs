@@ -3,29 +3,22 @@
 use super::machine::Machine;
 use super::progress::on_ctrl_c;
 use super::screen::duration;
-use super::sweep::floor::Floor;
+use super::sweep::floor::{Floor, Whole};
 use super::train::check_memory;
 use super::{End, Screen, Usage, shell_word};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use inkstone::checkpoint::write_atomic;
-use inkstone::data::{Source, Splits};
-use inkstone::study::spec::Extent;
-use inkstone::study::{self, NAMES, Part, PartResult, Trained, table};
-use inkstone::train::sweep::{Campaign, DataSets, Shard};
+use inkstone::data::Source;
+use inkstone::report::{self, PAGE};
+use inkstone::study::{self, ALL, Extent, Finished, NAMES, Part, PartResult, Tally, checks};
+use inkstone::train::ConfigError;
+use inkstone::train::sweep::{Campaign, DataSets, Record, Shard, Sweep};
 use serde_json::json;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-/// The name that stands for all of them.
-const ALL: &str = "all";
-/// What came out, for machines, and for people.
-const RESULTS: &str = "results.json";
-const REPORT: &str = "report.md";
 
 /// Lines about a part; the report has all.
 const SHOWN: usize = 12;
@@ -33,7 +26,8 @@ const SHOWN: usize = 12;
 /// Train what a published report on MNIST trained, and put its figures beside ours.
 ///
 /// Every run is trained by several seeds; the medians decide what reproduces and which claims hold. Runs go side by side where one is too
-/// small for all threads. The same command goes on where an earlier one stopped.
+/// small for all threads. The same command goes on where an earlier one stopped. report.html shows everything on one page, report.md the
+/// same as Markdown, results.json is for machines.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  inkstone study grid --seeds 1\n  inkstone study regularization --only choice\n  inkstone study all --quick --seeds 1"
@@ -51,6 +45,9 @@ pub(crate) struct Study {
     /// A tenth of the epochs, or of the samples where that is less than an epoch: to see that it works
     #[arg(long)]
     quick: bool,
+    /// Train every run on at most N images: to see that it works
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// mnist, or a folder with four IDX files [default: mnist, in $INKSTONE_DATA or ./data/mnist]
     #[arg(long, value_name = "mnist|DIR", default_value = "mnist", hide_default_value = true)]
     data: Source,
@@ -64,39 +61,68 @@ pub(crate) struct Study {
     machine: Machine,
 }
 
+/// A part with the sweep that trains it; none of a part that trains nothing.
+type Planned<'a> = (&'a study::Study, &'a Part, Option<Sweep>);
+
 impl Study {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let started = Instant::now();
-        let studies = self.studies()?;
+        let studies = study::choose(&self.name, self.only.as_deref()).map_err(Usage::error)?;
         let (out, stop) = (self.out(), on_ctrl_c()?);
-        let splits = self.data.load()?;
-        let mut results = earlier(&out.join(RESULTS))?;
+        let mut results = report::read(&out)?;
+        let data = DataSets::one(self.data.clone(), self.data.load()?);
+        let splits = data.get(&self.data)?;
+        let parts = studies.iter().flat_map(|study| study.parts.iter().map(move |part| (study, part)));
+        let planned: Vec<Planned<'_>> = parts
+            .map(|(study, part)| {
+                let sweep = || part.sweep(self.extent(), &self.data.to_string(), splits);
+                Ok((study, part, (!part.runs.is_empty()).then(sweep).transpose()?))
+            })
+            .collect::<Result<_, ConfigError>>()?;
+        let campaigns = planned.iter().map(|planned| self.campaign(planned, &data));
+        let campaigns: Vec<Option<Campaign<'_>>> = campaigns.collect::<anyhow::Result<_>>()?;
+        let whole = Whole::of(campaigns.iter().flatten());
+        let pool = self.machine.pool()?;
         let mut interrupted = false;
-        for (study, part) in studies.iter().flat_map(|study| study.parts.iter().map(move |part| (study, part))) {
-            if self.only.as_ref().is_some_and(|only| *only != part.name) {
-                continue;
-            }
-            let Some(result) = self.part(screen, study, part, &splits, Arc::clone(&stop))? else {
+        for ((study, part, sweep), campaign) in planned.iter().zip(campaigns) {
+            let result = match (campaign, part.check) {
+                (Some(campaign), _) => {
+                    let runs = sweep.as_ref().map_or(0, |sweep| sweep.runs.len());
+                    let records = self.train(screen, (study, part, runs), &campaign, &whole, &stop)?;
+                    interrupted = records.1;
+                    let (isa, campaign, extent) = (self.machine.isa(), &campaign, self.extent());
+                    let finished = Finished { study, part, extent, campaign, splits, isa };
+                    pool.install(|| finished.conclude(records.0, &results))?
+                }
+                (None, Some(check)) => {
+                    screen.say(format_args!("\n{}  {} {}", screen.bold("study"), study.name, part.name));
+                    pool.install(|| checks::run(check, &study.name, &part.name, self.extent(), splits))?
+                }
+                (None, None) => continue,
+            };
+            screen.say(if result.is_short() { in_short(&result) } else { closing(&result) });
+            let same = |other: &PartResult| (&other.study, &other.part) == (&result.study, &result.part);
+            results.retain(|other| !same(other));
+            results.push(result);
+            report::write(&out, &results)?;
+            if interrupted || stop.load(Ordering::Relaxed) {
                 interrupted = true;
                 break;
-            };
-            results.retain(|other| (&other.study, &other.part) != (&result.study, &result.part));
-            results.push(result);
-            write(&out, &results)?;
+            }
         }
-        let trained: Vec<&PartResult> =
-            results.iter().filter(|result| studies.iter().any(|study| study.name == result.study)).collect();
         if interrupted {
             screen.say(format_args!("\nStopped and saved. To go on:\n  {}", self.again()));
-        } else {
-            screen.say(format_args!("\nReport: {}", shell_word(&out.join(REPORT))));
         }
+        screen.say(format_args!("\nReport: {}", shell_word(&out.join(PAGE))));
+        let meant = results.iter().filter(|result| studies.iter().any(|study| study.name == result.study));
+        let parts: Vec<PartResult> =
+            meant.map(|result| PartResult { runs: Vec::new(), gallery: Vec::new(), ..result.clone() }).collect();
         let answer = json!({
             "study": self.name,
             "out": out.display().to_string(),
             "seeds": self.seeds,
             "quick": self.quick,
-            "parts": trained,
+            "parts": parts,
             "seconds": started.elapsed().as_secs_f64(),
             "interrupted": interrupted,
         });
@@ -104,70 +130,56 @@ impl Study {
         Ok(if interrupted { End::Interrupted } else { End::Done })
     }
 
-    /// The studies that are meant, if `--only` is a part of one.
-    fn studies(&self) -> anyhow::Result<Vec<study::Study>> {
-        let names: Vec<&str> = if self.name == ALL { NAMES.to_vec() } else { vec![&self.name] };
-        let studies = names.into_iter().map(study::study).collect::<Result<Vec<_>, _>>()?;
-        let parts: Vec<&str> = studies.iter().flat_map(|study| &study.parts).map(|part| part.name.as_str()).collect();
-        if let Some(only) = self.only.as_ref().filter(|only| !parts.contains(&only.as_str())) {
-            bail!(Usage::error(format!(
-                "--only: a part of the study: expected one of {}, found {only}",
-                parts.join(", ")
-            )));
-        }
-        Ok(studies)
+    fn extent(&self) -> Extent {
+        Extent { seeds: self.seeds, quick: self.quick, limit: self.limit }
     }
 
-    /// Trains a part, or what is left of it; `None` if it was interrupted.
-    fn part(
+    /// The runs of a part, checked, and what an earlier call has left of them.
+    fn campaign<'a>(
         &self,
-        screen: &Screen,
-        study: &study::Study,
-        part: &Part,
-        splits: &Splits,
-        stop: Arc<AtomicBool>,
-    ) -> anyhow::Result<Option<PartResult>> {
-        let extent = Extent { seeds: self.seeds, quick: self.quick };
-        let sweep = part.sweep(extent, &self.data.to_string(), splits)?;
-        let (threads, dir) = (self.machine.threads(), self.out().join(&study.name).join(&part.name));
-        let data = DataSets::load(&sweep)?;
-        let campaign = Campaign::new(&sweep, &data, &dir, Shard::WHOLE, self.machine.isa, threads)?;
+        (study, part, sweep): &'a Planned<'_>,
+        data: &'a DataSets,
+    ) -> anyhow::Result<Option<Campaign<'a>>> {
+        let Some(sweep) = sweep else { return Ok(None) };
+        let dir = self.out().join(&study.name).join(&part.name);
+        let campaign = Campaign::new(sweep, data, &dir, Shard::WHOLE, self.machine.isa, self.machine.threads())?;
         for job in campaign.jobs() {
             check_memory(&job.config, job.data).with_context(|| format!("{} {}", part.name, job.run.label()))?;
         }
-        let campaign = campaign.survey(self.force).map_err(Usage::error)?;
+        Ok(Some(campaign.survey(self.force).map_err(Usage::error)?))
+    }
+
+    /// Trains a part, or what is left of it; says whether it was interrupted.
+    fn train(
+        &self,
+        screen: &Screen,
+        (study, part, runs): (&study::Study, &Part, usize),
+        campaign: &Campaign<'_>,
+        whole: &Arc<Whole>,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<(Vec<Record>, bool)> {
         let done = campaign.jobs().filter(|job| job.done()).count();
         let kept = if done > 0 { format!(", {done} of them done before") } else { String::new() };
+        let plural = if runs == 1 { "" } else { "s" };
+        let left = whole.left().map_or_else(String::new, |seconds| format!("; all parts: {} left", duration(seconds)));
         screen.say(format_args!(
-            "\n{}  {} {}: {} run{}{kept}",
+            "\n{}  {} {}: {runs} run{plural}{kept}{left}",
             screen.bold("study"),
             study.name,
-            part.name,
-            sweep.runs.len(),
-            if sweep.runs.len() == 1 { "" } else { "s" }
+            part.name
         ));
-        let floor = Floor::new(screen, &campaign, Arc::clone(&stop));
+        let floor = Floor::new(screen, campaign, Arc::clone(stop)).within(Arc::clone(whole));
         let outcome = campaign.train(&floor);
         drop(floor);
         let outcome = outcome?;
-        if let Some(failure) = outcome.failure {
-            return Err(failure.into());
+        match outcome.failure {
+            Some(failure) => Err(failure.into()),
+            None => Ok((outcome.records, outcome.interrupted)),
         }
-        if outcome.interrupted || stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let trained = outcome.records.into_iter().map(|record| {
-            let history = campaign.history(&record)?;
-            Ok(Trained { record, history })
-        });
-        let trained = trained.collect::<Result<Vec<_>, inkstone::train::TrainError>>()?;
-        let result = PartResult::of(study, part, extent, &trained);
-        screen.say(if self.quick { in_short(&result) } else { closing(&result) });
-        Ok(Some(result))
     }
 
     fn out(&self) -> PathBuf {
-        let default = if self.quick { "runs/studies-quick" } else { "runs/studies" };
+        let default = if self.extent().is_short() { "runs/studies-quick" } else { "runs/studies" };
         self.out.clone().unwrap_or_else(|| PathBuf::from(default))
     }
 
@@ -176,6 +188,9 @@ impl Study {
         let mut command = format!("inkstone study {} --seeds {}", self.name, self.seeds);
         if self.quick {
             command.push_str(" --quick");
+        }
+        if let Some(limit) = self.limit {
+            command.push_str(&format!(" --limit {limit}"));
         }
         if let Some(only) = &self.only {
             command.push_str(&format!(" --only {}", shell_word(Path::new(only))));
@@ -194,42 +209,19 @@ impl Study {
     }
 }
 
-/// Every result so far, as a page and for machines.
-fn write(out: &Path, results: &[PartResult]) -> anyhow::Result<()> {
-    let pages = NAMES.into_iter().filter(|name| results.iter().any(|result| result.study == *name));
-    let pages = pages.map(|name| Ok(table::markdown(&study::study(name)?, results)));
-    let pages = pages.collect::<anyhow::Result<Vec<String>>>()?;
-    write_atomic(&out.join(RESULTS), serde_json::to_string_pretty(results)?.as_bytes())?;
-    write_atomic(&out.join(REPORT), pages.join("\n").as_bytes())?;
-    Ok(())
-}
-
-/// What an earlier call has left.
-fn earlier(file: &Path) -> anyhow::Result<Vec<PartResult>> {
-    let text = match std::fs::read_to_string(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.with_context(|| format!("{}: cannot be read", file.display()))?,
-    };
-    let expected = "expected what `inkstone study` wrote: move it away, or choose another --out";
-    serde_json::from_str(&text).with_context(|| format!("{}: the results of studies: {expected}", file.display()))
-}
-
 /// How much of a part reproduced. Of a tenth of the epochs nobody needs to hear what did not.
 fn in_short(result: &PartResult) -> String {
-    let judged = result.rows.iter().filter_map(|row| row.reproduced);
-    let (all, good) = (judged.clone().count(), judged.filter(|good| *good).count());
-    let claims = result.findings.iter().filter_map(|finding| finding.holds);
-    let (claimed, held) = (claims.clone().count(), claims.filter(|held| *held).count());
-    format!(
-        "{good} of {all} published figures reproduced, {held} of {claimed} claims hold; {} of training",
-        duration(result.seconds)
-    )
+    let Tally { judged, reproduced, decided, holding } = result.tally();
+    let figures = (judged > 0).then(|| format!("{reproduced} of {judged} published figures reproduced"));
+    let claims = (decided > 0).then(|| format!("{holding} of {decided} claims hold"));
+    let seconds = (result.seconds > 0.0).then(|| format!("{} of training", duration(result.seconds)));
+    figures.into_iter().chain(claims).chain(seconds).collect::<Vec<_>>().join(", ")
 }
 
 /// The same, and what did not reproduce or hold.
 fn closing(result: &PartResult) -> String {
     let figures = result.rows.iter().filter(|row| row.reproduced == Some(false)).map(|row| {
-        let measured = row.median.unwrap_or(f64::NAN); // judged, so there is one
+        let measured = row.measured.unwrap_or(f64::NAN); // judged, so there is one
         format!("not reproduced: {}, {}: {measured:.4} for {}", row.run, row.measure, row.published)
     });
     let claims = result.findings.iter().filter(|finding| finding.holds == Some(false));

@@ -1,4 +1,5 @@
-//! What a report claims, as an inequality between figures of its runs: `2 * epochs(both) < epochs(early stopping) - 1`.
+//! What a report claims, as an inequality between figures of its runs: `2 * epochs(both) < epochs(early stopping) - 1`. It is decided by
+//! the medians of the seeds, or seed by seed: `in 4 of 5: min_test_loss(a) < min_test_loss(b)`.
 
 use super::measure::Measure;
 use std::fmt;
@@ -6,6 +7,8 @@ use std::str::FromStr;
 
 /// Stands for the run with the highest of a figure: `max_val_accuracy(*)`.
 pub(super) const BEST: &str = "*";
+/// Begins a rule that is decided seed by seed.
+const SHARE: &str = "in ";
 
 /// A factor, if there is one, times a figure of a run, or a number alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,8 @@ pub struct Rule {
     left: Vec<Term>,
     right: Vec<Term>,
     compare: Compare,
+    /// How many seeds of how many it has to hold for; of the medians if there are none.
+    share: Option<[u32; 2]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +55,17 @@ impl Rule {
         self.left.iter().chain(&self.right).filter_map(|term| term.figure.as_ref()).map(|(_, run)| run.as_str())
     }
 
-    /// Decides it by `figure`; `None` if a run has no such figure.
-    pub fn decide(&self, figure: impl Fn(Measure, &str) -> Option<f64>) -> Option<Decided> {
+    /// Decides it by `figure` of the medians, or of a seed, counted from 0, of `seeds`; `None` if a run has no such figure. Of a rule of
+    /// shares the left is the number of seeds it holds for, the right the number needed.
+    pub fn decide(&self, seeds: u32, figure: impl Fn(Measure, &str, Option<u32>) -> Option<f64>) -> Option<Decided> {
+        let Some([needed, of]) = self.share else { return self.decide_by(|measure, run| figure(measure, run, None)) };
+        let each = (0..seeds).map(|seed| self.decide_by(|measure, run| figure(measure, run, Some(seed))));
+        let holding = each.collect::<Option<Vec<_>>>()?.iter().filter(|decided| decided.holds).count();
+        let (left, right) = (holding as f64, (f64::from(needed) * f64::from(seeds) / f64::from(of)).ceil());
+        Some(Decided { rule: self.text.clone(), left, right, holds: left >= right })
+    }
+
+    fn decide_by(&self, figure: impl Fn(Measure, &str) -> Option<f64>) -> Option<Decided> {
         let term = |term: &Term| match &term.figure {
             None => Some(term.factor),
             Some((measure, run)) => figure(*measure, run).map(|value| term.factor * value),
@@ -78,11 +92,22 @@ impl FromStr for Rule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let whole = text;
+        let (share, text) = match text.strip_prefix(SHARE).map(|rest| rest.split_once(": ")) {
+            None => (None, text),
+            Some(share) => {
+                let (share, rest) =
+                    share.ok_or_else(|| format!("expected `in K of N: ` before a rule, found {text:?}"))?;
+                let counts = share.split_once(" of ").and_then(|(k, n)| Some([k.parse().ok()?, n.parse().ok()?]));
+                let counts = counts.filter(|[k, n]| (1..=*n).contains(k));
+                (Some(counts.ok_or_else(|| format!("expected K of N, K at most N, found {share:?}"))?), rest)
+            }
+        };
         let compares =
             [(" <= ", Compare::AtMost), (" >= ", Compare::AtLeast), (" < ", Compare::Less), (" > ", Compare::More)];
         let found = compares.into_iter().find_map(|(sign, compare)| Some((text.split_once(sign)?, compare)));
         let ((left, right), compare) = found.ok_or_else(|| format!("expected one of < <= > >= in {text:?}"))?;
-        Ok(Self { text: text.to_owned(), left: sum(left)?, right: sum(right)?, compare })
+        Ok(Self { text: whole.to_owned(), left: sum(left)?, right: sum(right)?, compare, share })
     }
 }
 

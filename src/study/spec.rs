@@ -1,10 +1,11 @@
 //! The file of a study: its parts, the runs of each with the figures published of them, and what the report claims.
 
+use super::figure::Figure;
 use super::measure::Measure;
 use super::rule::{BEST, Rule};
 use crate::data::{Splits, ValSize};
 use crate::train::ConfigError;
-use crate::train::sweep::Sweep;
+use crate::train::sweep::{Sweep, plain};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +20,8 @@ pub struct Study {
     pub title: String,
     /// When it was published.
     pub source: String,
+    /// What the report leaves unsaid, and what was chosen.
+    pub notes: Vec<String>,
     /// Its experiments, in the order of the report.
     pub parts: Vec<Part>,
 }
@@ -30,10 +33,20 @@ pub struct Part {
     pub name: String,
     /// What it is about.
     pub title: String,
+    /// What was asked.
+    pub asked: String,
+    /// What has to be known to read it: choices, and reasons for what does not reproduce that were looked for.
+    pub notes: Vec<String>,
+    /// What is checked where nothing is trained.
+    pub check: Option<Check>,
     /// The runs, each with what it sets over what all parts and all runs of the part have.
     pub runs: Vec<Run>,
     /// What the report claims.
     pub claims: Vec<Claim>,
+    /// Runs that are compared on the same images.
+    pub pairs: Vec<[String; 2]>,
+    /// What it shows.
+    pub figures: Vec<Figure>,
     /// Keys of every run.
     base: Table,
     /// Seeds that it takes at the least, if the report says how many.
@@ -46,8 +59,43 @@ pub struct Run {
     /// What tables and rules call it.
     pub name: String,
     /// The published figures.
-    pub published: Vec<(Measure, f64)>,
+    pub published: Vec<Published>,
+    /// Why a figure of it may not reproduce.
+    pub caution: Option<String>,
     settings: Table,
+}
+
+/// A published figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Published {
+    /// What it is of the runs of several seeds.
+    pub of: Seeds,
+    /// What was measured of each.
+    pub measure: Measure,
+    /// What the report says.
+    pub value: f64,
+}
+
+/// What a figure is of several runs that differ in their seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seeds {
+    /// Their median.
+    #[default]
+    Median,
+    /// `mean min_test_loss`: their mean.
+    Mean,
+    /// `sd min_test_loss`: their standard deviation.
+    Deviation,
+}
+
+/// What a part checks without training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// Gradients against central differences: of six weights of 784-128-10, and of every weight of small networks of every op.
+    Gradients,
+    /// Mean and standard deviation of the first training image, of 256 grey values.
+    FirstImage,
 }
 
 /// A finding of the report.
@@ -66,6 +114,16 @@ pub struct Extent {
     pub seeds: u32,
     /// Whether a tenth of the epochs is enough, and a tenth of the samples where that would be less than one epoch.
     pub quick: bool,
+    /// Samples at most, of every run: to see that it works.
+    pub limit: Option<u64>,
+}
+
+impl Extent {
+    /// Whether it is less than the whole study.
+    #[must_use]
+    pub const fn is_short(self) -> bool {
+        self.quick || self.limit.is_some()
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,6 +131,8 @@ pub struct Extent {
 struct StudyFile {
     title: String,
     source: String,
+    #[serde(default)]
+    notes: Vec<String>,
     #[serde(default)]
     base: Table,
     part: Vec<PartFile>,
@@ -83,12 +143,20 @@ struct StudyFile {
 struct PartFile {
     name: String,
     title: String,
+    asked: String,
+    #[serde(default)]
+    notes: Vec<String>,
+    check: Option<Check>,
     seeds: Option<u32>,
     #[serde(default)]
     base: Table,
+    #[serde(default)]
     run: Vec<RunFile>,
     #[serde(default)]
     finding: Vec<FindingFile>,
+    #[serde(default)]
+    compare: Vec<[String; 2]>,
+    figure: Option<Vec<Figure>>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +164,7 @@ struct RunFile {
     name: String,
     #[serde(default)]
     published: BTreeMap<String, f64>,
+    caution: Option<String>,
     #[serde(flatten)]
     settings: Table,
 }
@@ -117,36 +186,78 @@ impl Study {
         let file: StudyFile = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
         let parts = file.part.into_iter().map(|part| Part::read(part, &file.base).map_err(refuse));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { name: name.to_owned(), title: file.title, source: file.source, parts })
+        Ok(Self { name: name.to_owned(), title: file.title, source: file.source, notes: file.notes, parts })
+    }
+
+    /// The part of this name.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<&Part> {
+        self.parts.iter().find(|part| part.name == name)
+    }
+}
+
+impl Published {
+    fn parse(key: &str, value: f64) -> Result<Self, String> {
+        let (of, measure) = match key.split_once(' ') {
+            None => (Seeds::Median, key),
+            Some(("mean", measure)) => (Seeds::Mean, measure),
+            Some(("sd", measure)) => (Seeds::Deviation, measure),
+            Some((other, _)) => return Err(format!("expected mean or sd before a measure, found {other:?}")),
+        };
+        Ok(Self { of, measure: measure.parse()?, value })
     }
 }
 
 impl Part {
     fn read(file: PartFile, base: &Table) -> Result<Self, String> {
-        let run = |RunFile { name, published, settings }: RunFile| {
-            let published = published.into_iter().map(|(measure, value)| Ok((measure.parse()?, value)));
-            Ok(Run { name, published: published.collect::<Result<_, String>>()?, settings })
+        let run = |RunFile { name, published, caution, settings }: RunFile| {
+            let published = published.into_iter().map(|(key, value)| Published::parse(&key, value));
+            Ok(Run { name, published: published.collect::<Result<_, String>>()?, caution, settings })
         };
         let claim = |FindingFile { claim, holds }: FindingFile| {
             let rules = holds.iter().map(|rule| rule.parse()).collect::<Result<_, String>>()?;
             Ok(Claim { text: claim, rules })
         };
         let runs = file.run.into_iter().map(run).collect::<Result<Vec<Run>, String>>()?;
-        let claims = file.finding.into_iter().map(claim).collect::<Result<Vec<Claim>, String>>()?;
-        let rules = claims.iter().flat_map(|claim| &claim.rules);
-        if let Some(unknown) =
-            rules.flat_map(Rule::runs).find(|name| *name != BEST && runs.iter().all(|run| run.name != *name))
-        {
-            return Err(format!("{}: a rule about {unknown:?}, which is none of its runs", file.name));
+        if runs.is_empty() == file.check.is_none() {
+            return Err(format!("{}: a part trains runs or checks something, one of them", file.name));
         }
-        let base = base.clone().into_iter().chain(file.base).collect();
-        Ok(Self { name: file.name, title: file.title, runs, claims, base, seeds: file.seeds })
+        let claims = file.finding.into_iter().map(claim).collect::<Result<Vec<Claim>, String>>()?;
+        let base: Table = base.clone().into_iter().chain(file.base).collect();
+        let figures = file.figure.unwrap_or_else(|| match runs.is_empty() {
+            true => Vec::new(),
+            false => Figure::usual(base.contains_key("split")),
+        });
+        for figure in &figures {
+            figure.measures().map_err(|error| format!("{}: {}: {error}", file.name, figure.title()))?;
+        }
+        let rules = claims.iter().flat_map(|claim| &claim.rules).flat_map(Rule::runs);
+        let compared = file.compare.iter().flatten().map(String::as_str);
+        let shown = figures.iter().flat_map(Figure::runs);
+        let is_run = |name: &str| runs.iter().any(|run| run.name == name);
+        if let Some(unknown) =
+            rules.filter(|name| *name != BEST).chain(compared).chain(shown).find(|name| !is_run(name))
+        {
+            return Err(format!(
+                "{}: a rule, a comparison or a figure of {unknown:?}, which is none of its runs",
+                file.name
+            ));
+        }
+        let PartFile { name, title, asked, notes, check, seeds, compare: pairs, .. } = file;
+        Ok(Self { name, title, asked, notes, check, runs, claims, pairs, figures, base, seeds })
+    }
+
+    /// What all its runs set, and what this one sets, as `key value` and in the order of the alphabet.
+    #[must_use]
+    pub fn settings(&self, run: Option<&Run>) -> Vec<(String, String)> {
+        let table = run.map_or(&self.base, |run| &run.settings);
+        table.iter().map(|(key, value)| (key.clone(), plain(value))).collect()
     }
 
     /// How many seeds each run has.
     #[must_use]
     pub fn seeds(&self, extent: Extent) -> u32 {
-        if extent.quick { extent.seeds } else { extent.seeds.max(self.seeds.unwrap_or(1)) }
+        if extent.is_short() { extent.seeds } else { extent.seeds.max(self.seeds.unwrap_or(1)) }
     }
 
     /// The part as a sweep, of the data set `data`: its runs in order, each with every seed.
@@ -169,6 +280,10 @@ impl Part {
                     settings.insert("limit".to_owned(), Value::from(samples as i64));
                 }
                 settings.insert("epochs".to_owned(), Value::from((epochs / 10).max(1)));
+            }
+            if let Some(most) = extent.limit {
+                let limit = settings.get("limit").and_then(Value::as_integer).unwrap_or(i64::MAX);
+                settings.insert("limit".to_owned(), Value::from(limit.min(i64::try_from(most).unwrap_or(i64::MAX))));
             }
             settings.insert("name".to_owned(), Value::from(run.name.as_str()));
             runs.push(Value::Table(settings));

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub accuracy: f64,
     /// `confusion[label][predicted]`, in samples.
     pub confusion: Vec<Vec<u64>>,
+    /// Places of the samples classified wrongly, in the order of evaluation.
+    pub wrong: Vec<u32>,
     /// The samples of highest loss, hardest first; of equal losses the earlier sample comes first.
     pub hardest: Vec<Hard>,
 }
@@ -75,6 +77,7 @@ impl Metrics {
 pub(super) struct Tally {
     loss_sum: f64,
     confusion: Vec<Vec<u64>>,
+    wrong: Vec<u32>,
     hardest: Vec<Hard>,
     keep: usize,
 }
@@ -83,13 +86,16 @@ impl Tally {
     /// Nothing yet; the `keep` hardest samples will be kept.
     pub(super) fn new(classes: usize, keep: usize) -> Self {
         let hardest = Vec::with_capacity(keep.min(1024) + 1);
-        Self { loss_sum: 0.0, confusion: vec![vec![0; classes]; classes], hardest, keep }
+        Self { loss_sum: 0.0, confusion: vec![vec![0; classes]; classes], wrong: Vec::new(), hardest, keep }
     }
 
     /// Adds a sample. NaN counts as the hardest loss.
     pub(super) fn add(&mut self, sample: Hard) {
         self.loss_sum += f64::from(sample.loss);
         self.confusion[usize::from(sample.label)][sample.predicted as usize] += 1;
+        if sample.predicted != u32::from(sample.label) {
+            self.wrong.push(sample.index);
+        }
         let hardness = |sample: &Hard| if sample.loss.is_nan() { f32::INFINITY } else { sample.loss };
         if self.hardest.len() == self.keep && self.hardest.last().is_none_or(|last| hardness(last) >= hardness(&sample))
         {
@@ -110,6 +116,7 @@ impl Tally {
             loss: self.loss_sum / of,
             accuracy: correct as f64 / of,
             confusion: self.confusion,
+            wrong: self.wrong,
             hardest: self.hardest,
         }
     }
@@ -131,6 +138,7 @@ mod tests {
         assert_eq!((metrics.loss, metrics.accuracy), (7.75 / 5.0, 0.6));
         assert_eq!(metrics.confusion, [[2, 1, 0], [1, 1, 0], [0, 0, 0]]);
         assert_eq!(metrics.per_class_accuracy(), [Some(2.0 / 3.0), Some(0.5), None]);
+        assert_eq!(metrics.wrong, [1, 4]);
         assert_eq!(metrics.hardest.iter().map(|hard| hard.index).collect::<Vec<_>>(), [4, 1], "the earlier of equals");
     }
 

@@ -11,10 +11,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+/// Several sweeps one after the other, as those of a study.
+pub(in crate::cli) struct Whole {
+    started: Instant,
+    /// Work that is to be done, and that was done since the start.
+    work: Mutex<[f64; 2]>,
+}
+
+impl Whole {
+    /// All that these have to do.
+    pub(in crate::cli) fn of<'a>(campaigns: impl Iterator<Item = &'a Campaign<'a>>) -> Arc<Self> {
+        let jobs = campaigns.flat_map(|campaign| campaign.jobs().filter(|job| !job.done()));
+        let to_do = jobs.map(|job| job.work).sum();
+        Arc::new(Self { started: Instant::now(), work: Mutex::new([to_do, 0.0]) })
+    }
+
+    fn work(&self) -> MutexGuard<'_, [f64; 2]> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seconds that the rest takes at the pace so far; nothing before anything was done.
+    pub(in crate::cli) fn left(&self) -> Option<f64> {
+        let [to_do, done] = *self.work();
+        (done > 0.0).then(|| self.started.elapsed().as_secs_f64() * (to_do - done).max(0.0) / done)
+    }
+}
+
 /// All runs together.
 pub(in crate::cli) struct Floor<'a> {
     screen: &'a Screen,
     stop: Arc<AtomicBool>,
+    /// What it is a part of, if it is.
+    whole: Option<Arc<Whole>>,
     /// Bars of the runs, and the one of the sweep under them.
     bars: Option<(MultiProgress, ProgressBar)>,
     runs: usize,
@@ -49,7 +77,21 @@ impl<'a> Floor<'a> {
             (bars, all)
         });
         let (started, tally) = (Instant::now(), Mutex::new(tally));
-        Self { screen, stop, bars, runs: campaign.jobs().count(), started, tally }
+        Self { screen, stop, whole: None, bars, runs: campaign.jobs().count(), started, tally }
+    }
+
+    /// The same as a part of `whole`, whose remaining time it shows.
+    pub(in crate::cli) fn within(mut self, whole: Arc<Whole>) -> Self {
+        self.whole = Some(whole);
+        self
+    }
+
+    /// Takes work off what is to be done, which an earlier call has done or nobody will.
+    fn forgo(&self, work: f64) {
+        self.tally().to_do -= work;
+        if let Some(whole) = &self.whole {
+            whole.work()[0] -= work;
+        }
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
@@ -76,11 +118,16 @@ impl<'a> Floor<'a> {
             let accuracy = Measure::of(std::slice::from_ref(best)).accuracy(best).unwrap_or(0.0);
             format!(", best {:.2} % in run {}", 100.0 * accuracy, best.number)
         });
-        format!("{} of {} over{left}{best}", tally.over, self.runs)
+        let whole = self.whole.as_ref().and_then(|whole| whole.left());
+        let whole = whole.map_or_else(String::new, |seconds| format!("; all parts: {} left", duration(seconds)));
+        format!("{} of {} over{left}{best}{whole}", tally.over, self.runs)
     }
 
     /// Adds work that was done, and shows the total now and then.
     fn add(&self, work: f64) {
+        if let Some(whole) = &self.whole {
+            whole.work()[1] += work;
+        }
         let mut tally = self.tally();
         tally.done += work;
         let wait = if self.bars.is_some() { BAR_EVERY } else { LINE_EVERY };
@@ -168,7 +215,7 @@ impl Observer for Lane<'_> {
         let seen = u64::from(start.epoch).saturating_mul(self.samples).saturating_add(in_epoch);
         let all = self.samples.saturating_mul(u64::from(self.epochs));
         self.counted = seen as f64 / all.max(1) as f64;
-        self.floor.tally().to_do -= self.counted * self.work; // done by an earlier call
+        self.floor.forgo(self.counted * self.work); // done by an earlier call
         if let Some(note) = start.note {
             self.floor.screen.remark(format_args!("note: {}: {note}", self.name));
         }
@@ -209,7 +256,7 @@ impl Drop for Lane<'_> {
     fn drop(&mut self) {
         // What it leaves undone, pruned or stopped early, is no longer to be done.
         if self.epochs > 0 {
-            self.floor.tally().to_do -= (1.0 - self.counted) * self.work;
+            self.floor.forgo((1.0 - self.counted) * self.work);
         }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -74,6 +74,12 @@ impl Shard {
 pub struct DataSets(Vec<(Source, Splits)>);
 
 impl DataSets {
+    /// One that is loaded already.
+    #[must_use]
+    pub fn one(source: Source, splits: Splits) -> Self {
+        Self(vec![(source, splits)])
+    }
+
     /// Loads each once.
     ///
     /// # Errors
@@ -88,8 +94,11 @@ impl DataSets {
         Ok(Self(sets))
     }
 
-    /// That of a source which the sweep names.
-    fn get(&self, source: &Source) -> Result<&Splits, TrainError> {
+    /// That of a source.
+    ///
+    /// # Errors
+    /// [`TrainError::Mismatch`] if it is not among them.
+    pub fn get(&self, source: &Source) -> Result<&Splits, TrainError> {
         let found = self.0.iter().find(|(other, _)| other == source).map(|(_, splits)| splits);
         let (expected, found_none) = (source.to_string(), "another sweep's".to_owned());
         found.ok_or(TrainError::Mismatch { what: "the data of a sweep", expected, found: found_none })
@@ -277,6 +286,13 @@ impl<'a> Campaign<'a> {
     pub fn history(&self, record: &Record) -> Result<Vec<EpochReport>, TrainError> {
         let job = record.number.checked_sub(1).and_then(|index| self.jobs.get(index));
         job.map_or_else(|| Ok(Vec::new()), |job| history_of(&job.dir, record.epochs))
+    }
+
+    /// The model file of a run, if it left one.
+    #[must_use]
+    pub fn model(&self, record: &Record) -> PathBuf {
+        let job = record.number.checked_sub(1).and_then(|index| self.jobs.get(index));
+        job.map_or_else(PathBuf::new, |job| job.dir.join("model.safetensors"))
     }
 
     /// How many of the runs that are too small for several threads are trained at once.

@@ -18,4 +18,4 @@ pub mod spec;
 pub use campaign::{Campaign, DataSets, Job, Shard, SweepError};
 pub use results::{Ending, Measure, Record};
 pub use runner::{Outcome, Watch};
-pub use spec::{Planned, Prune, Sweep};
+pub use spec::{Planned, Prune, Sweep, plain};

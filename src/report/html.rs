@@ -1,0 +1,255 @@
+//! The one page: no network, no script, light and dark, readable on a phone and on paper.
+
+use super::Chapter;
+use super::figures::{Art, Drawn};
+use super::words::{interval, number, short, shown, spread, time, verdict};
+use crate::study::{Finding, Part, PartResult, Tally};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// How the page looks. Plots take the colour of its words through the colours that `canvas` gives ink and grid.
+const STYLE: &str = include_str!("page.css");
+
+/// The page.
+pub(super) fn page(chapters: &[Chapter<'_>]) -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Inkstone: five studies of handwritten digits" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "Five studies of handwritten digits" }
+                    p { "What five public reports on MNIST trained, trained again by Inkstone: their figures beside ours, and their claims decided by the runs." }
+                }
+                main {
+                    (summary(chapters))
+                    @for chapter in chapters { (study(chapter)) }
+                }
+                footer {
+                    p { "An accuracy reproduces if the median of the seeds is no more than 0.3 points below the published one, a loss if it is no more than a tenth above. Epochs depend on the seed and seconds on the machine: both are shown, not judged. Claims are inequalities between medians of seeds, decided by the numbers beside them. Intervals are Wilson's, of 95 %." }
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+fn anchor(result: &PartResult) -> String {
+    format!("{}-{}", result.study, result.part)
+}
+
+/// What it all comes to.
+fn summary(chapters: &[Chapter<'_>]) -> Markup {
+    let results = || chapters.iter().flat_map(|chapter| chapter.results.iter().copied());
+    let tally = |results: &mut dyn Iterator<Item = &PartResult>| {
+        results.map(PartResult::tally).fold(Tally::default(), std::ops::Add::add)
+    };
+    let all = tally(&mut results());
+    let seconds: f64 = results().map(|result| result.seconds).sum();
+    let short = results().filter(|result| result.is_short()).count();
+    let missed = || results().filter(|r| r.rows.iter().any(|row| row.reproduced == Some(false)));
+    let refuted = || results().filter(|r| r.findings.iter().any(|finding| finding.holds == Some(false)));
+    html! {
+        section id="summary" {
+            h2 { "In short" }
+            @if short > 0 {
+                p.quick { strong { "Quick: " } (short) " of " (results().count()) " parts were trained only in part. Their figures say that everything works, not what the reports' settings lead to." }
+            }
+            p { (all.reproduced) " of " (all.judged) " published figures reproduce, " (all.holding) " of " (all.decided) " claims hold; " (time(seconds)) " of training, runs that went side by side counted each." }
+            div.wide { table {
+                thead { tr { th { "study" } th.number { "figures" } th.number { "claims" } th.number { "seeds" } th.number { "training" } th { "not trained" } } }
+                tbody { @for chapter in chapters {
+                    @let sum = tally(&mut chapter.results.iter().copied());
+                    tr {
+                        td { a href={ "#" (chapter.study.name) } { (chapter.study.name) } }
+                        td.number { (sum.reproduced) " of " (sum.judged) }
+                        td.number { (sum.holding) " of " (sum.decided) }
+                        td.number { (seeds(chapter)) }
+                        td.number { (time(chapter.results.iter().map(|result| result.seconds).sum())) }
+                        td { (absent(chapter)) }
+                    }
+                } }
+            } }
+            @if missed().next().is_some() {
+                h3 { "What did not reproduce" }
+                div.wide { table {
+                    thead { tr { th { "part" } th { "run" } th { "figure" } th.number { "published" } th.number { "measured" } th.number { "apart" } } }
+                    tbody { @for result in missed() { @for row in result.rows.iter().filter(|row| row.reproduced == Some(false)) {
+                        tr {
+                            td { a href={ "#" (anchor(result)) } { (result.study) " " (result.part) } }
+                            td { (row.run) } td { (row.measure) }
+                            td.number { (number(row.published)) } td.number { (shown(row.measured)) } td.number { (shown(row.difference)) }
+                        }
+                    } } }
+                } }
+            }
+            @if refuted().next().is_some() {
+                h3 { "What does not hold" }
+                ul { @for result in refuted() { @for finding in result.findings.iter().filter(|finding| finding.holds == Some(false)) {
+                    li { a href={ "#" (anchor(result)) } { (result.study) " " (result.part) } ": " (finding.claim) }
+                } } }
+            }
+        }
+    }
+}
+
+/// The seeds of a study's runs, from the fewest to the most.
+fn seeds(chapter: &Chapter<'_>) -> String {
+    let trained = || chapter.results.iter().filter(|result| !result.runs.is_empty()).map(|result| result.seeds);
+    match (trained().min(), trained().max()) {
+        (Some(min), Some(max)) if min < max => format!("{min} to {max}"),
+        (Some(min), _) => min.to_string(),
+        _ => "-".to_owned(),
+    }
+}
+
+/// Parts and runs that there should be and are not.
+fn absent(chapter: &Chapter<'_>) -> String {
+    let has = |part: &&Part| chapter.results.iter().all(|result| result.part != part.name);
+    let parts = chapter.study.parts.iter().filter(has).map(|part| part.name.clone());
+    let runs = chapter.results.iter().filter(|result| !result.missing.is_empty());
+    let runs = runs.map(|result| format!("{} of {}'s runs", result.missing.len(), result.part));
+    let all: Vec<String> = parts.chain(runs).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
+}
+
+fn study(chapter: &Chapter<'_>) -> Markup {
+    let found = chapter.results.iter().zip(&chapter.figures);
+    html! {
+        section id=(chapter.study.name) {
+            h2 { (chapter.study.name) ": " (chapter.study.title) }
+            p.source { "Published: " (chapter.study.source) "." }
+            @if !chapter.study.notes.is_empty() { ul.notes { @for note in &chapter.study.notes { li { (note) } } } }
+            @for (result, figures) in found {
+                @if let Some(part) = chapter.study.part(&result.part) { (self::part(part, result, figures)) }
+            }
+        }
+    }
+}
+
+fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
+    html! {
+        article id=(anchor(result)) {
+            h3 { (part.title) @if result.is_short() { " (quick)" } }
+            p { (part.asked) }
+            @if let Some(short) = short(result) { p.quick { strong { "Quick: " } (short) "." } }
+            @if !part.notes.is_empty() { ul.notes { @for note in &part.notes { li { (note) } } } }
+            @if !result.missing.is_empty() {
+                p.quick { strong { "Not trained: " } (result.missing.join("; ")) ". What follows is of the other runs." }
+            }
+            (settings(part, result))
+            @if !result.rows.is_empty() { (rows(part, result)) }
+            @for sheet in &result.sheets {
+                div.wide { table {
+                    caption { (sheet.title) }
+                    thead { tr { @for (i, head) in sheet.head.iter().enumerate() { th.number[i > 0] { (head) } } } }
+                    tbody { @for row in &sheet.rows { tr { @for (i, cell) in row.iter().enumerate() { td.number[i > 0] { (cell) } } } } }
+                } }
+            }
+            @if !result.findings.is_empty() { ul.findings { @for finding in &result.findings { (self::finding(finding)) } } }
+            @if !result.pairs.is_empty() {
+                div.wide { table {
+                    caption { "On the same test images, first seed: how many only one of the two reads wrong, and how probable so uneven a split is if both err alike (McNemar's exact test)" }
+                    thead { tr { th { "first" } th { "second" } th.number { "only the first wrong" } th.number { "only the second" } th.number { "p" } } }
+                    tbody { @for pair in &result.pairs { tr {
+                        td { (pair.runs[0]) } td { (pair.runs[1]) }
+                        td.number { (pair.only_wrong[0]) } td.number { (pair.only_wrong[1]) } td.number { (number(pair.p)) }
+                    } } }
+                } }
+            }
+            div.figures { @for drawn in figures { (figure(drawn)) } }
+        }
+    }
+}
+
+/// What every run has, and what each sets for itself.
+fn settings(part: &Part, result: &PartResult) -> Markup {
+    let words = |settings: Vec<(String, String)>| {
+        settings.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+    };
+    html! {
+        @if !part.runs.is_empty() {
+            details {
+                summary { "Settings: " (part.runs.len()) " runs, " (result.seeds) @if result.seeds == 1 { " seed" } @else { " seeds" } " each, " (time(result.seconds)) " of training" }
+                p { "All: " (words(part.settings(None))) "." }
+                div.wide { table {
+                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "seconds" } } }
+                    tbody { @for run in &result.runs { tr {
+                        td { (run.name) @if result.seeds > 1 { ", seed " (run.seed) } }
+                        td { (words(part.settings(part.runs.iter().find(|known| known.name == run.name)))) }
+                        td.number { (run.record.epochs) }
+                        td.number { (shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy))) }
+                        td.number { (shown(run.record.test_loss)) }
+                        td.number { (format!("{:.1}", run.record.seconds)) }
+                    } } }
+                } }
+            }
+        }
+    }
+}
+
+fn rows(part: &Part, result: &PartResult) -> Markup {
+    let caution = |name: &str| part.runs.iter().find(|run| run.name == name)?.caution.as_deref();
+    html! {
+        div.wide { table {
+            thead { tr {
+                th { "run" } th { "figure" } th.number { "published" } th.number { "measured" } th.number { "seeds" }
+                th.number { "95 % interval" } th.number { "apart" } th { "reproduced" }
+            } }
+            tbody { @for row in &result.rows { tr {
+                td { (row.run) } td { (row.measure) }
+                td.number { (number(row.published)) } td.number { (shown(row.measured)) } td.number { (spread(row)) }
+                td.number { (interval(row)) } td.number { (shown(row.difference)) }
+                td class=(verdict(row.reproduced)) {
+                    (verdict(row.reproduced))
+                    @if row.reproduced == Some(false) { @if let Some(why) = caution(&row.run) { ": " (why) } }
+                }
+            } } }
+        } }
+    }
+}
+
+fn finding(finding: &Finding) -> Markup {
+    html! {
+        li {
+            (finding.claim) ": " strong class=(verdict(finding.holds)) { (verdict(finding.holds)) }
+            @if finding.holds.is_none() { " (a run that it needs was not trained, or has no such figure)" }
+            @if !finding.rules.is_empty() {
+                details {
+                    summary { "the numbers" }
+                    ul { @for rule in &finding.rules { li {
+                        code { (rule.rule) } ": " (number(rule.left)) " and " (number(rule.right)) @if !rule.holds { ", not so" }
+                    } } }
+                }
+            }
+        }
+    }
+}
+
+fn figure(drawn: &Drawn) -> Markup {
+    html! {
+        @match &drawn.art {
+            Art::Plot { svg, .. } => figure.plot {
+                (PreEscaped(svg))
+                @if !drawn.caption.is_empty() { figcaption { (drawn.caption) } }
+            },
+            Art::Pictures { images, row } => figure.pictures {
+                h4 { (drawn.title) }
+                div class=(match row { Some(1) => "strips", Some(_) => "rows", None => "gallery" }) style=[row.map(|row| format!("--row: {row}"))] {
+                    @for image in images {
+                        div {
+                            img alt=(image.caption) width=(image.size[1]) height=(image.size[0]) src={ "data:image/png;base64," (BASE64_STANDARD.encode(&image.png)) };
+                            span { (image.caption) }
+                        }
+                    }
+                }
+                @if !drawn.caption.is_empty() { figcaption { (drawn.caption) } }
+            },
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The same as Markdown, with pictures as files beside it.
+
+use super::Chapter;
+use super::figures::{Art, Drawn};
+use super::words::{interval, number, short, shown, spread, time, verdict};
+use crate::study::{Part, PartResult, Tally};
+use std::fmt::Write;
+
+/// All chapters; pictures are in the folder `figures`.
+pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
+    let mut text = "# Five studies of handwritten digits\n\nWhat five public reports on MNIST trained, trained again by Inkstone: their figures \
+                    beside ours, and their claims decided by the runs.\n"
+        .to_owned();
+    let all = || chapters.iter().flat_map(|chapter| chapter.results.iter().copied());
+    let sum = all().map(PartResult::tally).fold(Tally::default(), std::ops::Add::add);
+    let _ = writeln!(
+        text,
+        "\n{} of {} published figures reproduce, {} of {} claims hold; {} of training.\n",
+        sum.reproduced,
+        sum.judged,
+        sum.holding,
+        sum.decided,
+        time(all().map(|result| result.seconds).sum())
+    );
+    table(&mut text, &["study", "figures", "claims", "training"]);
+    for chapter in chapters {
+        let sum = chapter.results.iter().map(|result| result.tally()).fold(Tally::default(), std::ops::Add::add);
+        let seconds = chapter.results.iter().map(|result| result.seconds).sum();
+        let (figures, claims) =
+            (format!("{} of {}", sum.reproduced, sum.judged), format!("{} of {}", sum.holding, sum.decided));
+        row(&mut text, &[chapter.study.name.clone(), figures, claims, time(seconds)]);
+    }
+    for chapter in chapters {
+        let _ = writeln!(
+            text,
+            "\n# {}: {}\n\nPublished: {}.",
+            chapter.study.name, chapter.study.title, chapter.study.source
+        );
+        notes(&mut text, &chapter.study.notes);
+        for (result, drawn) in chapter.results.iter().zip(&chapter.figures) {
+            if let Some(part) = chapter.study.part(&result.part) {
+                self::part(&mut text, part, result);
+                drawn.iter().for_each(|drawn| picture(&mut text, drawn, figures));
+            }
+        }
+        for part in chapter.study.parts.iter().filter(|part| chapter.results.iter().all(|one| one.part != part.name)) {
+            let _ = writeln!(text, "\n## {}\n\n**Not trained.**", part.title);
+        }
+    }
+    text
+}
+
+/// A cell cannot hold what ends it.
+fn cell(words: &str) -> String {
+    words.replace('|', "\\|")
+}
+
+fn row(text: &mut String, cells: &[String]) {
+    let cells: Vec<String> = cells.iter().map(|words| cell(words)).collect();
+    let _ = writeln!(text, "| {} |", cells.join(" | "));
+}
+
+fn table(text: &mut String, head: &[&str]) {
+    let _ = writeln!(text, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
+}
+
+fn notes(text: &mut String, notes: &[String]) {
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    for note in notes {
+        let _ = writeln!(text, "- {note}");
+    }
+}
+
+fn part(text: &mut String, part: &Part, result: &PartResult) {
+    let _ = writeln!(text, "\n## {}{}\n\n{}", part.title, if result.is_short() { " (quick)" } else { "" }, part.asked);
+    if let Some(short) = short(result) {
+        let _ = writeln!(text, "\n**Quick**: {short}.");
+    }
+    notes(text, &part.notes);
+    if !result.missing.is_empty() {
+        let _ = writeln!(text, "\n**Not trained**: {}.", result.missing.join("; "));
+    }
+    if !part.runs.is_empty() {
+        let settings: Vec<String> = part.settings(None).iter().map(|(key, value)| format!("{key} {value}")).collect();
+        let plural = if result.seeds == 1 { "" } else { "s" };
+        let (part, seeds, time) = (&result.part, result.seeds, time(result.seconds));
+        let _ = writeln!(text, "\n`{part}`, {seeds} seed{plural}, {time} of training. {}.", settings.join(", "));
+    }
+    if !result.rows.is_empty() {
+        text.push('\n');
+        table(text, &["run", "figure", "published", "measured", "seeds", "95 % interval", "difference", "reproduced"]);
+    }
+    for one in &result.rows {
+        let judged = match one.reproduced {
+            Some(false) => "**no**".to_owned(),
+            other => verdict(other).to_owned(),
+        };
+        let (published, measured) = (number(one.published), shown(one.measured));
+        let cells = [published, measured, spread(one), interval(one), shown(one.difference), judged];
+        row(text, &[vec![one.run.clone(), one.measure.clone()], cells.to_vec()].concat());
+    }
+    for sheet in &result.sheets {
+        let _ = writeln!(text, "\n{}:\n", sheet.title);
+        table(text, &sheet.head.iter().map(String::as_str).collect::<Vec<_>>());
+        sheet.rows.iter().for_each(|cells| row(text, cells));
+    }
+    if !result.findings.is_empty() {
+        text.push('\n');
+    }
+    for finding in &result.findings {
+        let _ = writeln!(text, "- {}: **{}**.", finding.claim, verdict(finding.holds));
+        for rule in &finding.rules {
+            let mark = if rule.holds { "" } else { ", not so" };
+            let _ = writeln!(text, "  - `{}`: {} and {}{mark}", rule.rule, number(rule.left), number(rule.right));
+        }
+    }
+    if !result.pairs.is_empty() {
+        text.push_str("\nOn the same test images (McNemar's exact test):\n\n");
+        table(text, &["first", "second", "only the first wrong", "only the second", "p"]);
+    }
+    for pair in &result.pairs {
+        let [first, second] = pair.runs.clone();
+        let [a, b] = pair.only_wrong.map(|count| count.to_string());
+        row(text, &[first, second, a, b, number(pair.p)]);
+    }
+}
+
+fn picture(text: &mut String, drawn: &Drawn, folder: &str) {
+    match &drawn.art {
+        Art::Plot { .. } => {
+            let _ = writeln!(text, "\n![{}]({folder}/{}.svg)", drawn.title, drawn.name);
+        }
+        Art::Pictures { images, row } => {
+            let _ = writeln!(text, "\n{}:\n", drawn.title);
+            for (i, image) in images.iter().enumerate() {
+                let width = if *row == Some(1) { 2 * image.size[1] } else { 84 };
+                let file = format!("{folder}/{}-{}.png", drawn.name, i + 1);
+                let _ = writeln!(
+                    text,
+                    "<img src=\"{file}\" width=\"{width}\" alt=\"{}\" title=\"{0}\">",
+                    cell(&image.caption)
+                );
+            }
+        }
+    }
+    if !drawn.caption.is_empty() {
+        let _ = writeln!(text, "\n*{}*", drawn.caption.trim());
+    }
+}

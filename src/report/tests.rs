@@ -1,0 +1,233 @@
+//! Every study, with runs made up: each picture that its file asks for is there, is XML, and holds what it should.
+
+use super::*;
+use crate::study::exam::{Exam, Look, Weights};
+use crate::study::{Extent, Figure, Part, Specimen, Trained};
+use crate::train::metrics::EpochReport;
+use crate::train::sweep::{Ending, Record};
+use roxmltree::Document;
+
+const EPOCHS: u32 = 12;
+
+/// A run whose figures fall and rise by a rule of its place among the others.
+fn made_up(name: &str, place: usize) -> Trained {
+    let falling = |epoch: u32| (place + 2) as f64 / f64::from(epoch) * 0.1;
+    let history = (1..=EPOCHS).map(|epoch| EpochReport {
+        epoch,
+        train_loss: falling(epoch),
+        train_accuracy: 1.0 - falling(epoch) / 10.0,
+        val_loss: Some(falling(epoch) * 1.1),
+        val_accuracy: Some(0.99 - falling(epoch) / 10.0),
+        test_loss: Some(falling(epoch) * 1.2),
+        test_accuracy: Some(0.98 - falling(epoch) / 10.0),
+        test_per_class_accuracy: (0..10).map(|digit| Some(0.9 + 0.01 * f64::from(digit))).collect(),
+        lr: 0.001 / f64::from(epoch),
+        seconds: 1.0,
+    });
+    let history: Vec<EpochReport> = history.collect();
+    let last = history[EPOCHS as usize - 1].clone();
+    let record = Record {
+        number: place + 1,
+        settings: serde_json::Map::new(),
+        ending: Ending::Finished,
+        sha256: Some("0".to_owned()),
+        epochs: EPOCHS,
+        best_epoch: None,
+        train_loss: Some(last.train_loss),
+        train_accuracy: Some(last.train_accuracy),
+        val_loss: last.val_loss,
+        val_accuracy: last.val_accuracy,
+        test_loss: last.test_loss,
+        test_accuracy: last.test_accuracy,
+        shifted_val_accuracy: None,
+        shifted_test_accuracy: None,
+        seconds: 12.0,
+        samples_per_second: 5000.0,
+    };
+    let specimen =
+        |i: u8| Specimen { caption: format!("#{i}: <1> & \"2\""), size: [2, 2], pixels: vec![0, i, 128, 255] };
+    let confusion = (0..10).map(|i| (0..10).map(|j| if i == j { 90 } else { u64::from(i < j) }).collect());
+    let exam = Exam {
+        sha256: "0".to_owned(),
+        confusion: confusion.collect(),
+        wrong: (0..place as u32).collect(),
+        hardest: (0..12).map(specimen).collect(),
+        near_zero: 0.1,
+        linear: Some(Look { contrast: 0.1, roughness: 1.0 }),
+        weights: Some(Weights { size: [2, 2], pictures: vec![vec![0.1, -0.1, 0.0, 0.05]; 10] }),
+    };
+    Trained { name: name.to_owned(), seed: 1, record, history, val_samples: 10_000, exam: Some(exam) }
+}
+
+fn made_up_part(study: &Study, part: &Part) -> PartResult {
+    let runs = part.runs.iter().enumerate().map(|(place, run)| made_up(&run.name, place)).collect();
+    let extent = Extent { seeds: 1, quick: true, limit: None };
+    let mut result = PartResult::of(study, part, extent, runs);
+    if part.figures.iter().any(|figure| matches!(figure, Figure::Augmented { .. })) {
+        let specimen = |caption: &str| Specimen { caption: caption.to_owned(), size: [1, 1], pixels: vec![9] };
+        result.gallery = ["#0: 5", "epoch 1", "#1: 0", "epoch 1"].map(specimen).to_vec();
+    }
+    result
+}
+
+fn everything() -> Vec<PartResult> {
+    let studies = NAMES.map(|name| study::study(name).unwrap());
+    let parts = studies.iter().flat_map(|study| study.parts.iter().map(move |part| made_up_part(study, part)));
+    parts.collect()
+}
+
+/// Elements of a plot that have one of the palette's colours, or are cells of a table.
+fn count(svg: &Document<'_>, tag: &str) -> usize {
+    let nodes = svg.descendants().filter(|node| node.tag_name().name() == tag);
+    match tag {
+        "polyline" => {
+            let of_palette =
+                |stroke: &str| canvas::PALETTE.iter().any(|c| format!("#{:02X}{:02X}{:02X}", c.0, c.1, c.2) == stroke);
+            let mut colours: Vec<&str> =
+                nodes.filter_map(|node| node.attribute("stroke")).filter(|c| of_palette(c)).collect();
+            colours.sort_unstable();
+            colours.dedup();
+            colours.len()
+        }
+        _ => nodes.count(),
+    }
+}
+
+#[test]
+fn every_figure_is_xml_and_holds_its_series() {
+    let results = everything();
+    let chapters = chapters(&results).unwrap();
+    assert_eq!(chapters.len(), NAMES.len());
+    for (chapter, drawn, result) in
+        chapters.iter().flat_map(|c| c.figures.iter().zip(&c.results).map(move |(drawn, result)| (c, drawn, result)))
+    {
+        let part = chapter.study.part(&result.part).unwrap();
+        let heats = part.figures.iter().filter(|figure| matches!(figure, Figure::Heat { .. })).count();
+        assert_eq!(drawn.len(), part.figures.len() + heats, "{}: heat maps are two", part.name);
+        for drawn in drawn {
+            let figure = part.figures.iter().find(|figure| drawn.title.starts_with(figure.title())).unwrap();
+            match &drawn.art {
+                Art::Pictures { images, .. } => {
+                    assert!(images.len() > 1 && images.iter().all(|one| !one.png.is_empty()))
+                }
+                Art::Plot { svg, series } => {
+                    let xml = Document::parse(svg).unwrap();
+                    let title = xml.root_element().attribute("aria-label").unwrap();
+                    assert!(title.starts_with(figure.title()), "{title}");
+                    let want = match figure {
+                        Figure::Lines { runs, plot, .. } => {
+                            let runs = if runs.is_empty() { part.runs.len() } else { runs.len() };
+                            let lines = runs * plot.len();
+                            assert_eq!(lines, *series, "{}: {}", part.name, drawn.title);
+                            let colours = if runs > 1 { runs } else { plot.len() };
+                            assert_eq!(count(&xml, "polyline"), colours.min(canvas::PALETTE.len()), "{}", drawn.title);
+                            continue;
+                        }
+                        Figure::Confusion { .. } => 100,
+                        Figure::Heat { .. } => 54,
+                        Figure::Bars { .. } => part.runs.len(),
+                        Figure::Pairs { .. } => part.runs.len() / 2,
+                        _ => unreachable!("these are pictures"),
+                    };
+                    assert_eq!(*series, want, "{}: {}", part.name, drawn.title);
+                    // The legend of pairs has a dot for each of three groups.
+                    let shapes = match figure {
+                        Figure::Confusion { .. } | Figure::Heat { .. } => count(&xml, "rect"),
+                        Figure::Bars { .. } => count(&xml, "circle"),
+                        _ => count(&xml, "circle") - 3,
+                    };
+                    assert_eq!(shapes, want, "{}: {}", part.name, drawn.title);
+                }
+            }
+            for (name, bytes) in drawn.files() {
+                assert!(!bytes.is_empty() && (name.ends_with(".svg") || name.ends_with(".png")));
+                if name.ends_with(".svg") {
+                    Document::parse(std::str::from_utf8(&bytes).unwrap()).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn both_pages_show_every_row_claim_and_picture() {
+    let results = everything();
+    let chapters = chapters(&results).unwrap();
+    let (html, text) = (html::page(&chapters), markdown::page(&chapters, "figures"));
+    let escaped =
+        |words: &str| words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    for study in NAMES.map(|name| study::study(name).unwrap()) {
+        for part in &study.parts {
+            assert!(html.contains(&format!("id=\"{}-{}\"", study.name, part.name)), "{}", part.name);
+            assert!(html.contains(&escaped(&part.asked)) && text.contains(&part.asked), "{}", part.name);
+            for claim in &part.claims {
+                assert!(html.contains(&escaped(&claim.text)) && text.contains(&claim.text), "{}", claim.text);
+            }
+        }
+    }
+    let rows = results.iter().map(|result| result.rows.len()).sum::<usize>();
+    // Rows of tables that end with a verdict are published figures.
+    let judged = |line: &&str| {
+        line.starts_with("| ") && ["| yes |", "| **no** |", "| - |"].iter().any(|end| line.ends_with(end))
+    };
+    assert_eq!(text.lines().filter(judged).count(), rows);
+    let images = chapters.iter().flat_map(|chapter| &chapter.figures).flatten();
+    let images: usize =
+        images.map(|drawn| if let Art::Pictures { images, .. } = &drawn.art { images.len() } else { 0 }).sum();
+    assert_eq!(html.matches("src=\"data:image/png;base64,").count(), images);
+    assert!(
+        !html.contains("<script") && !html.replace("http://www.w3.org/2000/svg", "").contains("://"),
+        "nothing is fetched"
+    );
+    assert!(html.contains("Quick: ") && text.contains("**Quick**"));
+    // What is missing is said.
+    let some: Vec<PartResult> = results.iter().filter(|result| result.part == "momentum").cloned().collect();
+    let some: Vec<PartResult> = some
+        .into_iter()
+        .map(|mut result| {
+            result.runs.truncate(1);
+            let study = study::study(&result.study).unwrap();
+            result.judge(study.part("momentum").unwrap());
+            result
+        })
+        .collect();
+    let chapters = super::chapters(&some).unwrap();
+    let (html, text) = (html::page(&chapters), markdown::page(&chapters, "figures"));
+    assert!(
+        html.contains("momentum, seed 1; early stopping, seed 1; both, seed 1") && text.contains("**Not trained**")
+    );
+    assert!(html.contains("softmax, regularization, activations"), "parts that were not trained");
+}
+
+#[test]
+fn results_are_read_back_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(read(dir.path()).unwrap().is_empty());
+    let results = everything();
+    write(dir.path(), &results).unwrap();
+    assert_eq!(read(dir.path()).unwrap(), results);
+    for file in [PAGE, MARKDOWN, RESULTS, "figures/grid-grid-1.svg", "figures/basics-momentum-3-12.png"] {
+        assert!(dir.path().join(file).is_file(), "{file}");
+    }
+    let text = std::fs::read_to_string(dir.path().join(RESULTS)).unwrap();
+    std::fs::write(dir.path().join(RESULTS), &text[..text.len() / 2]).unwrap();
+    let error = read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("results.json") && error.contains("anew from the runs"), "{error}");
+}
+
+#[test]
+fn two_results_are_compared_figure_by_figure() {
+    let first = everything();
+    let mut second = first.clone();
+    let at = second.iter().position(|result| result.part == "confusion").unwrap();
+    second[at].runs[0].record.test_accuracy = Some(0.97);
+    let study = study::study("regularization").unwrap();
+    second[at].judge(study.part("confusion").unwrap());
+    let lost = second.pop().unwrap();
+    let (changes, single) = compare(&first, &second);
+    let differ: Vec<&Change> =
+        changes.iter().filter(|c| c.turned() || c.difference().is_some_and(|d| d != 0.0)).collect();
+    assert_eq!(differ.len(), 1);
+    assert!(differ[0].what.contains("test accuracy") && differ[0].measured[1] == Some(97.0));
+    assert_eq!(single, [format!("{} {}: only in the first", lost.study, lost.part)]);
+}

@@ -1,0 +1,62 @@
+//! Numbers and verdicts as pages write them.
+
+use crate::study::{PartResult, Row};
+
+/// A number as its size asks for.
+pub(super) fn number(value: f64) -> String {
+    if value == value.round() && value.abs() < 1e6 {
+        format!("{value}")
+    } else if value.abs() < 1e-3 {
+        format!("{value:.2e}")
+    } else if value.abs() < 1.0 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+/// Seconds as people say them.
+pub(super) fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{s:.0} s"),
+        s if s < 3600.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
+    }
+}
+
+/// A verdict.
+pub(super) const fn verdict(good: Option<bool>) -> &'static str {
+    match good {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "-",
+    }
+}
+
+/// A number if there is one.
+pub(super) fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), number)
+}
+
+/// From the least to the most of the seeds, if there are several.
+pub(super) fn spread(row: &Row) -> String {
+    let all = || row.values.iter().copied();
+    match (all().reduce(f64::min), all().reduce(f64::max)) {
+        (Some(min), Some(max)) if row.values.len() > 1 => format!("{} to {}", number(min), number(max)),
+        _ => "-".to_owned(),
+    }
+}
+
+/// The ends of an interval.
+pub(super) fn interval(row: &Row) -> String {
+    row.interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{} to {}", number(low), number(high)))
+}
+
+/// The mark of what is less than the whole part.
+pub(super) fn short(result: &PartResult) -> Option<String> {
+    let limit = result.limit.map(|limit| format!("at most {limit} training images"));
+    let quick = result.quick.then(|| "a tenth of the epochs, or of the images".to_owned());
+    let words: Vec<String> = limit.into_iter().chain(quick).collect();
+    let words = words.join(", ");
+    (!words.is_empty()).then(|| format!("{words}: nothing here says what the whole part would"))
+}

@@ -1,0 +1,220 @@
+//! What came out of a part: published figures beside measured ones, claims beside what the runs say, and all that the page shows.
+
+use super::exam::Specimen;
+use super::measure::{self, Measure, Trained, Unit};
+use super::rule::{BEST, Decided};
+use super::spec::{Extent, Part, Published, Seeds, Study};
+use super::statistics::{Paired, binomial_interval, deviation, mean, median};
+use serde::{Deserialize, Serialize};
+
+/// A published figure and ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The run.
+    pub run: String,
+    /// What was measured.
+    pub measure: String,
+    /// What the report says.
+    pub published: f64,
+    /// What the seeds have, in order.
+    pub values: Vec<f64>,
+    /// Their median, or what the report has of several runs; none if no run has the figure.
+    pub measured: Option<f64>,
+    /// The measured less the published figure.
+    pub difference: Option<f64>,
+    /// Of an accuracy the 95 % interval, since the images are few.
+    pub interval: Option<[f64; 2]>,
+    /// Whether the figure reproduces; none where it is not judged.
+    pub reproduced: Option<bool>,
+}
+
+/// A claim, and what decides it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// In words.
+    pub claim: String,
+    /// Whether every rule holds; none if a run lacks a figure.
+    pub holds: Option<bool>,
+    /// The rules with their numbers.
+    pub rules: Vec<Decided>,
+}
+
+/// A table of its own, as that of a gradient check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sheet {
+    /// What it shows.
+    pub title: String,
+    /// Its columns.
+    pub head: Vec<String>,
+    /// Its rows.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What came out of a part.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartResult {
+    /// The study and the part.
+    pub study: String,
+    /// Alike.
+    pub part: String,
+    /// Seeds of each run.
+    pub seeds: u32,
+    /// Whether it was a tenth of the epochs, or of the samples.
+    pub quick: bool,
+    /// Samples at most, of every run, if it was cut to that.
+    pub limit: Option<u64>,
+    /// Published figures.
+    pub rows: Vec<Row>,
+    /// Claims.
+    pub findings: Vec<Finding>,
+    /// Runs on the same images, by the first seed.
+    pub pairs: Vec<Paired>,
+    /// What else was checked.
+    pub sheets: Vec<Sheet>,
+    /// Images to be shown.
+    pub gallery: Vec<Specimen>,
+    /// Runs that there should be and are not, with their seeds.
+    pub missing: Vec<String>,
+    /// Seconds of training of all runs together.
+    pub seconds: f64,
+    /// Every run, those of one name next to each other, by seed.
+    pub runs: Vec<Trained>,
+}
+
+/// What is asked of several seeds, one of them or their median.
+fn figure(runs: &[Trained], measure: Measure, name: &str, seed: Option<u32>) -> Option<f64> {
+    let of = |run: &&Trained| run.name == name && seed.is_none_or(|seed| run.seed == u64::from(seed) + 1);
+    median(&runs.iter().filter(of).filter_map(|run| measure.of(run)).collect::<Vec<_>>())
+}
+
+impl PartResult {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(study: &str, part: &str, seeds: u32, extent: Extent) -> Self {
+        let Extent { quick, limit, .. } = extent;
+        Self { study: study.to_owned(), part: part.to_owned(), seeds, quick, limit, ..Self::default() }
+    }
+
+    /// Of the runs that were trained, in any order; those that were not are missing.
+    #[must_use]
+    pub fn of(study: &Study, part: &Part, extent: Extent, trained: Vec<Trained>) -> Self {
+        let mut result = Self::new(&study.name, &part.name, part.seeds(extent), extent);
+        result.runs = trained;
+        result.judge(part);
+        result
+    }
+
+    /// Holds the runs against what was published and claimed, anew: stored results are judged by today's rules.
+    pub fn judge(&mut self, part: &Part) {
+        if part.runs.is_empty() {
+            return; // checks have no runs to be judged by
+        }
+        let at = |run: &Trained| part.runs.iter().position(|known| known.name == run.name);
+        self.runs.retain(|run| at(run).is_some());
+        self.runs.sort_by_key(|run| (at(run), run.seed));
+        let seeds = 1..=u64::from(self.seeds);
+        let has = |name: &str, seed: u64| self.runs.iter().any(|run| run.name == name && run.seed == seed);
+        let all = part.runs.iter().flat_map(|run| seeds.clone().map(move |seed| (run.name.as_str(), seed)));
+        self.missing =
+            all.filter(|(name, seed)| !has(name, *seed)).map(|(name, seed)| format!("{name}, seed {seed}")).collect();
+        self.seconds = self.runs.iter().map(|run| run.record.seconds).sum();
+        let published = part.runs.iter().flat_map(|run| run.published.iter().map(move |figure| (&run.name, figure)));
+        self.rows = published.map(|(name, published)| row(&self.runs, name, *published)).collect();
+        let claims = part.claims.iter().map(|claim| {
+            let figure = |what: Measure, run: &str, seed: Option<u32>| match run {
+                BEST => {
+                    part.runs.iter().filter_map(|run| figure(&self.runs, what, &run.name, seed)).max_by(f64::total_cmp)
+                }
+                run => figure(&self.runs, what, run, seed),
+            };
+            let rules: Option<Vec<Decided>> = claim.rules.iter().map(|rule| rule.decide(self.seeds, figure)).collect();
+            let holds = rules.as_ref().map(|rules| rules.iter().all(|rule| rule.holds));
+            Finding { claim: claim.text.clone(), holds, rules: rules.unwrap_or_default() }
+        });
+        self.findings = claims.collect();
+        let exam = |name: &str| self.run(name).and_then(|run| run.exam.as_ref());
+        let pairs = part.pairs.iter().filter_map(|names| {
+            let wrong = [exam(&names[0])?.wrong.as_slice(), exam(&names[1])?.wrong.as_slice()];
+            Some(Paired::of(names.clone(), wrong))
+        });
+        self.pairs = pairs.collect();
+    }
+
+    /// The first seed of the run of this name.
+    #[must_use]
+    pub fn run(&self, name: &str) -> Option<&Trained> {
+        self.runs.iter().find(|run| run.name == name)
+    }
+
+    /// The first seed of every run.
+    pub fn first_seeds(&self) -> impl Iterator<Item = &Trained> {
+        self.runs.iter().enumerate().filter(|(i, run)| *i == 0 || self.runs[i - 1].name != run.name).map(|(_, run)| run)
+    }
+
+    /// Whether it was less than the whole part.
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        self.quick || self.limit.is_some()
+    }
+
+    /// How many published figures were judged and reproduced, and how many claims were decided and hold.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let judged = self.rows.iter().filter_map(|row| row.reproduced);
+        let decided = self.findings.iter().filter_map(|finding| finding.holds);
+        Tally {
+            judged: judged.clone().count(),
+            reproduced: judged.filter(|good| *good).count(),
+            decided: decided.clone().count(),
+            holding: decided.filter(|holds| *holds).count(),
+        }
+    }
+}
+
+/// Counts of verdicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Published figures that were judged, and those of them that reproduced.
+    pub judged: usize,
+    /// Alike.
+    pub reproduced: usize,
+    /// Claims that were decided, and those of them that hold.
+    pub decided: usize,
+    /// Alike.
+    pub holding: usize,
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            judged: self.judged + other.judged,
+            reproduced: self.reproduced + other.reproduced,
+            decided: self.decided + other.decided,
+            holding: self.holding + other.holding,
+        }
+    }
+}
+
+/// A published figure beside the runs of its name.
+fn row(runs: &[Trained], name: &str, Published { of, measure: what, value: published }: Published) -> Row {
+    let ours = || runs.iter().filter(|run| run.name == name);
+    let values: Vec<f64> = ours().filter_map(|run| what.of(run)).collect();
+    let (measured, measure, unit) = match of {
+        Seeds::Median => (median(&values), what.to_string(), what.unit()),
+        Seeds::Mean => (mean(&values), format!("mean of {what}"), what.unit()),
+        Seeds::Deviation => (deviation(&values), format!("standard deviation of {what}"), Unit::Shown),
+    };
+    let samples = ours().find_map(|run| what.samples(run)).filter(|_| of == Seeds::Median);
+    let interval =
+        measured.zip(samples).map(|(percent, n)| binomial_interval(percent / 100.0, n).map(|end| 100.0 * end));
+    let difference = measured.map(|measured| measured - published);
+    // A hair of slack, as 97.7 - 98.0 is a little less than -0.3 in binary.
+    let reproduced = difference.and_then(|difference| match unit {
+        Unit::Percent => Some(difference >= -measure::POINTS - 1e-9),
+        Unit::Nats => Some(difference <= measure::PART * published + 1e-9),
+        Unit::Shown => None,
+    });
+    Row { run: name.to_owned(), measure, published, values, measured, difference, interval, reproduced }
+}
