@@ -1,7 +1,9 @@
 //! Studies: trained once, gone on with, compared with what was published; every test runs the binary.
 
+mod cli_stopped;
 mod cli_support;
 
+use cli_stopped::stopped;
 use cli_support::{contents, inkstone, json, sha256, with};
 use std::fs;
 use std::path::Path;
@@ -73,6 +75,28 @@ fn threads_change_no_result() {
     json(dir.path(), &with(&PART[..5], &["--limit", "200", "--seeds", "1", "--out", "b"]));
     let compared = json(dir.path(), &["report", "a", "b"]);
     assert_eq!((compared["turned"].as_u64(), compared["single"].as_array().unwrap().len()), (Some(0), 1), "{compared}");
+}
+
+/// What was over when Ctrl-C came is on the page, which says what is not; the same command then ends as if nothing had happened.
+#[test]
+fn a_study_goes_on_after_ctrl_c() {
+    let dir = tempdir().unwrap();
+    let words =
+        ["study", "multilayer", "--only", "activations", "--quick", "--limit", "300", "--seeds", "1", "--threads", "1"];
+    let (code, said) = stopped(dir.path(), &with(&words, &["--out", "stopped"]), "-INT");
+    assert_eq!(code, Some(130), "{said}");
+    assert!(
+        said.contains("To go on:\n  inkstone study multilayer --seeds 1 --quick --limit 300 --only activations"),
+        "{said}"
+    );
+    let half = results(&dir.path().join("stopped"));
+    let missing = half[0]["missing"].as_array().unwrap().len();
+    assert!(missing > 0 && half[0]["runs"].as_array().unwrap().len() + missing == 3, "{half}");
+    let page = fs::read_to_string(dir.path().join("stopped/report.html")).unwrap();
+    assert!(page.contains("Not trained: ") && page.contains("tanh, seed 1"));
+    json(dir.path(), &with(&words, &["--out", "stopped"]));
+    json(dir.path(), &with(&words, &["--out", "whole"]));
+    assert!(results(&dir.path().join("stopped")) == results(&dir.path().join("whole")));
 }
 
 #[test]

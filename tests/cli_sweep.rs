@@ -1,13 +1,13 @@
 //! Sweeps: the same weights however they are trained, nothing trained twice, nothing overwritten; every test runs the binary.
 
+mod cli_stopped;
 mod cli_support;
 
-use cli_support::{contents, inkstone, json, mnist, sha256, with};
+use cli_stopped::stopped;
+use cli_support::{contents, inkstone, json, sha256, with};
 use serde_json::{Value, json as value};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use tempfile::{TempDir, tempdir};
 
 /// Four runs of a fraction of a second each.
@@ -35,26 +35,6 @@ fn timeless(runs: &[Value]) -> Vec<Value> {
         run["samples_per_second"].take();
     }
     runs
-}
-
-/// Runs the sweep of my.toml, sends `signal` when the first run is over, and returns the exit code and what it said.
-fn stopped(dir: &Path, words: &[&str], signal: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_inkstone"))
-        .args(words)
-        .current_dir(dir)
-        .env("INKSTONE_DATA", mnist())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("  run ") {
-        assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "ended before a run was over:\n{said}");
-    }
-    let kill = format!("kill {signal} {}", child.id());
-    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    stdout.read_to_string(&mut said).unwrap();
-    (child.wait().unwrap().code(), said)
 }
 
 /// Expects this exit code, these words on stderr, and none on stdout.

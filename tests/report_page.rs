@@ -5,6 +5,7 @@ mod cli_support;
 use cli_support::{contents, json, mnist, sha256, with};
 use inkstone::data::Dataset;
 use inkstone::data::dataset::load_mnist;
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -84,8 +85,17 @@ fn all_studies_make_a_page_that_a_browser_shows() {
     assert_eq!(found, names);
     for part in parts {
         assert_eq!(part["missing"].as_array().unwrap().len(), 0, "{part}");
-        assert!(part["rows"].as_array().unwrap().iter().all(|row| row["measured"].is_number()), "{part}");
-        assert!(part["findings"].as_array().unwrap().iter().all(|finding| finding["holds"].is_boolean()), "{part}");
+        // One seed has no deviation, and one epoch no second.
+        let absent = |row: &Value| {
+            let measure = row["measure"].as_str().unwrap();
+            measure.contains("standard deviation") || measure.contains("after epoch")
+        };
+        assert!(
+            part["rows"].as_array().unwrap().iter().all(|row| row["measured"].is_number() || absent(row)),
+            "{part}"
+        );
+        let decided = |finding: &Value| finding["holds"].is_boolean();
+        assert!(part["findings"].as_array().unwrap().iter().all(decided), "{part}");
     }
 
     let out = dir.path().join("out");

@@ -4,7 +4,7 @@ use super::draw::table;
 use super::{End, Screen, shell_word};
 use clap::Args;
 use inkstone::report::{self, Change, PAGE, ReportError, compare};
-use inkstone::study::PartResult;
+use inkstone::study::{self, PartResult};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -86,9 +86,10 @@ impl Report {
     }
 }
 
-/// What a directory holds; an error if there is nothing.
+/// What a directory holds of the studies; an error if there is nothing.
 fn read(dir: &Path) -> Result<Vec<PartResult>, ReportError> {
-    let results = report::read(dir)?;
+    let mut results = report::read(dir)?;
+    results.retain(|result| study::study(&result.study).is_ok_and(|study| study.part(&result.part).is_some()));
     if results.is_empty() {
         return Err(ReportError::None { file: dir.join(report::RESULTS) });
     }

@@ -51,7 +51,7 @@ pub(crate) struct Study {
     /// mnist, or a folder with four IDX files [default: mnist, in $INKSTONE_DATA or ./data/mnist]
     #[arg(long, value_name = "mnist|DIR", default_value = "mnist", hide_default_value = true)]
     data: Source,
-    /// Directory of all studies [default: runs/studies, with --quick runs/studies-quick]
+    /// Directory of all studies [default: runs/studies, with --quick or --limit runs/studies-quick]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replace runs of the directory that have other settings
@@ -75,7 +75,7 @@ impl Study {
         let parts = studies.iter().flat_map(|study| study.parts.iter().map(move |part| (study, part)));
         let planned: Vec<Planned<'_>> = parts
             .map(|(study, part)| {
-                let sweep = || part.sweep(self.extent(), &self.data.to_string(), splits);
+                let sweep = || part.sweep(self.extent(&results, study, part), &self.data.to_string(), splits);
                 Ok((study, part, (!part.runs.is_empty()).then(sweep).transpose()?))
             })
             .collect::<Result<_, ConfigError>>()?;
@@ -83,30 +83,36 @@ impl Study {
         let campaigns: Vec<Option<Campaign<'_>>> = campaigns.collect::<anyhow::Result<_>>()?;
         let whole = Whole::of(campaigns.iter().flatten());
         let pool = self.machine.pool()?;
-        let mut interrupted = false;
+        let (mut interrupted, mut over) = (false, 0);
         for ((study, part, sweep), campaign) in planned.iter().zip(campaigns) {
             let result = match (campaign, part.check) {
                 (Some(campaign), _) => {
                     let runs = sweep.as_ref().map_or(0, |sweep| sweep.runs.len());
                     let records = self.train(screen, (study, part, runs), &campaign, &whole, &stop)?;
                     interrupted = records.1;
-                    let (isa, campaign, extent) = (self.machine.isa(), &campaign, self.extent());
+                    let extent = self.extent(&results, study, part);
+                    let (isa, campaign) = (self.machine.isa(), &campaign);
                     let finished = Finished { study, part, extent, campaign, splits, isa };
                     pool.install(|| finished.conclude(records.0, &results))?
                 }
                 (None, Some(check)) => {
                     screen.say(format_args!("\n{}  {} {}", screen.bold("study"), study.name, part.name));
-                    pool.install(|| checks::run(check, &study.name, &part.name, self.extent(), splits))?
+                    pool.install(|| checks::run(check, &study.name, part, self.extent(&results, study, part), splits))?
                 }
                 (None, None) => continue,
             };
-            screen.say(if result.is_short() { in_short(&result) } else { closing(&result) });
+            if interrupted {
+                screen.say(format_args!("{} runs are over", result.runs.len()));
+            } else {
+                screen.say(if result.is_short() { format!("quick: {}", in_short(&result)) } else { closing(&result) });
+            }
             let same = |other: &PartResult| (&other.study, &other.part) == (&result.study, &result.part);
             results.retain(|other| !same(other));
             results.push(result);
             report::write(&out, &results)?;
-            if interrupted || stop.load(Ordering::Relaxed) {
-                interrupted = true;
+            over += 1;
+            interrupted |= stop.load(Ordering::Relaxed) && over < planned.len();
+            if interrupted {
                 break;
             }
         }
@@ -130,8 +136,14 @@ impl Study {
         Ok(if interrupted { End::Interrupted } else { End::Done })
     }
 
-    fn extent(&self) -> Extent {
-        Extent { seeds: self.seeds, quick: self.quick, limit: self.limit }
+    /// How much of a part is trained: as many seeds as are asked for, or as were trained before.
+    fn extent(&self, results: &[PartResult], study: &study::Study, part: &Part) -> Extent {
+        let alike = |result: &&PartResult| {
+            let same = (&result.study, &result.part) == (&study.name, &part.name);
+            same && (result.quick, result.limit) == (self.quick, self.limit)
+        };
+        let before = results.iter().find(alike).map_or(0, |result| result.seeds);
+        Extent { seeds: self.seeds.max(before), quick: self.quick, limit: self.limit }
     }
 
     /// The runs of a part, checked, and what an earlier call has left of them.
@@ -179,7 +191,7 @@ impl Study {
     }
 
     fn out(&self) -> PathBuf {
-        let default = if self.extent().is_short() { "runs/studies-quick" } else { "runs/studies" };
+        let default = if self.quick || self.limit.is_some() { "runs/studies-quick" } else { "runs/studies" };
         self.out.clone().unwrap_or_else(|| PathBuf::from(default))
     }
 

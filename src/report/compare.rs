@@ -44,6 +44,9 @@ pub fn compare(first: &[PartResult], second: &[PartResult]) -> (Vec<Change>, Vec
             single.push(format!("{} {}: only in the first", a.study, a.part));
             continue;
         };
+        if (a.seeds, a.quick, a.limit) != (b.seeds, b.quick, b.limit) {
+            single.push(format!("{} {}: not equally long, or not as many seeds", a.study, a.part));
+        }
         let change = |what: String, measured, verdicts| Change {
             study: a.study.clone(),
             part: a.part.clone(),

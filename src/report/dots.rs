@@ -41,13 +41,12 @@ impl Dots<'_> {
             let unit = 10f64.powf(raw.log10().floor());
             let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * unit).find(|step| *step >= raw).unwrap_or(raw);
             let digits = (-step.log10()).ceil().max(0.0) as usize;
-            let mut tick = (low / step).ceil() * step;
-            while tick <= high + 1e-9 * span {
+            let first = (low / step).ceil() * step;
+            for tick in (0..12).map(|i| first + f64::from(i) * step).take_while(|tick| *tick <= high + 1e-9 * span) {
                 let x = place(tick);
                 area.draw(&PathElement::new([(x, 4), (x, bottom)], GRID.stroke_width(1))).map_err(drawn)?;
                 let style = letters(LETTERS, INK, HPos::Center, VPos::Top);
                 area.draw(&Text::new(format!("{tick:.digits$}"), (x, bottom + 5), style)).map_err(drawn)?;
-                tick += step;
             }
             let style = letters(LETTERS, INK, HPos::Center, VPos::Top);
             area.draw(&Text::new(self.across, ((left + right) / 2, bottom + 24), style)).map_err(drawn)?;

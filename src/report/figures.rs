@@ -103,7 +103,7 @@ fn one(part: &Part, result: &PartResult, figure: &Figure) -> Drawing<Vec<Piece>>
                     let share = |count: &u64| *count as f64 / total.max(1) as f64;
                     let cell = |count: &u64| match *count {
                         0 => (String::new(), 0.0),
-                        _ => (words_of(share(count)), share(count).cbrt()),
+                        _ => (words_of(share(count)), shade_of(share(count))),
                     };
                     row.iter().map(|count| (total > 0).then(|| cell(count))).collect()
                 });
@@ -112,7 +112,7 @@ fn one(part: &Part, result: &PartResult, figure: &Figure) -> Drawing<Vec<Piece>>
                 let (rows, columns) = (classes.clone(), classes);
                 let svg = Shades { title, down: "true digit", across: "read as", rows, columns, cells }.svg()?;
                 let caption =
-                    format!("{run}. Each row adds to 1; shades by the cube root, so that mistakes show. {seeds}");
+                    format!("{run}. Each row adds to 1; shades by the logarithm, so that mistakes show. {seeds}");
                 piece(caption.trim_end(), Art::Plot { svg, series })
             }
         },
@@ -191,6 +191,12 @@ fn axis(measure: Measure) -> &'static str {
         Unit::Shown if measure.is_rate() => "learning rate",
         Unit::Shown => "",
     }
+}
+
+/// The shade of a share, by its logarithm from one in two thousand to all.
+fn shade_of(share: f64) -> f64 {
+    const LEAST: f64 = 0.0005;
+    (share.max(LEAST) / LEAST).ln() / (1.0 / LEAST).ln()
 }
 
 /// A share as a confusion matrix writes it.

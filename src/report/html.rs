@@ -2,13 +2,16 @@
 
 use super::Chapter;
 use super::figures::{Art, Drawn};
-use super::words::{interval, number, short, shown, spread, time, verdict};
-use crate::study::{Finding, Part, PartResult, Tally};
+use super::words::{beside, interval, number, reason, short, shown, spread, time, total_seconds, verdict};
+use crate::study::{Finding, Part, PartResult, Row, Tally};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// How the page looks. Plots take the colour of its words through the colours that `canvas` gives ink and grid.
 const STYLE: &str = include_str!("page.css");
+
+/// Rows beyond which a table is folded away.
+const LONG: usize = 40;
 
 /// The page.
 pub(super) fn page(chapters: &[Chapter<'_>]) -> String {
@@ -31,7 +34,7 @@ pub(super) fn page(chapters: &[Chapter<'_>]) -> String {
                     @for chapter in chapters { (study(chapter)) }
                 }
                 footer {
-                    p { "An accuracy reproduces if the median of the seeds is no more than 0.3 points below the published one, a loss if it is no more than a tenth above. Epochs depend on the seed and seconds on the machine: both are shown, not judged. Claims are inequalities between medians of seeds, decided by the numbers beside them. Intervals are Wilson's, of 95 %." }
+                    p { "An accuracy reproduces if the median of the seeds is no more than 0.3 points below the published one, a loss if it is no more than a tenth above. Epochs depend on the seed and seconds on the machine: both are shown, not judged. Claims are inequalities between medians of seeds, decided by the numbers beside them; goals of ours and what goes beyond the reports are marked so and not counted. Intervals are Wilson's, of 95 %." }
                 }
             }
         }
@@ -52,7 +55,7 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
     let all = tally(&mut results());
     let seconds: f64 = results().map(|result| result.seconds).sum();
     let short = results().filter(|result| result.is_short()).count();
-    let missed = || results().filter(|r| r.rows.iter().any(|row| row.reproduced == Some(false)));
+    let missed = || results().flat_map(|result| missed_rows(chapters, result));
     let refuted = || results().filter(|r| r.findings.iter().any(|finding| finding.holds == Some(false)));
     html! {
         section id="summary" {
@@ -66,7 +69,7 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
                 tbody { @for chapter in chapters {
                     @let sum = tally(&mut chapter.results.iter().copied());
                     tr {
-                        td { a href={ "#" (chapter.study.name) } { (chapter.study.name) } }
+                        td { a href={ "#" (chapter.study.name) } { (chapter.study.name) } @if chapter.is_short() { " (quick)" } }
                         td.number { (sum.reproduced) " of " (sum.judged) }
                         td.number { (sum.holding) " of " (sum.decided) }
                         td.number { (seeds(chapter)) }
@@ -78,24 +81,37 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
             @if missed().next().is_some() {
                 h3 { "What did not reproduce" }
                 div.wide { table {
-                    thead { tr { th { "part" } th { "run" } th { "figure" } th.number { "published" } th.number { "measured" } th.number { "apart" } } }
-                    tbody { @for result in missed() { @for row in result.rows.iter().filter(|row| row.reproduced == Some(false)) {
+                    thead { tr { th { "part" } th { "run" } th { "figure" } th.number { "published" } th.number { "measured" } th { "why" } } }
+                    tbody { @for (result, row, why) in missed() {
                         tr {
-                            td { a href={ "#" (anchor(result)) } { (result.study) " " (result.part) } }
+                            td { (link(result)) }
                             td { (row.run) } td { (row.measure) }
-                            td.number { (number(row.published)) } td.number { (shown(row.measured)) } td.number { (shown(row.difference)) }
+                            td.number { (number(row.published)) } td.number { (shown(row.measured)) } td { (why) }
                         }
-                    } } }
+                    } }
                 } }
             }
             @if refuted().next().is_some() {
                 h3 { "What does not hold" }
                 ul { @for result in refuted() { @for finding in result.findings.iter().filter(|finding| finding.holds == Some(false)) {
-                    li { a href={ "#" (anchor(result)) } { (result.study) " " (result.part) } ": " (finding.claim) }
+                    li { (link(result)) ": " (finding.claim) @if finding.ours { " (ours)" } }
                 } } }
             }
         }
     }
+}
+
+/// To a part, which says whether it was quick.
+fn link(result: &PartResult) -> Markup {
+    html! { a href={ "#" (anchor(result)) } { (result.study) " " (result.part) } @if result.is_short() { " (quick)" } }
+}
+
+/// Figures of a part that did not reproduce, each with what speaks for it.
+fn missed_rows<'a>(chapters: &[Chapter<'_>], result: &'a PartResult) -> Vec<(&'a PartResult, &'a Row, String)> {
+    let part = chapters.iter().find(|chapter| chapter.study.name == result.study);
+    let Some(part) = part.and_then(|chapter| chapter.study.part(&result.part)) else { return Vec::new() };
+    let missed = result.rows.iter().filter(|row| row.reproduced == Some(false));
+    missed.map(|row| (result, row, reason(part, result, row))).collect()
 }
 
 /// The seeds of a study's runs, from the fewest to the most.
@@ -123,10 +139,17 @@ fn study(chapter: &Chapter<'_>) -> Markup {
     html! {
         section id=(chapter.study.name) {
             h2 { (chapter.study.name) ": " (chapter.study.title) }
-            p.source { "Published: " (chapter.study.source) "." }
+            p.source { "Published " (chapter.study.source) "." }
             @if !chapter.study.notes.is_empty() { ul.notes { @for note in &chapter.study.notes { li { (note) } } } }
             @for (result, figures) in found {
                 @if let Some(part) = chapter.study.part(&result.part) { (self::part(part, result, figures)) }
+            }
+            @for part in chapter.study.parts.iter().filter(|part| chapter.results.iter().all(|result| result.part != part.name)) {
+                article id={ (chapter.study.name) "-" (part.name) } {
+                    h3 { (part.title) }
+                    p { (part.asked) }
+                    p.quick { strong { "Not trained" } }
+                }
             }
         }
     }
@@ -145,16 +168,16 @@ fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
             (settings(part, result))
             @if !result.rows.is_empty() { (rows(part, result)) }
             @for sheet in &result.sheets {
+                p.caption { (sheet.title) ":" }
                 div.wide { table {
-                    caption { (sheet.title) }
                     thead { tr { @for (i, head) in sheet.head.iter().enumerate() { th.number[i > 0] { (head) } } } }
                     tbody { @for row in &sheet.rows { tr { @for (i, cell) in row.iter().enumerate() { td.number[i > 0] { (cell) } } } } }
                 } }
             }
             @if !result.findings.is_empty() { ul.findings { @for finding in &result.findings { (self::finding(finding)) } } }
             @if !result.pairs.is_empty() {
+                p.caption { "On the same test images, first seed: how many only one of the two reads wrong, and how probable so uneven a split is if both err alike (McNemar's exact test):" }
                 div.wide { table {
-                    caption { "On the same test images, first seed: how many only one of the two reads wrong, and how probable so uneven a split is if both err alike (McNemar's exact test)" }
                     thead { tr { th { "first" } th { "second" } th.number { "only the first wrong" } th.number { "only the second" } th.number { "p" } } }
                     tbody { @for pair in &result.pairs { tr {
                         td { (pair.runs[0]) } td { (pair.runs[1]) }
@@ -175,7 +198,7 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
     html! {
         @if !part.runs.is_empty() {
             details {
-                summary { "Settings: " (part.runs.len()) " runs, " (result.seeds) @if result.seeds == 1 { " seed" } @else { " seeds" } " each, " (time(result.seconds)) " of training" }
+                summary { "Settings: " (plural(part.runs.len(), "run")) ", " (plural(result.seeds as usize, "seed")) " each, " (time(result.seconds)) " of training" }
                 p { "All: " (words(part.settings(None))) "." }
                 div.wide { table {
                     thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "seconds" } } }
@@ -193,9 +216,15 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
     }
 }
 
+/// `1 run`, `2 runs`.
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Published figures beside ours; a long table is folded away.
 fn rows(part: &Part, result: &PartResult) -> Markup {
-    let caution = |name: &str| part.runs.iter().find(|run| run.name == name)?.caution.as_deref();
-    html! {
+    let Tally { judged, reproduced, .. } = result.tally();
+    let table = html! {
         div.wide { table {
             thead { tr {
                 th { "run" } th { "figure" } th.number { "published" } th.number { "measured" } th.number { "seeds" }
@@ -203,21 +232,29 @@ fn rows(part: &Part, result: &PartResult) -> Markup {
             } }
             tbody { @for row in &result.rows { tr {
                 td { (row.run) } td { (row.measure) }
-                td.number { (number(row.published)) } td.number { (shown(row.measured)) } td.number { (spread(row)) }
-                td.number { (interval(row)) } td.number { (shown(row.difference)) }
+                td.number { (beside(row.published, row.published)) }
+                td.number { (row.measured.map_or_else(|| shown(None), |measured| beside(row.published, measured))) }
+                td.number { (spread(row)) } td.number { (interval(row)) } td.number { (shown(row.difference)) }
                 td class=(verdict(row.reproduced)) {
-                    (verdict(row.reproduced))
-                    @if row.reproduced == Some(false) { @if let Some(why) = caution(&row.run) { ": " (why) } }
+                    (verdict(row.reproduced)) @if row.reproduced == Some(false) { ": " (reason(part, result, row)) }
                 }
             } } }
         } }
+    };
+    html! {
+        @if result.rows.len() > LONG {
+            details { summary { (result.rows.len()) " published figures, " (reproduced) " of " (judged) " that are judged reproduce" } (table) }
+        } @else { (table) }
+        @if let Some([published, measured]) = total_seconds(result) {
+            p { "All runs together: " (time(measured)) " of training here, " (time(published)) " published." }
+        }
     }
 }
 
 fn finding(finding: &Finding) -> Markup {
     html! {
         li {
-            (finding.claim) ": " strong class=(verdict(finding.holds)) { (verdict(finding.holds)) }
+            @if finding.ours { span.ours { "ours: " } } (finding.claim) ": " strong class=(verdict(finding.holds)) { (verdict(finding.holds)) }
             @if finding.holds.is_none() { " (a run that it needs was not trained, or has no such figure)" }
             @if !finding.rules.is_empty() {
                 details {

@@ -10,6 +10,8 @@ const PLOT: u32 = 300;
 const LINE: u32 = 19;
 const SAMPLE: u32 = 26;
 const GAP: u32 = 18;
+/// Lines beyond which each is drawn thin.
+const CROWD: usize = 9;
 /// Where a line of the legend begins.
 const LEFT: u32 = 24;
 
@@ -115,6 +117,8 @@ impl Lines<'_> {
             if low <= 2.0 { [0.0, most.max(1.0)] } else { [low, high] }
         };
         let y = ends(points().map(|(_, y)| *y), self.from, self.to);
+        // Many lines are thin, or they are one surface.
+        let thick = if self.lines.len() > CROWD { 1 } else { 2 };
         picture(self.title, 28 + PLOT + rows * LINE + 10, |area| {
             let (plot, legend) = area.split_vertically(PLOT);
             let mut chart = ChartBuilder::on(&plot)
@@ -152,20 +156,22 @@ impl Lines<'_> {
                 for piece in within(&line.points, y) {
                     match (line.dotted, line.colour >= PALETTE.len()) {
                         (true, _) => {
-                            let dots = DashedLineSeries::new(piece, 2, 3, colour.stroke_width(2));
+                            let dots = DashedLineSeries::new(piece, 2, 3, colour.stroke_width(thick));
                             chart.draw_series(dots).map_err(drawn)?;
                         }
                         (false, true) => {
-                            let dashes = DashedLineSeries::new(piece, 9, 4, colour.stroke_width(2));
+                            let dashes = DashedLineSeries::new(piece, 9, 4, colour.stroke_width(thick));
                             chart.draw_series(dashes).map_err(drawn)?;
                         }
                         (false, false) => {
-                            chart.draw_series(LineSeries::new(piece, colour.stroke_width(2))).map_err(drawn)?;
+                            chart.draw_series(LineSeries::new(piece, colour.stroke_width(thick))).map_err(drawn)?;
                         }
                     }
                 }
                 // A line of one point is nothing to see.
-                if let [point] = line.points[..] {
+                if let [point] = line.points[..]
+                    && (y[0]..=y[1]).contains(&point.1)
+                {
                     chart.draw_series([Circle::new(point, 3, colour.filled())]).map_err(drawn)?;
                 }
                 if let Some(point) = line.mark.filter(|(_, at)| (y[0]..=y[1]).contains(at)) {

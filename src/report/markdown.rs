@@ -2,9 +2,12 @@
 
 use super::Chapter;
 use super::figures::{Art, Drawn};
-use super::words::{interval, number, short, shown, spread, time, verdict};
+use super::words::{beside, interval, number, reason, short, shown, spread, time, total_seconds, verdict};
 use crate::study::{Part, PartResult, Tally};
 use std::fmt::Write;
+
+/// Runs beyond which their names must say what they set.
+const MOST_RUNS: usize = 20;
 
 /// All chapters; pictures are in the folder `figures`.
 pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
@@ -28,12 +31,14 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
         let seconds = chapter.results.iter().map(|result| result.seconds).sum();
         let (figures, claims) =
             (format!("{} of {}", sum.reproduced, sum.judged), format!("{} of {}", sum.holding, sum.decided));
-        row(&mut text, &[chapter.study.name.clone(), figures, claims, time(seconds)]);
+        let quick = if chapter.is_short() { " (quick)" } else { "" };
+        row(&mut text, &[format!("{}{quick}", chapter.study.name), figures, claims, time(seconds)]);
     }
+    summary_of_misses(&mut text, chapters);
     for chapter in chapters {
         let _ = writeln!(
             text,
-            "\n# {}: {}\n\nPublished: {}.",
+            "\n# {}: {}\n\nPublished {}.",
             chapter.study.name, chapter.study.title, chapter.study.source
         );
         notes(&mut text, &chapter.study.notes);
@@ -50,9 +55,41 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
     text
 }
 
-/// A cell cannot hold what ends it.
+/// Everything that did not reproduce or hold, as lists.
+fn summary_of_misses(text: &mut String, chapters: &[Chapter<'_>]) {
+    let results =
+        || chapters.iter().flat_map(|chapter| chapter.results.iter().map(move |result| (&chapter.study, *result)));
+    let place = |result: &PartResult| {
+        format!("{} {}{}", result.study, result.part, if result.is_short() { " (quick)" } else { "" })
+    };
+    let mut heading = "\nWhat did not reproduce:\n\n";
+    for (study, result) in results() {
+        let Some(part) = study.part(&result.part) else { continue };
+        for row in result.rows.iter().filter(|row| row.reproduced == Some(false)) {
+            let (published, measured, why) = (number(row.published), shown(row.measured), reason(part, result, row));
+            let _ = writeln!(
+                text,
+                "{heading}- {}: {}, {}: {measured} for {published}; {why}",
+                place(result),
+                row.run,
+                row.measure
+            );
+            heading = "";
+        }
+    }
+    let mut heading = "\nWhat does not hold:\n\n";
+    for (_, result) in results() {
+        for finding in result.findings.iter().filter(|finding| finding.holds == Some(false)) {
+            let ours = if finding.ours { " (ours)" } else { "" };
+            let _ = writeln!(text, "{heading}- {}: {}{ours}", place(result), finding.claim);
+            heading = "";
+        }
+    }
+}
+
+/// A cell cannot hold what ends it, nor what HTML would be.
 fn cell(words: &str) -> String {
-    words.replace('|', "\\|")
+    words.replace('|', "\\|").replace('<', "&lt;").replace('"', "&quot;").replace('\n', " ")
 }
 
 fn row(text: &mut String, cells: &[String]) {
@@ -85,8 +122,13 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
     if !part.runs.is_empty() {
         let settings: Vec<String> = part.settings(None).iter().map(|(key, value)| format!("{key} {value}")).collect();
         let plural = if result.seeds == 1 { "" } else { "s" };
-        let (part, seeds, time) = (&result.part, result.seeds, time(result.seconds));
-        let _ = writeln!(text, "\n`{part}`, {seeds} seed{plural}, {time} of training. {}.", settings.join(", "));
+        let (name, seeds, time) = (&result.part, result.seeds, time(result.seconds));
+        let _ = writeln!(text, "\n`{name}`, {seeds} seed{plural}, {time} of training. All: {}.\n", settings.join(", "));
+        for run in part.runs.iter().filter(|run| !part.settings(Some(run)).is_empty() && part.runs.len() <= MOST_RUNS) {
+            let own: Vec<String> =
+                part.settings(Some(run)).iter().map(|(key, value)| format!("{key} {value}")).collect();
+            let _ = writeln!(text, "- {}: {}", run.name, own.join(", "));
+        }
     }
     if !result.rows.is_empty() {
         text.push('\n');
@@ -94,12 +136,17 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
     }
     for one in &result.rows {
         let judged = match one.reproduced {
-            Some(false) => "**no**".to_owned(),
+            Some(false) => format!("**no**: {}", reason(part, result, one)),
             other => verdict(other).to_owned(),
         };
-        let (published, measured) = (number(one.published), shown(one.measured));
+        let measured = one.measured.map_or_else(|| shown(None), |measured| beside(one.published, measured));
+        let published = beside(one.published, one.published);
         let cells = [published, measured, spread(one), interval(one), shown(one.difference), judged];
         row(text, &[vec![one.run.clone(), one.measure.clone()], cells.to_vec()].concat());
+    }
+    if let Some([published, measured]) = total_seconds(result) {
+        let (ours, theirs) = (time(measured), time(published));
+        let _ = writeln!(text, "\nAll runs together: {ours} of training here, {theirs} published.");
     }
     for sheet in &result.sheets {
         let _ = writeln!(text, "\n{}:\n", sheet.title);
@@ -110,7 +157,8 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
         text.push('\n');
     }
     for finding in &result.findings {
-        let _ = writeln!(text, "- {}: **{}**.", finding.claim, verdict(finding.holds));
+        let ours = if finding.ours { "Ours: " } else { "" };
+        let _ = writeln!(text, "- {ours}{}: **{}**.", finding.claim, verdict(finding.holds));
         for rule in &finding.rules {
             let mark = if rule.holds { "" } else { ", not so" };
             let _ = writeln!(text, "  - `{}`: {} and {}{mark}", rule.rule, number(rule.left), number(rule.right));

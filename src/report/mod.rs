@@ -35,7 +35,7 @@ const FIGURES: &str = "figures";
 #[non_exhaustive]
 pub enum ReportError {
     /// There are none.
-    #[error("{}: the results of studies: expected what `inkstone study` wrote, found no such file", file.display())]
+    #[error("{}: the results of studies: expected what `inkstone study` wrote, found none", file.display())]
     None {
         /// Where they should be.
         file: PathBuf,
@@ -75,6 +75,14 @@ pub struct Chapter<'a> {
     pub figures: Vec<Vec<Drawn>>,
 }
 
+impl Chapter<'_> {
+    /// Whether some of it was trained only in part.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.results.iter().any(|result| result.is_short())
+    }
+}
+
 /// Reads what `dir` holds and judges it by today's rules; nothing if there is no such file.
 ///
 /// # Errors
@@ -85,8 +93,12 @@ pub fn read(dir: &Path) -> Result<Vec<PartResult>, ReportError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.map_err(|error| ReportError::Io { file: file.clone(), error })?,
     };
-    let mut results: Vec<PartResult> =
-        serde_json::from_str(&text).map_err(|error| ReportError::Damaged { file, found: error.to_string() })?;
+    let mut results: Vec<PartResult> = serde_json::from_str(&text)
+        .map_err(|error| ReportError::Damaged { file: file.clone(), found: error.to_string() })?;
+    if let Some((result, fault)) = results.iter().find_map(|result| Some((result, result.fault()?))) {
+        let found = format!("{fault}, in {:?} of {:?}", result.part, result.study);
+        return Err(ReportError::Damaged { file, found });
+    }
     for result in &mut results {
         let study = study::study(&result.study).ok();
         if let Some(part) = study.as_ref().and_then(|study| study.part(&result.part)) {
@@ -96,20 +108,18 @@ pub fn read(dir: &Path) -> Result<Vec<PartResult>, ReportError> {
     Ok(results)
 }
 
-/// The studies that `results` are of, with their pictures.
+/// Every study, with what `results` hold of it and the pictures; of one that was not trained there is nothing.
 ///
 /// # Errors
 /// [`ReportError::Plot`] if one cannot be drawn.
-pub fn chapters(results: &[PartResult]) -> Result<Vec<Chapter<'_>>, ReportError> {
+pub fn chapters<'a>(results: &[&'a PartResult]) -> Result<Vec<Chapter<'a>>, ReportError> {
     let mut chapters = Vec::new();
     for name in NAMES {
         let Ok(study) = study::study(name) else { continue };
-        let of_part = |part: &study::Part| results.iter().find(|one| one.study == name && one.part == part.name);
+        let of_part =
+            |part: &study::Part| results.iter().copied().find(|one| one.study == name && one.part == part.name);
         let parts: Vec<(&study::Part, &PartResult)> =
             study.parts.iter().filter_map(|part| Some((part, of_part(part)?))).collect();
-        if parts.is_empty() {
-            continue;
-        }
         let figures = parts.iter().map(|(part, result)| figures::draw(part, result).map_err(ReportError::Plot));
         let figures = figures.collect::<Result<Vec<_>, _>>()?;
         let results = parts.into_iter().map(|(_, result)| result).collect();
@@ -128,19 +138,37 @@ pub fn write(dir: &Path, results: &[PartResult]) -> Result<(), ReportError> {
             |error: serde_json::Error| ReportError::Damaged { file: dir.join(RESULTS), found: error.to_string() };
         serde_json::to_string(result).map_err(damaged)
     };
-    let lines = results.iter().map(json).collect::<Result<Vec<String>, _>>()?;
+    // In the order of the studies, whatever was trained first.
+    let place = |result: &&PartResult| {
+        let at = NAMES.iter().position(|name| *name == result.study);
+        let study = study::study(&result.study).ok();
+        (at, study.and_then(|study| study.parts.iter().position(|part| part.name == result.part)))
+    };
+    let mut results: Vec<&PartResult> = results.iter().collect();
+    results.sort_by_key(place);
+    let lines = results.iter().copied().map(json).collect::<Result<Vec<String>, _>>()?;
     let make = |folder: &Path| {
         std::fs::create_dir_all(folder).map_err(|error| ReportError::Io { file: folder.to_owned(), error })
     };
     make(dir)?;
     write_atomic(&dir.join(RESULTS), format!("[\n{}\n]\n", lines.join(",\n")).as_bytes())?;
-    let chapters = chapters(results)?;
+    let chapters = chapters(&results)?;
     write_atomic(&dir.join(PAGE), html::page(&chapters).as_bytes())?;
     let pictures = dir.join(FIGURES);
     make(&pictures)?;
-    for drawn in chapters.iter().flat_map(|chapter| &chapter.figures).flatten() {
-        for (name, bytes) in drawn.files() {
-            write_atomic(&pictures.join(name), &bytes)?;
+    let drawn = || chapters.iter().flat_map(|chapter| &chapter.figures).flatten();
+    let files: Vec<(String, Vec<u8>)> = drawn().flat_map(Drawn::files).collect();
+    for (name, bytes) in &files {
+        write_atomic(&pictures.join(name), bytes)?;
+    }
+    // Pictures of parts that are no more would be found by nobody but a person who wonders.
+    let io = |error| ReportError::Io { file: pictures.clone(), error };
+    for entry in std::fs::read_dir(&pictures).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ours = name.ends_with(".svg") || name.ends_with(".png");
+        if ours && files.iter().all(|(known, _)| *known != name) {
+            std::fs::remove_file(&path).map_err(io)?;
         }
     }
     write_atomic(&dir.join(MARKDOWN), markdown::page(&chapters, FIGURES).as_bytes())?;

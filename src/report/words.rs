@@ -1,6 +1,6 @@
 //! Numbers and verdicts as pages write them.
 
-use crate::study::{PartResult, Row};
+use crate::study::{Part, PartResult, Row};
 
 /// A number as its size asks for.
 pub(super) fn number(value: f64) -> String {
@@ -13,6 +13,12 @@ pub(super) fn number(value: f64) -> String {
     } else {
         format!("{value:.2}")
     }
+}
+
+/// A number with as many digits as the published one has beside it: all of them where that is exact.
+pub(super) fn beside(published: f64, value: f64) -> String {
+    let exact = published.to_string().len() > 10;
+    if exact { value.to_string() } else { number(value) }
 }
 
 /// Seconds as people say them.
@@ -59,4 +65,29 @@ pub(super) fn short(result: &PartResult) -> Option<String> {
     let words: Vec<String> = limit.into_iter().chain(quick).collect();
     let words = words.join(", ");
     (!words.is_empty()).then(|| format!("{words}: nothing here says what the whole part would"))
+}
+
+/// What speaks for a figure that did not reproduce: too little training, few images, seeds that differ, or the study's own caution.
+pub(super) fn reason(part: &Part, result: &PartResult, row: &Row) -> String {
+    let within = |[low, high]: [f64; 2]| (low..=high).contains(&row.published);
+    let run = part.runs.iter().find(|run| run.name == row.run);
+    let published = run.and_then(|run| run.published.iter().find(|one| one.describes(row)));
+    let accepts =
+        |value: &f64| published.is_some_and(|one| one.measure.unit().accepts(one.value, *value) == Some(true));
+    let reaching = row.values.iter().filter(|value| accepts(value)).count();
+    match (run.and_then(|run| run.caution.clone()), row.interval) {
+        _ if result.is_short() => "trained only in part".to_owned(),
+        (Some(caution), _) => caution,
+        (None, Some(interval)) if within(interval) => "the published figure is within the interval".to_owned(),
+        _ if reaching > 0 => format!("{reaching} of {} seeds reach it", row.values.len()),
+        _ => "not explained".to_owned(),
+    }
+}
+
+/// Published and measured seconds of all runs whose seconds are published.
+pub(super) fn total_seconds(result: &PartResult) -> Option<[f64; 2]> {
+    let rows = || result.rows.iter().filter(|row| row.measure == "seconds");
+    let measured: Option<f64> = rows().map(|row| row.measured).sum();
+    rows().next()?;
+    Some([rows().map(|row| row.published).sum(), measured?])
 }

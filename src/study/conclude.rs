@@ -52,8 +52,8 @@ impl Finished<'_> {
     }
 
     fn trained(&self, record: Record, earlier: &[PartResult]) -> Result<Trained, TrainError> {
-        let seeds = self.part.seeds(self.extent).max(1) as usize;
-        let (run, seed) = ((record.number - 1) / seeds, (record.number - 1) % seeds + 1); // numbers are from 1
+        let runs = self.part.runs.len().max(1);
+        let (seed, run) = ((record.number - 1) / runs + 1, (record.number - 1) % runs); // both count from 1
         let name = self.part.runs[run].name.clone();
         let history = self.campaign.history(&record)?;
         let mut trained =
@@ -71,7 +71,7 @@ impl Finished<'_> {
             Wanted { hardest: all.hardest.max(one.hardest), weights: all.weights || one.weights }
         });
         let mut known = earlier.iter().flat_map(|part| &part.runs).filter_map(|run| run.exam.as_ref());
-        trained.exam = match known.find(|exam| exam.serves(sha256, wanted)) {
+        trained.exam = match known.find(|exam| exam.serves(sha256, &self.splits.test, wanted)) {
             Some(exam) => Some(exam.clone()),
             None => {
                 let file = self.campaign.model(&trained.record);

@@ -16,6 +16,8 @@ pub const NEAR_ZERO: f32 = 1e-3;
 pub struct Exam {
     /// SHA-256 of the model file, in hex.
     pub sha256: String,
+    /// Those of the test images and their labels.
+    pub test: [String; 2],
     /// `confusion[label][read]`, in images.
     pub confusion: Vec<Vec<u64>>,
     /// Which images it reads wrong, in ascending order.
@@ -98,14 +100,18 @@ impl Exam {
         let look = |weights: &Weights| Look { contrast: weights.contrast(), roughness: weights.roughness() };
         let (linear, weights) = (pictures.as_ref().map(look), pictures.filter(|_| wanted.weights));
         let (sha256, confusion, wrong) = (model.sha256, metrics.confusion, metrics.wrong);
-        Ok(Self { sha256, confusion, wrong, hardest, near_zero, linear, weights })
+        let test = test.sha256().clone();
+        Ok(Self { sha256, test, confusion, wrong, hardest, near_zero, linear, weights })
     }
 
-    /// Whether it is that of the model with this checksum and shows what is wanted.
+    /// Whether it is that of the model with this checksum before `test` and shows what is wanted.
     #[must_use]
-    pub fn serves(&self, sha256: &str, wanted: Wanted) -> bool {
+    pub fn serves(&self, sha256: &str, test: &Dataset, wanted: Wanted) -> bool {
         let shows = self.weights.is_some() == (wanted.weights && self.linear.is_some());
-        self.sha256 == sha256 && self.hardest.len() as u64 == (wanted.hardest as u64).min(self.samples()) && shows
+        self.sha256 == sha256
+            && self.test == *test.sha256()
+            && self.hardest.len() as u64 == (wanted.hardest as u64).min(self.samples())
+            && shows
     }
 
     /// How many images there were.
@@ -171,6 +177,7 @@ mod tests {
     fn shares_are_of_the_images_of_a_digit() {
         let exam = Exam {
             sha256: String::new(),
+            test: Default::default(),
             confusion: vec![vec![3, 1], vec![0, 0]],
             wrong: vec![2],
             hardest: Vec::new(),

@@ -92,6 +92,19 @@ pub enum Unit {
     Shown,
 }
 
+impl Unit {
+    /// Whether a measured figure reproduces a published one; none where that is not judged. A hair of slack, as 97.7 - 98.0 is a little less
+    /// than -0.3 in binary.
+    #[must_use]
+    pub fn accepts(self, published: f64, measured: f64) -> Option<bool> {
+        match self {
+            Self::Percent => Some(measured - published >= -POINTS - 1e-9),
+            Self::Nats => Some(measured - published <= PART * published + 1e-9),
+            Self::Shown => None,
+        }
+    }
+}
+
 /// Points below a published accuracy that still reproduce it.
 pub const POINTS: f64 = 0.3;
 /// Part of a published loss that ours may be above it.

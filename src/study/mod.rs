@@ -13,6 +13,7 @@ pub mod results;
 pub mod rule;
 pub mod spec;
 pub mod statistics;
+mod trust;
 
 pub use conclude::Finished;
 pub use exam::{Exam, Specimen};

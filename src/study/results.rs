@@ -1,10 +1,11 @@
 //! What came out of a part: published figures beside measured ones, claims beside what the runs say, and all that the page shows.
 
 use super::exam::Specimen;
-use super::measure::{self, Measure, Trained, Unit};
+use super::measure::{Measure, Trained, Unit};
 use super::rule::{BEST, Decided};
-use super::spec::{Extent, Part, Published, Seeds, Study};
+use super::spec::{Extent, Part, Published, Seeds, Study, label};
 use super::statistics::{Paired, binomial_interval, deviation, mean, median};
+use crate::train::sweep::Ending;
 use serde::{Deserialize, Serialize};
 
 /// A published figure and ours.
@@ -33,6 +34,9 @@ pub struct Row {
 pub struct Finding {
     /// In words.
     pub claim: String,
+    /// Whether it is a goal of ours, or beyond the report: counted apart.
+    #[serde(default)]
+    pub ours: bool,
     /// Whether every rule holds; none if a run lacks a figure.
     pub holds: Option<bool>,
     /// The rules with their numbers.
@@ -110,16 +114,26 @@ impl PartResult {
             return; // checks have no runs to be judged by
         }
         let at = |run: &Trained| part.runs.iter().position(|known| known.name == run.name);
-        self.runs.retain(|run| at(run).is_some());
+        self.runs.retain(|run| at(run).is_some() && (1..=u64::from(self.seeds)).contains(&run.seed));
         self.runs.sort_by_key(|run| (at(run), run.seed));
-        let seeds = 1..=u64::from(self.seeds);
-        let has = |name: &str, seed: u64| self.runs.iter().any(|run| run.name == name && run.seed == seed);
-        let all = part.runs.iter().flat_map(|run| seeds.clone().map(move |seed| (run.name.as_str(), seed)));
-        self.missing =
-            all.filter(|(name, seed)| !has(name, *seed)).map(|(name, seed)| format!("{name}, seed {seed}")).collect();
+        // What did not come to its end has no figures to be judged by.
+        let over = |run: &&Trained| run.record.ending == Ending::Finished;
+        let mut missing = Vec::new();
+        for (run, seed) in part.runs.iter().flat_map(|run| (1..=u64::from(self.seeds)).map(move |seed| (run, seed))) {
+            let label = label(&run.name, seed);
+            match self.runs.iter().find(|other| other.name == run.name && other.seed == seed) {
+                None => missing.push(label),
+                Some(other) if !over(&other) => {
+                    missing.push(format!("{label} ({} after epoch {})", other.record.ending, other.record.epochs));
+                }
+                Some(_) => {}
+            }
+        }
+        (self.missing, self.runs) = (missing, self.runs.iter().filter(over).cloned().collect());
         self.seconds = self.runs.iter().map(|run| run.record.seconds).sum();
         let published = part.runs.iter().flat_map(|run| run.published.iter().map(move |figure| (&run.name, figure)));
-        self.rows = published.map(|(name, published)| row(&self.runs, name, *published)).collect();
+        self.rows = published.map(|(name, published)| row(&self.runs, self.seeds, name, *published)).collect();
+        let names: Vec<&str> = part.runs.iter().map(|run| run.name.as_str()).collect();
         let claims = part.claims.iter().map(|claim| {
             let figure = |what: Measure, run: &str, seed: Option<u32>| match run {
                 BEST => {
@@ -127,9 +141,10 @@ impl PartResult {
                 }
                 run => figure(&self.runs, what, run, seed),
             };
-            let rules: Option<Vec<Decided>> = claim.rules.iter().map(|rule| rule.decide(self.seeds, figure)).collect();
+            let rules: Option<Vec<Decided>> =
+                claim.rules.iter().map(|rule| rule.decide(self.seeds, &names, figure)).collect();
             let holds = rules.as_ref().map(|rules| rules.iter().all(|rule| rule.holds));
-            Finding { claim: claim.text.clone(), holds, rules: rules.unwrap_or_default() }
+            Finding { claim: claim.text.clone(), ours: claim.ours, holds, rules: rules.unwrap_or_default() }
         });
         self.findings = claims.collect();
         let exam = |name: &str| self.run(name).and_then(|run| run.exam.as_ref());
@@ -161,7 +176,7 @@ impl PartResult {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let judged = self.rows.iter().filter_map(|row| row.reproduced);
-        let decided = self.findings.iter().filter_map(|finding| finding.holds);
+        let decided = self.findings.iter().filter(|finding| !finding.ours).filter_map(|finding| finding.holds);
         Tally {
             judged: judged.clone().count(),
             reproduced: judged.filter(|good| *good).count(),
@@ -198,23 +213,23 @@ impl std::ops::Add for Tally {
 }
 
 /// A published figure beside the runs of its name.
-fn row(runs: &[Trained], name: &str, Published { of, measure: what, value: published }: Published) -> Row {
+fn row(runs: &[Trained], seeds: u32, name: &str, published: Published) -> Row {
+    let measure = published.words();
+    let Published { of, measure: what, value: published, judged } = published;
     let ours = || runs.iter().filter(|run| run.name == name);
     let values: Vec<f64> = ours().filter_map(|run| what.of(run)).collect();
-    let (measured, measure, unit) = match of {
-        Seeds::Median => (median(&values), what.to_string(), what.unit()),
-        Seeds::Mean => (mean(&values), format!("mean of {what}"), what.unit()),
-        Seeds::Deviation => (deviation(&values), format!("standard deviation of {what}"), Unit::Shown),
+    let (measured, unit) = match of {
+        Seeds::Median => (median(&values), what.unit()),
+        Seeds::Mean => (mean(&values), what.unit()),
+        Seeds::Deviation => (deviation(&values), Unit::Shown),
     };
-    let samples = ours().find_map(|run| what.samples(run)).filter(|_| of == Seeds::Median);
+    let samples = ours().find_map(|run| what.samples(run)).filter(|_| of == Seeds::Median && unit == Unit::Percent);
     let interval =
         measured.zip(samples).map(|(percent, n)| binomial_interval(percent / 100.0, n).map(|end| 100.0 * end));
     let difference = measured.map(|measured| measured - published);
-    // A hair of slack, as 97.7 - 98.0 is a little less than -0.3 in binary.
-    let reproduced = difference.and_then(|difference| match unit {
-        Unit::Percent => Some(difference >= -measure::POINTS - 1e-9),
-        Unit::Nats => Some(difference <= measure::PART * published + 1e-9),
-        Unit::Shown => None,
-    });
+    // A seed that is not there might turn it.
+    let judged = judged && values.len() == seeds as usize;
+    let reproduced =
+        difference.filter(|_| judged).and_then(|difference| unit.accepts(published, published + difference));
     Row { run: name.to_owned(), measure, published, values, measured, difference, interval, reproduced }
 }

@@ -1,5 +1,6 @@
 //! What a report claims, as an inequality between figures of its runs: `2 * epochs(both) < epochs(early stopping) - 1`. It is decided by
-//! the medians of the seeds, or seed by seed: `in 4 of 5: min_test_loss(a) < min_test_loss(b)`.
+//! the medians of the seeds, or seed by seed: `in 4 of 5: min_test_loss(a) < min_test_loss(b)`, or by the most of several groups of runs, of
+//! whose names the star stands for any part: `most: val_accuracy(* cosine) > val_accuracy(* constant)`.
 
 use super::measure::Measure;
 use std::fmt;
@@ -7,8 +8,9 @@ use std::str::FromStr;
 
 /// Stands for the run with the highest of a figure: `max_val_accuracy(*)`.
 pub(super) const BEST: &str = "*";
-/// Begins a rule that is decided seed by seed.
+/// Begins a rule that is decided seed by seed, and one of most groups.
 const SHARE: &str = "in ";
+const MOST: &str = "most: ";
 
 /// A factor, if there is one, times a figure of a run, or a number alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,8 @@ pub struct Rule {
     compare: Compare,
     /// How many seeds of how many it has to hold for; of the medians if there are none.
     share: Option<[u32; 2]>,
+    /// Whether it has to hold for most groups.
+    most: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +54,50 @@ pub struct Decided {
 }
 
 impl Rule {
-    /// The runs that it speaks of.
-    pub fn runs(&self) -> impl Iterator<Item = &str> {
+    fn figures(&self) -> impl Iterator<Item = &str> {
         self.left.iter().chain(&self.right).filter_map(|term| term.figure.as_ref()).map(|(_, run)| run.as_str())
     }
 
+    /// Whether it speaks of `runs` alone.
+    ///
+    /// # Errors
+    /// The first name that is none of them, or that names no group.
+    pub fn check(&self, runs: &[&str]) -> Result<(), String> {
+        let unknown = |name: &&str| match self.most {
+            true => self.groups(runs).is_empty() || !name.contains(BEST),
+            false => *name != BEST && !runs.contains(name),
+        };
+        self.figures().find(unknown).map_or(Ok(()), |name| Err(name.to_owned()))
+    }
+
+    /// What the star can stand for: every run that it speaks of is one of `runs`.
+    fn groups(&self, runs: &[&str]) -> Vec<String> {
+        let Some((before, after)) = self.figures().next().and_then(|name| name.split_once(BEST)) else {
+            return Vec::new();
+        };
+        let stems = runs.iter().filter_map(|run| run.strip_prefix(before)?.strip_suffix(after));
+        let whole = |stem: &&str| self.figures().all(|name| runs.contains(&name.replace(BEST, stem).as_str()));
+        stems.filter(whole).map(str::to_owned).collect()
+    }
+
     /// Decides it by `figure` of the medians, or of a seed, counted from 0, of `seeds`; `None` if a run has no such figure. Of a rule of
-    /// shares the left is the number of seeds it holds for, the right the number needed.
-    pub fn decide(&self, seeds: u32, figure: impl Fn(Measure, &str, Option<u32>) -> Option<f64>) -> Option<Decided> {
+    /// shares the left is the number of seeds it holds for, the right the number needed; of most groups of `runs` the number it holds for,
+    /// and half of them.
+    pub fn decide(
+        &self,
+        seeds: u32,
+        runs: &[&str],
+        figure: impl Fn(Measure, &str, Option<u32>) -> Option<f64>,
+    ) -> Option<Decided> {
+        if self.most {
+            let groups = self.groups(runs);
+            let each = groups
+                .iter()
+                .map(|stem| self.decide_by(|measure, run| figure(measure, &run.replace(BEST, stem), None)));
+            let holding = each.collect::<Option<Vec<_>>>()?.iter().filter(|decided| decided.holds).count();
+            let (left, right) = (holding as f64, groups.len() as f64 / 2.0);
+            return Some(Decided { rule: self.text.clone(), left, right, holds: left > right });
+        }
         let Some([needed, of]) = self.share else { return self.decide_by(|measure, run| figure(measure, run, None)) };
         let each = (0..seeds).map(|seed| self.decide_by(|measure, run| figure(measure, run, Some(seed))));
         let holding = each.collect::<Option<Vec<_>>>()?.iter().filter(|decided| decided.holds).count();
@@ -103,11 +143,12 @@ impl FromStr for Rule {
                 (Some(counts.ok_or_else(|| format!("expected K of N, K at most N, found {share:?}"))?), rest)
             }
         };
+        let (most, text) = text.strip_prefix(MOST).map_or((false, text), |rest| (true, rest));
         let compares =
             [(" <= ", Compare::AtMost), (" >= ", Compare::AtLeast), (" < ", Compare::Less), (" > ", Compare::More)];
         let found = compares.into_iter().find_map(|(sign, compare)| Some((text.split_once(sign)?, compare)));
         let ((left, right), compare) = found.ok_or_else(|| format!("expected one of < <= > >= in {text:?}"))?;
-        Ok(Self { text: whole.to_owned(), left: sum(left)?, right: sum(right)?, compare, share })
+        Ok(Self { text: whole.to_owned(), left: sum(left)?, right: sum(right)?, compare, share, most })
     }
 }
 

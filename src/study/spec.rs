@@ -2,7 +2,7 @@
 
 use super::figure::Figure;
 use super::measure::Measure;
-use super::rule::{BEST, Rule};
+use super::rule::Rule;
 use crate::data::{Splits, ValSize};
 use crate::train::ConfigError;
 use crate::train::sweep::{Sweep, plain};
@@ -39,6 +39,8 @@ pub struct Part {
     pub notes: Vec<String>,
     /// What is checked where nothing is trained.
     pub check: Option<Check>,
+    /// The largest difference that the report published of its gradient check.
+    pub largest_difference: Option<f64>,
     /// The runs, each with what it sets over what all parts and all runs of the part have.
     pub runs: Vec<Run>,
     /// What the report claims.
@@ -74,6 +76,8 @@ pub struct Published {
     pub measure: Measure,
     /// What the report says.
     pub value: f64,
+    /// Whether it is held against ours; `shown test_accuracy@rising3` is not.
+    pub judged: bool,
 }
 
 /// What a figure is of several runs that differ in their seed.
@@ -105,6 +109,8 @@ pub struct Claim {
     pub text: String,
     /// In numbers: all of these.
     pub rules: Vec<Rule>,
+    /// Whether it is not the report's but a goal of ours, or about what goes beyond the report: counted apart.
+    pub ours: bool,
 }
 
 /// How much of a study is trained.
@@ -147,6 +153,7 @@ struct PartFile {
     #[serde(default)]
     notes: Vec<String>,
     check: Option<Check>,
+    largest_difference: Option<f64>,
     seeds: Option<u32>,
     #[serde(default)]
     base: Table,
@@ -173,6 +180,8 @@ struct RunFile {
 #[serde(deny_unknown_fields)]
 struct FindingFile {
     claim: String,
+    #[serde(default)]
+    ours: bool,
     holds: Vec<String>,
 }
 
@@ -196,15 +205,38 @@ impl Study {
     }
 }
 
+/// What tables call a run of a seed.
+pub(super) fn label(run: &str, seed: u64) -> String {
+    format!("{run}, seed {seed}")
+}
+
 impl Published {
+    /// Whether `row` is its line of a table.
+    #[must_use]
+    pub fn describes(&self, row: &super::results::Row) -> bool {
+        row.published == self.value && row.measure == self.words()
+    }
+
+    /// What was measured, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self.of {
+            Seeds::Median => self.measure.to_string(),
+            Seeds::Mean => format!("mean of {}", self.measure),
+            Seeds::Deviation => format!("standard deviation of {}", self.measure),
+        }
+    }
+
     fn parse(key: &str, value: f64) -> Result<Self, String> {
-        let (of, measure) = match key.split_once(' ') {
-            None => (Seeds::Median, key),
-            Some(("mean", measure)) => (Seeds::Mean, measure),
-            Some(("sd", measure)) => (Seeds::Deviation, measure),
-            Some((other, _)) => return Err(format!("expected mean or sd before a measure, found {other:?}")),
+        let (words, measure) = key.rsplit_once(' ').unwrap_or(("", key));
+        let (of, judged) = match words {
+            "" => (Seeds::Median, true),
+            "shown" => (Seeds::Median, false),
+            "mean" => (Seeds::Mean, true),
+            "sd" => (Seeds::Deviation, false),
+            other => return Err(format!("expected mean, sd or shown before a measure, found {other:?}")),
         };
-        Ok(Self { of, measure: measure.parse()?, value })
+        Ok(Self { of, measure: measure.parse()?, value, judged })
     }
 }
 
@@ -214,9 +246,9 @@ impl Part {
             let published = published.into_iter().map(|(key, value)| Published::parse(&key, value));
             Ok(Run { name, published: published.collect::<Result<_, String>>()?, caution, settings })
         };
-        let claim = |FindingFile { claim, holds }: FindingFile| {
+        let claim = |FindingFile { claim, ours, holds }: FindingFile| {
             let rules = holds.iter().map(|rule| rule.parse()).collect::<Result<_, String>>()?;
-            Ok(Claim { text: claim, rules })
+            Ok(Claim { text: claim, rules, ours })
         };
         let runs = file.run.into_iter().map(run).collect::<Result<Vec<Run>, String>>()?;
         if runs.is_empty() == file.check.is_none() {
@@ -231,20 +263,17 @@ impl Part {
         for figure in &figures {
             figure.measures().map_err(|error| format!("{}: {}: {error}", file.name, figure.title()))?;
         }
-        let rules = claims.iter().flat_map(|claim| &claim.rules).flat_map(Rule::runs);
-        let compared = file.compare.iter().flatten().map(String::as_str);
-        let shown = figures.iter().flat_map(Figure::runs);
-        let is_run = |name: &str| runs.iter().any(|run| run.name == name);
-        if let Some(unknown) =
-            rules.filter(|name| *name != BEST).chain(compared).chain(shown).find(|name| !is_run(name))
-        {
-            return Err(format!(
-                "{}: a rule, a comparison or a figure of {unknown:?}, which is none of its runs",
-                file.name
-            ));
+        let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        let unknown = |name: &str| format!("{}: {name:?} is none of its runs", file.name);
+        for rule in claims.iter().flat_map(|claim| &claim.rules) {
+            rule.check(&names).map_err(|name| unknown(&name))?;
         }
-        let PartFile { name, title, asked, notes, check, seeds, compare: pairs, .. } = file;
-        Ok(Self { name, title, asked, notes, check, runs, claims, pairs, figures, base, seeds })
+        let compared = file.compare.iter().flatten().map(String::as_str);
+        if let Some(name) = compared.chain(figures.iter().flat_map(Figure::runs)).find(|name| !names.contains(name)) {
+            return Err(unknown(name));
+        }
+        let PartFile { name, title, asked, notes, check, largest_difference, seeds, compare: pairs, .. } = file;
+        Ok(Self { name, title, asked, notes, check, largest_difference, runs, claims, pairs, figures, base, seeds })
     }
 
     /// What all its runs set, and what this one sets, as `key value` and in the order of the alphabet.
@@ -260,7 +289,8 @@ impl Part {
         if extent.is_short() { extent.seeds } else { extent.seeds.max(self.seeds.unwrap_or(1)) }
     }
 
-    /// The part as a sweep, of the data set `data`: its runs in order, each with every seed.
+    /// The part as a sweep, of the data set `data`: every run with seed 1 in order, then with seed 2, so that more seeds leave the numbers
+    /// of those before them as they were.
     ///
     /// # Errors
     /// [`ConfigError`] if a run breaks a rule, which the tests exclude for files of this crate.
@@ -268,7 +298,8 @@ impl Part {
         let mut base = self.base.clone();
         base.insert("data".to_owned(), Value::from(data));
         let mut runs = Vec::new();
-        for run in &self.runs {
+        let all = (1..=self.seeds(extent)).flat_map(|seed| self.runs.iter().map(move |run| (seed, run)));
+        for (seed, run) in all {
             let mut settings = run.settings.clone();
             if extent.quick {
                 let of = |key: &str| settings.get(key).or_else(|| base.get(key)).cloned();
@@ -285,15 +316,11 @@ impl Part {
                 let limit = settings.get("limit").and_then(Value::as_integer).unwrap_or(i64::MAX);
                 settings.insert("limit".to_owned(), Value::from(limit.min(i64::try_from(most).unwrap_or(i64::MAX))));
             }
-            settings.insert("name".to_owned(), Value::from(run.name.as_str()));
+            settings.insert("seed".to_owned(), Value::from(i64::from(seed)));
+            settings.insert("name".to_owned(), Value::from(label(&run.name, u64::from(seed))));
             runs.push(Value::Table(settings));
         }
-        let seeds: Vec<Value> = (1..=self.seeds(extent)).map(|seed| Value::from(i64::from(seed))).collect();
-        let table = Table::from_iter([
-            ("base".to_owned(), Value::Table(base)),
-            ("run".to_owned(), Value::Array(runs)),
-            ("grid".to_owned(), Value::Table(Table::from_iter([("seed".to_owned(), Value::Array(seeds))]))),
-        ]);
+        let table = Table::from_iter([("base".to_owned(), Value::Table(base)), ("run".to_owned(), Value::Array(runs))]);
         let text = toml::to_string(&table)
             .map_err(|error| ConfigError::new(&self.name, "a study becomes a sweep", "plain values", error))?;
         Sweep::parse(Path::new(&format!("{}.toml", self.name)), &text)
