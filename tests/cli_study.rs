@@ -65,7 +65,7 @@ fn results(dir: &Path) -> serde_json::Value {
 #[test]
 fn threads_change_no_result() {
     let dir = tempdir().unwrap();
-    let words = ["study", "cnn", "--only", "plain", "--quick", "--limit", "130", "--seeds", "1"];
+    let words = ["study", "regularization", "--only", "confusion", "--quick", "--limit", "700", "--seeds", "1"];
     for (out, threads) in [("a", "1"), ("b", "2")] {
         json(dir.path(), &with(&words, &["--out", out, "--threads", threads]));
     }
@@ -75,6 +75,21 @@ fn threads_change_no_result() {
     json(dir.path(), &with(&PART[..5], &["--limit", "200", "--seeds", "1", "--out", "b"]));
     let compared = json(dir.path(), &["report", "a", "b"]);
     assert_eq!((compared["turned"].as_u64(), compared["single"].as_array().unwrap().len()), (Some(0), 1), "{compared}");
+}
+
+/// One seed, then two, then one: what is there is neither trained again nor forgotten.
+#[test]
+fn seeds_are_added_to_those_that_are_there() {
+    let dir = tempdir().unwrap();
+    let words = ["study", "multilayer", "--only", "activations", "--quick", "--limit", "200", "--out", "out"];
+    let of = |seeds: &str| json(dir.path(), &with(&words, &["--seeds", seeds]));
+    let weights =
+        |run: &str| sha256(&dir.path().join("out/multilayer/activations").join(run).join("last/model.safetensors"));
+    of("1");
+    let first = ["run-0001", "run-0002", "run-0003"].map(weights);
+    assert_eq!(of("2")["parts"][0]["rows"][0]["values"].as_array().unwrap().len(), 2);
+    assert_eq!(["run-0001", "run-0002", "run-0003"].map(weights), first);
+    assert_eq!(of("1")["parts"][0]["seeds"], 2);
 }
 
 /// What was over when Ctrl-C came is on the page, which says what is not; the same command then ends as if nothing had happened.

@@ -320,3 +320,19 @@ fn bad_files_and_flags_are_usage_errors() {
         assert!(help.contains(part), "{part} is missing from the help");
     }
 }
+
+/// Results of a run under another name are another run's, but its weights are what its settings make them.
+#[test]
+fn a_run_that_is_called_otherwise_is_kept_by_force() {
+    let text = |name: &str| {
+        format!("[base]\nmodel = \"linear\"\nlimit = 500\nepochs = 1\n[[run]]\nname = \"{name}\"\nlr = 0.01\n")
+    };
+    let dir = with_file(&text("first"));
+    let first = json(dir.path(), &["sweep", "my.toml"])["runs"].clone();
+    fs::write(dir.path().join("my.toml"), text("second")).unwrap();
+    refused(dir.path(), &["sweep", "my.toml"], 1, &["results are those of the sweep", "first"]);
+    let second = json(dir.path(), &["sweep", "my.toml", "--force"])["runs"].clone();
+    assert_eq!(second[0]["settings"]["name"], "second");
+    assert_eq!(second[0]["sha256"], first[0]["sha256"]);
+    assert_eq!((second.as_array().unwrap().len(), lines(dir.path(), "runs/my").len()), (1, 1));
+}

@@ -237,7 +237,8 @@ fn closing(result: &PartResult) -> String {
         format!("not reproduced: {}, {}: {measured:.4} for {}", row.run, row.measure, row.published)
     });
     let claims = result.findings.iter().filter(|finding| finding.holds == Some(false));
-    let claims = claims.map(|finding| format!("does not hold: {}", finding.claim));
+    let claims =
+        claims.map(|finding| format!("does not hold: {}{}", finding.claim, if finding.ours { " (ours)" } else { "" }));
     let lines: Vec<String> = claims.chain(figures).collect();
     let mut text = in_short(result);
     for line in lines.iter().take(SHOWN) {

@@ -204,6 +204,10 @@ impl<'a> Campaign<'a> {
             }
             records.retain(|record| record.ending != Ending::Pruned);
         }
+        // With force a line of other settings says nothing about the run of its number.
+        if force {
+            records.retain(|record| self.has(record));
+        }
         for job in &mut self.jobs {
             if let Some(error) = conflict(job)? {
                 if !force {
