@@ -1,6 +1,7 @@
 //! What all plots have in common: size, colours, and an SVG that says what it shows.
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, TextStyle};
@@ -35,6 +36,41 @@ pub(super) type Drawing<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A place to draw on, below the title.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Where lines and dots are drawn, in the units of two axes.
+pub(super) type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Axes from end to end with the words beside them, on `area`.
+pub(super) fn plane<'a, 'b>(
+    area: &'a Area<'b>,
+    [x, y]: [[f64; 2]; 2],
+    [across, up]: [&str; 2],
+) -> Drawing<Plane<'a, 'b>> {
+    let mut chart = ChartBuilder::on(area)
+        .margin_right(16)
+        .margin_top(4)
+        .x_label_area_size(44)
+        .y_label_area_size(66)
+        .build_cartesian_2d(x[0]..x[1], y[0]..y[1])
+        .map_err(drawn)?;
+    let digits = (1.0 - (y[1] - y[0]).log10()).ceil().clamp(0.0, 6.0) as usize;
+    chart
+        .configure_mesh()
+        .axis_style(INK)
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .label_style(letters(LETTERS, INK, HPos::Left, VPos::Top))
+        .axis_desc_style(letters(LETTERS, INK, HPos::Left, VPos::Top))
+        .x_desc(across)
+        .y_desc(up)
+        .x_labels(8)
+        .y_labels(7)
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.digits$}"))
+        .draw()
+        .map_err(drawn)?;
+    Ok(chart)
+}
 
 /// Letters of a size and colour, at their place from where `horizontal` and `vertical` say.
 pub(super) fn letters(size: u32, colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {

@@ -1,6 +1,6 @@
 //! One figure of each run as a dot with its interval, and of pairs of runs against each other.
 
-use super::canvas::{Drawing, GRID, INK, LETTERS, PALETTE, WIDTH, drawn, letters, picture, width_of};
+use super::canvas::{Drawing, GRID, INK, LETTERS, PALETTE, WIDTH, drawn, letters, picture, plane, width_of};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -83,33 +83,12 @@ impl Pairs<'_> {
         let all = || self.groups.iter().flat_map(|(_, pairs)| pairs).flat_map(|(x, y)| [*x, *y]);
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
         let room = 0.04 * (high - low).max(1e-9);
-        let ends = low - room..high + room;
+        let ends = [low - room, high + room];
         picture(self.title, 28 + 400 + 30, |area| {
             let (plot, legend) = area.split_vertically(400);
-            let mut chart = ChartBuilder::on(&plot)
-                .margin_right(16)
-                .margin_top(4)
-                .x_label_area_size(44)
-                .y_label_area_size(66)
-                .build_cartesian_2d(ends.clone(), ends.clone())
-                .map_err(drawn)?;
-            chart
-                .configure_mesh()
-                .axis_style(INK)
-                .bold_line_style(GRID)
-                .light_line_style(TRANSPARENT)
-                .label_style(letters(LETTERS, INK, HPos::Left, VPos::Top))
-                .axis_desc_style(letters(LETTERS, INK, HPos::Left, VPos::Top))
-                .x_desc(self.across.as_str())
-                .y_desc(self.up.as_str())
-                .x_labels(7)
-                .y_labels(7)
-                .x_label_formatter(&|x| format!("{x:.0}"))
-                .y_label_formatter(&|y| format!("{y:.0}"))
-                .draw()
-                .map_err(drawn)?;
+            let mut chart = plane(&plot, [ends; 2], [&self.across, &self.up])?;
             // Above it the second is better.
-            let equal = [(ends.start, ends.start), (ends.end, ends.end)];
+            let equal = ends.map(|end| (end, end));
             chart.draw_series(LineSeries::new(equal, INK.stroke_width(1))).map_err(drawn)?;
             let mut x = 66;
             for (i, (label, pairs)) in self.groups.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Lines against epochs or updates, with a legend below that covers nothing.
 
-use super::canvas::{Drawing, GRID, INK, LETTERS, PALETTE, WIDTH, drawn, letters, picture, width_of};
+use super::canvas::{Drawing, INK, LETTERS, PALETTE, WIDTH, drawn, letters, picture, plane, width_of};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -121,29 +121,7 @@ impl Lines<'_> {
         let thick = if self.lines.len() > CROWD { 1 } else { 2 };
         picture(self.title, 28 + PLOT + rows * LINE + 10, |area| {
             let (plot, legend) = area.split_vertically(PLOT);
-            let mut chart = ChartBuilder::on(&plot)
-                .margin_right(16)
-                .margin_top(4)
-                .x_label_area_size(44)
-                .y_label_area_size(66)
-                .build_cartesian_2d(x[0]..x[1], y[0]..y[1])
-                .map_err(drawn)?;
-            let digits = (1.0 - (y[1] - y[0]).log10()).ceil().clamp(0.0, 6.0) as usize;
-            chart
-                .configure_mesh()
-                .axis_style(INK)
-                .bold_line_style(GRID)
-                .light_line_style(TRANSPARENT)
-                .label_style(letters(LETTERS, INK, HPos::Left, VPos::Top))
-                .axis_desc_style(letters(LETTERS, INK, HPos::Left, VPos::Top))
-                .x_desc(self.across)
-                .y_desc(self.up)
-                .x_labels(8)
-                .y_labels(7)
-                .x_label_formatter(&|x| format!("{x:.0}"))
-                .y_label_formatter(&|y| format!("{y:.digits$}"))
-                .draw()
-                .map_err(drawn)?;
+            let mut chart = plane(&plot, [x, y], [self.across, self.up])?;
             for line in &self.lines {
                 let colour = PALETTE[line.colour % PALETTE.len()];
                 if let Some((at, _)) = line.mark {
