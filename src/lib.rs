@@ -9,6 +9,7 @@
 //! | [`graph`] | a list of operations | shapes, parameters, one arena planned by lifetime |
 //! | [`train`] | a graph and batches | weights, metrics, checkpoints |
 //! | [`study`] | the name of a published report | its figures beside ours, its claims decided |
+//! | [`report`] | results of studies | one page of plots and tables |
 //! | [`checkpoint`] | weights and optimizer state | safetensors that PyTorch reads, runs that resume to the same bytes |
 //! | [`bench`](mod@bench) | instruction sets and threads | speeds of the kernels, in percent of what the machine does at most |
 //!
@@ -24,7 +25,7 @@
 //! | `alloc` | graphs and plans |
 //! | `std` | files: data sets, checkpoints; detection of instruction sets at run time |
 //! | `train` | training on all cores, gradient checks |
-//! | `cli` (default) | the command `inkstone` |
+//! | `cli` (default) | the command `inkstone`, the page of the studies |
 //!
 //! Beside the chain stands `peers`: two other crates' matrix products in `inkstone bench`.
 //!

@@ -3,7 +3,7 @@
 use super::draw::table;
 use super::{End, Screen, shell_word};
 use clap::Args;
-use inkstone::report::{self, Change, PAGE, ReportError, compare};
+use inkstone::report::{self, Change, PAGE, ReportError, compare, verdict};
 use inkstone::study::{self, PartResult};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -48,17 +48,12 @@ impl Report {
     fn compare(&self, screen: &Screen, first: &[PartResult], other: &Path, second: &[PartResult]) {
         let (changes, single) = compare(first, second);
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-        let yes = |verdict: Option<bool>| match verdict {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "-",
-        };
         let differs = |change: &&Change| change.turned() || change.difference().is_some_and(|apart| apart != 0.0);
         let heading = ["part", "what", "first", "second", "apart", "verdict"].map(str::to_owned).to_vec();
         let rows = changes.iter().filter(differs).map(|change| {
-            let verdict = match change.turned() {
-                true => format!("{} -> {}", yes(change.verdicts[0]), yes(change.verdicts[1])),
-                false => yes(change.verdicts[0]).to_owned(),
+            let verdicts = match change.turned() {
+                true => format!("{} -> {}", verdict(change.verdicts[0]), verdict(change.verdicts[1])),
+                false => verdict(change.verdicts[0]).to_owned(),
             };
             let [a, b] = change.measured.map(number);
             vec![
@@ -67,7 +62,7 @@ impl Report {
                 a,
                 b,
                 number(change.difference()),
-                verdict,
+                verdicts,
             ]
         });
         let rows: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();

@@ -2,7 +2,9 @@
 
 use super::Chapter;
 use super::figures::{Art, Drawn};
-use super::words::{beside, interval, number, reason, short, shown, spread, time, total_seconds, verdict};
+use super::words::{
+    self, beside, interval, number, plural, reason, short, shown, spread, time, total_seconds, verdict,
+};
 use crate::study::{Finding, Part, PartResult, Row, Tally};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -192,19 +194,16 @@ fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
 
 /// What every run has, and what each sets for itself.
 fn settings(part: &Part, result: &PartResult) -> Markup {
-    let words = |settings: Vec<(String, String)>| {
-        settings.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
-    };
     html! {
         @if !part.runs.is_empty() {
             details {
                 summary { "Settings: " (plural(part.runs.len(), "run")) ", " (plural(result.seeds as usize, "seed")) " each, " (time(result.seconds)) " of training" }
-                p { "All: " (words(part.settings(None))) "." }
+                p { "All: " (words::settings(part, None)) "." }
                 div.wide { table {
                     thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "seconds" } } }
                     tbody { @for run in &result.runs { tr {
                         td { (run.name) @if result.seeds > 1 { ", seed " (run.seed) } }
-                        td { (words(part.settings(part.runs.iter().find(|known| known.name == run.name)))) }
+                        td { (words::settings(part, part.runs.iter().find(|known| known.name == run.name))) }
                         td.number { (run.record.epochs) }
                         td.number { (shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy))) }
                         td.number { (shown(run.record.test_loss)) }
@@ -214,11 +213,6 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
             }
         }
     }
-}
-
-/// `1 run`, `2 runs`.
-fn plural(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Published figures beside ours; a long table is folded away.

@@ -2,7 +2,9 @@
 
 use super::Chapter;
 use super::figures::{Art, Drawn};
-use super::words::{beside, interval, number, reason, short, shown, spread, time, total_seconds, verdict};
+use super::words::{
+    self, beside, interval, number, plural, reason, short, shown, spread, time, total_seconds, verdict,
+};
 use crate::study::{Part, PartResult, Tally};
 use std::fmt::Write;
 
@@ -120,14 +122,11 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
         let _ = writeln!(text, "\n**Not trained**: {}.", result.missing.join("; "));
     }
     if !part.runs.is_empty() {
-        let settings: Vec<String> = part.settings(None).iter().map(|(key, value)| format!("{key} {value}")).collect();
-        let plural = if result.seeds == 1 { "" } else { "s" };
-        let (name, seeds, time) = (&result.part, result.seeds, time(result.seconds));
-        let _ = writeln!(text, "\n`{name}`, {seeds} seed{plural}, {time} of training. All: {}.\n", settings.join(", "));
+        let (seeds, time) = (plural(result.seeds as usize, "seed"), time(result.seconds));
+        let all = words::settings(part, None);
+        let _ = writeln!(text, "\n`{}`, {seeds}, {time} of training. All: {all}.\n", result.part);
         for run in part.runs.iter().filter(|run| !part.settings(Some(run)).is_empty() && part.runs.len() <= MOST_RUNS) {
-            let own: Vec<String> =
-                part.settings(Some(run)).iter().map(|(key, value)| format!("{key} {value}")).collect();
-            let _ = writeln!(text, "- {}: {}", run.name, own.join(", "));
+            let _ = writeln!(text, "- {}: {}", run.name, words::settings(part, Some(run)));
         }
     }
     if !result.rows.is_empty() {

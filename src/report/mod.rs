@@ -17,6 +17,7 @@ mod words;
 
 pub use compare::{Change, compare};
 pub use figures::{Art, Drawn};
+pub use words::verdict;
 
 use crate::checkpoint::{CheckpointError, write_atomic};
 use crate::study::{self, NAMES, PartResult, Study};

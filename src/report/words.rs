@@ -1,5 +1,6 @@
 //! Numbers and verdicts as pages write them.
 
+use crate::study::spec::Run;
 use crate::study::{Part, PartResult, Row};
 
 /// A number as its size asks for.
@@ -31,7 +32,8 @@ pub(super) fn time(seconds: f64) -> String {
 }
 
 /// A verdict.
-pub(super) const fn verdict(good: Option<bool>) -> &'static str {
+#[must_use]
+pub const fn verdict(good: Option<bool>) -> &'static str {
     match good {
         Some(true) => "yes",
         Some(false) => "no",
@@ -42,6 +44,16 @@ pub(super) const fn verdict(good: Option<bool>) -> &'static str {
 /// A number if there is one.
 pub(super) fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), number)
+}
+
+/// `1 run`, `2 runs`.
+pub(super) fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What a run sets, or what all of a part do: `batch 200, lr 0.001`.
+pub(super) fn settings(part: &Part, run: Option<&Run>) -> String {
+    part.settings(run).iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// From the least to the most of the seeds, if there are several.

@@ -87,11 +87,11 @@ impl Finished<'_> {
         Ok(split.of(self.splits.train.len())? as u64)
     }
 
-    /// The first images of different digits, as they are and as the first epochs of `run` show them.
+    /// The first training images, as they are and as the first epochs of `run` show them.
     fn augmented(&self, run: &str) -> Result<Vec<Specimen>, TrainError> {
-        let Some(job) = self.campaign.jobs().find(|job| job.run.label().starts_with(run)) else {
-            return Ok(Vec::new());
-        };
+        // The first seed of every run comes first, in order.
+        let at = self.part.runs.iter().position(|known| known.name == run);
+        let Some(job) = at.and_then(|at| self.campaign.jobs().nth(at)) else { return Ok(Vec::new()) };
         let train = &self.splits.train;
         let size = [train.rows(), train.cols()];
         let augmenter = Augmenter::new(&job.config.augment, job.config.seed, size[0], size[1])?;

@@ -122,7 +122,8 @@ impl PartResult {
         for (run, seed) in part.runs.iter().flat_map(|run| (1..=u64::from(self.seeds)).map(move |seed| (run, seed))) {
             let label = label(&run.name, seed);
             match self.runs.iter().find(|other| other.name == run.name && other.seed == seed) {
-                None => missing.push(label),
+                // Why it is not there is known since it was left out.
+                None => missing.push(self.missing.iter().find(|old| old.starts_with(&label)).cloned().unwrap_or(label)),
                 Some(other) if !over(&other) => {
                     missing.push(format!("{label} ({} after epoch {})", other.record.ending, other.record.epochs));
                 }

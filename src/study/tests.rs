@@ -371,6 +371,16 @@ fn verdicts_follow_the_runs() {
     assert_eq!(good.tally() + bad.tally(), Tally { judged: 6, reproduced: 3, decided: 2, holding: 1 });
     let none = PartResult::of(&study, part, WHOLE, Vec::new());
     assert_eq!((verdicts(&none), none.findings[0].holds), (vec![None; 5], None));
+    // What became of a run that is left out is known after a second judgement too.
+    let mut diverged = trained("a", 2, &[1.0, 9.0], 0.1);
+    diverged.record.ending = Ending::Diverged;
+    let mut some = PartResult::of(&study, part, WHOLE, vec![trained("a", 1, &[1.0, 0.1], 0.978), diverged]);
+    for _ in 0..2 {
+        assert_eq!((some.runs.len(), some.missing.len()), (1, 5));
+        assert_eq!(some.missing[0], "a, seed 2 (diverged after epoch 2)");
+        assert_eq!(verdicts(&some), vec![None; 5], "two seeds are not there");
+        some.judge(part);
+    }
     assert_eq!(none.missing, ["a, seed 1", "a, seed 2", "a, seed 3", "b, seed 1", "b, seed 2", "b, seed 3"]);
 
     for (broken, what) in [("test_loss(c)", "none of its runs"), ("loss(a)", "expected one of")] {
