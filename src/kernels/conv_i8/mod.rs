@@ -8,6 +8,7 @@ mod direct;
 mod image;
 mod lanes;
 mod patches;
+mod pooled;
 mod strips;
 mod tile;
 mod window;
@@ -24,6 +25,7 @@ use crate::view::MatMut;
 use direct::Direct;
 use lanes::Lanes;
 use patches::Patches;
+pub use pooled::{conv2d_max_pool2, pooled_scratch_len};
 use window::{Window, Windowed};
 use winograd::{Four, Two, Winograd};
 
@@ -55,16 +57,21 @@ impl Way {
 #[must_use]
 pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     if isa.lanes() == 1 {
-        return match Window::of(conv) {
-            Some(window) => window.scratch_len(),
-            None => patches::scratch_len(conv),
-        };
+        return lane_scratch_len(conv, 1);
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.scratch_len(),
         Way::Lanes(lanes) => lanes.scratch_len(),
         Way::Two(two) => two.scratch_len(),
         Way::Four(four) => four.scratch_len(),
+    }
+}
+
+/// The same on a set of one lane, for strips of a multiple of `step` pixels.
+const fn lane_scratch_len(conv: &Conv, step: usize) -> usize {
+    match Window::of(conv, step) {
+        Some(window) => window.scratch_len(),
+        None => patches::scratch_len(conv),
     }
 }
 
@@ -141,13 +148,8 @@ fn check(
     out: usize,
     scratch: &[i32],
 ) -> Result<(), ShapeError> {
-    length("the input of a convolution", conv.input_len(), input.bytes.len())?;
-    length("the weights of a convolution", conv.weight_len(), weight.len())?;
+    check_input(conv, input, weight)?;
     length("the output of a convolution", conv.output_len(), out)?;
-    if conv.taps() > MAX_K {
-        let (what, got) = ("the length of sums of bytes", conv.taps() as i64);
-        return Err(ShapeError::Range { what, min: 1, max: MAX_K as i64, got });
-    }
     let needed = scratch_len(isa, conv);
     if scratch.len() < needed {
         return Err(ShapeError::TooShort { what: "the scratch of a convolution", needed, got: scratch.len() });
@@ -155,18 +157,33 @@ fn check(
     Ok(())
 }
 
+fn check_input(conv: &Conv, input: Input<'_>, weight: &[i8]) -> Result<(), ShapeError> {
+    length("the input of a convolution", conv.input_len(), input.bytes.len())?;
+    length("the weights of a convolution", conv.weight_len(), weight.len())?;
+    if conv.taps() > MAX_K {
+        let (what, got) = ("the length of sums of bytes", conv.taps() as i64);
+        return Err(ShapeError::Range { what, min: 1, max: MAX_K as i64, got });
+    }
+    Ok(())
+}
+
 fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
     if isa.lanes() == 1 {
-        return match Window::of(conv) {
-            Some(window) => isa.run(Windowed { window, input, weight, out, scratch }),
-            None => isa.run(Patches { conv: *conv, input, weight, out, scratch }),
-        };
+        return run_lane(isa, conv, 1, input, weight, out, scratch);
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
         Way::Lanes(lanes) => lanes.run(isa, input, weight, out, scratch),
         Way::Two(two) => two.run(isa, input, weight, out, scratch),
         Way::Four(four) => four.run(isa, input, weight, out, scratch),
+    }
+}
+
+/// The same on a set of one lane, in strips of a multiple of `step` pixels.
+fn run_lane<C: Sink>(isa: Isa, conv: &Conv, step: usize, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
+    match Window::of(conv, step) {
+        Some(window) => isa.run(Windowed { window, input, weight, out, scratch }),
+        None => isa.run(Patches { conv: *conv, input, weight, out, scratch }),
     }
 }
 

@@ -2,6 +2,8 @@
 
 extern crate std;
 use super::*;
+use crate::kernels::pool::Pool;
+use crate::kernels::pool_i8::max_pool2d;
 use crate::kernels::requantize::Multiplier;
 use crate::kernels::testing::bytes;
 use crate::reference;
@@ -90,6 +92,16 @@ fn sums_are_those_of_the_definition_on_every_isa() {
                 let mut got = vec![i8::MIN; conv.output_len()];
                 conv2d(isa, &conv, input, &w, by, &mut got, &mut scratch).unwrap();
                 assert!(got == bytes, "{isa} {sizes:?} {zero_point}, requantized");
+
+                let mut scratch = vec![i32::MIN; pooled_scratch_len(isa, &conv)];
+                let Ok(pool) = Pool::new([conv.n, conv.c_out, conv.oh, conv.ow], [2, 2], 2, 0) else {
+                    assert!(conv2d_max_pool2(isa, &conv, input, &w, by, &mut [], &mut scratch).is_err());
+                    continue;
+                };
+                let (mut pooled, mut got) = (vec![0; pool.output_len()], vec![i8::MIN; pool.output_len()]);
+                max_pool2d(Isa::SCALAR, &pool, &bytes, &mut pooled).unwrap();
+                conv2d_max_pool2(isa, &conv, input, &w, by, &mut got, &mut scratch).unwrap();
+                assert!(got == pooled, "{isa} {sizes:?} {zero_point}, pooled");
             }
         }
     }

@@ -33,8 +33,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// None if its scratch would not hold four channels, or a pixel.
-    pub(super) const fn of(conv: &Conv) -> Option<Self> {
+    /// In strips of a multiple of `step` pixels. None if the scratch would not hold four channels, or one such strip.
+    pub(super) const fn of(conv: &Conv, step: usize) -> Option<Self> {
         let &Conv { kh, stride, oh, ow, .. } = conv;
         let (channels, group_out) = conv.group();
         let fit = WEIGHTS / (4 * conv.taps().div_ceil(2));
@@ -55,7 +55,8 @@ impl Window {
             return None;
         }
         let fit = 1 + (2 * WINDOW - one) / (stride * kh * channels);
-        Some(Self { conv: *conv, fours, pixels: if fit < ow { fit } else { ow }, slides })
+        let pixels = if fit < ow { fit - fit % step } else { ow };
+        if pixels == 0 { None } else { Some(Self { conv: *conv, fours, pixels, slides }) }
     }
 
     /// Words of scratch.

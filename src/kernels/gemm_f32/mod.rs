@@ -38,6 +38,17 @@ pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
     packed::scratch_len(m, n, k)
 }
 
+/// Elements of scratch that a layer `x·Wᵀ` needs, `x [m, k]` and `W [n, k]` by rows, in any element: none where few rows need no packing.
+#[must_use]
+pub const fn linear_scratch_len(m: usize, n: usize, k: usize) -> usize {
+    let work = m.saturating_mul(n).saturating_mul(k);
+    // The choice of `choose` for such operands.
+    let dot =
+        (k > 1 || n == 1) && ((m == 1 || n == 1) && k >= 8 || m <= 32 && k >= 16 || n < 16 && k >= 100 || m * n <= 16);
+    let in_place = (n == 1 || k == 1) && m <= 12;
+    if work <= UNPAID || dot || in_place { 0 } else { matmul_scratch_len(m, n, k) }
+}
+
 /// `c = activation(a·b + bias)` or `c = activation(c + a·b + bias)` on the fastest instruction set of this machine.
 ///
 /// # Shapes

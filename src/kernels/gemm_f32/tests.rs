@@ -252,3 +252,19 @@ fn rows_of_nothing_are_done_at_once() {
         assert!(sums.iter().all(|sum| *sum > 0.7));
     }
 }
+
+/// A product whose scratch is as long as `linear_scratch_len` says is not refused, whatever the way.
+#[test]
+fn layers_need_no_more_scratch_than_they_say() {
+    for m in [0, 1, 2, 12, 13, 32, 33] {
+        for n in [0, 1, 2, 10, 15, 16, 40] {
+            for k in [0, 1, 2, 7, 8, 16, 99, 100] {
+                let (x, w, mut y) = (uniform(m * k, 1), uniform(n * k, 2), vec![f32::NAN; m * n]);
+                let mut scratch = vec![f32::NAN; linear_scratch_len(m, n, k)];
+                let (x, w) = (Mat::new(&x, m, k).unwrap(), Mat::new(&w, n, k).unwrap());
+                let y = MatMut::new(&mut y, m, n).unwrap();
+                matmul_with(Isa::BASELINE, y, x, w.t(), Epilogue::default(), &mut scratch).unwrap();
+            }
+        }
+    }
+}

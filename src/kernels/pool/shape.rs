@@ -106,14 +106,25 @@ impl Pool {
         self.n * self.c * self.oh * self.ow
     }
 
-    pub(super) fn check(&self, input: usize, output: usize) -> Result<(), ShapeError> {
+    pub(in crate::kernels) fn check(&self, input: usize, output: usize) -> Result<(), ShapeError> {
         super::length("the input of a pooling, or its gradient,", self.input_len(), input)?;
         super::length("the output of a pooling, or its gradient,", self.output_len(), output)
     }
 
     /// Elements of a plane of the input, and of the output.
-    pub(super) const fn planes(&self) -> (usize, usize) {
+    pub(in crate::kernels) const fn planes(&self) -> (usize, usize) {
         (self.h * self.w, self.oh * self.ow)
+    }
+
+    /// Channels.
+    #[inline(always)]
+    pub(in crate::kernels) const fn channels(&self) -> usize {
+        self.c
+    }
+
+    /// Pixels of a window.
+    pub(in crate::kernels) const fn window(&self) -> usize {
+        self.kh * self.kw
     }
 
     /// What each pixel of a window counts in its mean.
@@ -122,7 +133,7 @@ impl Pool {
     }
 
     /// Whether windows are 2x2, side by side, without padding.
-    pub(super) const fn is_two(&self) -> bool {
+    pub(in crate::kernels) const fn is_two(&self) -> bool {
         self.kh == 2 && self.kw == 2 && self.stride == 2 && self.padding == 0
     }
 
@@ -146,19 +157,19 @@ impl Pool {
 
     /// Pixels of a row.
     #[inline(always)]
-    pub(super) const fn width(&self) -> usize {
+    pub(in crate::kernels) const fn width(&self) -> usize {
         self.w
     }
 
     /// Rows of the window that lie in the plane, for row `y` of the output.
     #[inline(always)]
-    pub(super) fn rows(&self, y: usize) -> Range<usize> {
+    pub(in crate::kernels) fn rows(&self, y: usize) -> Range<usize> {
         Self::seen(y * self.stride, self.padding, self.h, self.kh)
     }
 
     /// Columns of the window that lie in the plane, for column `x` of the output.
     #[inline(always)]
-    pub(super) fn columns(&self, x: usize) -> Range<usize> {
+    pub(in crate::kernels) fn columns(&self, x: usize) -> Range<usize> {
         Self::seen(x * self.stride, self.padding, self.w, self.kw)
     }
 
@@ -169,7 +180,7 @@ impl Pool {
 
     /// The pixel that place `(dy, dx)` of the window sees for output `(y, x)`, which must lie in the plane.
     #[inline(always)]
-    pub(super) const fn pixel(&self, y: usize, x: usize, dy: usize, dx: usize) -> usize {
+    pub(in crate::kernels) const fn pixel(&self, y: usize, x: usize, dy: usize, dx: usize) -> usize {
         (y * self.stride + dy - self.padding) * self.w + x * self.stride + dx - self.padding
     }
 
