@@ -53,13 +53,18 @@ pub mod checkpoint;
 #[cfg(feature = "std")]
 pub mod data;
 pub mod error;
+#[cfg(feature = "std")]
+pub mod export;
 pub mod graph;
 pub mod kernels;
 #[cfg(feature = "std")]
 mod nearest;
+#[cfg(feature = "std")]
+pub mod quant;
 pub mod reference;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod runtime;
 pub mod shape;
 #[cfg(feature = "train")]
 pub mod study;

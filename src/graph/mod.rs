@@ -17,6 +17,8 @@ pub use error::GraphError;
 #[cfg(feature = "alloc")]
 pub use graph::{Graph, Node, Param, Running};
 pub use op::{Op, ParamKind, ParamSpec, TensorId};
+#[cfg(feature = "std")]
+pub(crate) use plan::arrange;
 #[cfg(feature = "alloc")]
 pub use plan::{Plan, PlanRow, Role};
 pub use sizes::{Conv2d, Probability, Window};

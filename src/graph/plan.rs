@@ -368,6 +368,19 @@ fn largest_live_set(buffers: &[Buffer]) -> usize {
     buffers.iter().map(|b| at(b.first)).max().unwrap_or(0) // the set only grows at a first step
 }
 
+/// Places stretches of memory `(length, first step, last step)`, steps inclusive, lengths in any unit: their offsets, the length of all, and
+/// the largest sum of lengths that some step needs at once.
+///
+/// # Errors
+/// [`GraphError::TooLarge`] if the sum of all lengths cannot be addressed.
+#[cfg(feature = "std")]
+pub(crate) fn arrange(stretches: &[(usize, usize, usize)]) -> Result<(Vec<usize>, usize, usize), GraphError> {
+    let buffer = |&(len, first, last): &(usize, usize, usize)| Buffer { len, first, last, offset: 0 };
+    let mut buffers: Vec<Buffer> = stretches.iter().map(buffer).collect();
+    let len = assign_offsets(&mut buffers)?;
+    Ok((buffers.iter().map(|buffer| buffer.offset).collect(), len, largest_live_set(&buffers)))
+}
+
 /// A key to sort buffers by, from its number and itself.
 type Key = fn(usize, &Buffer) -> (Reverse<usize>, usize);
 

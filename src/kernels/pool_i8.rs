@@ -64,8 +64,8 @@ impl Mean {
 #[cfg_attr(not(feature = "std"), inline)]
 pub fn avg_pool2d(isa: Isa, pool: &Pool, input: &[i8], by: Mean, out: &mut [i8]) -> Result<(), ShapeError> {
     pool.check(input.len(), out.len())?;
-    if pool.window() > MAX_WINDOW {
-        let (what, got) = ("the pixels of a window of bytes", pool.window() as i64);
+    if pool.window_pixels() > MAX_WINDOW {
+        let (what, got) = ("the pixels of a window of bytes", pool.window_pixels() as i64);
         return Err(ShapeError::Range { what, min: 1, max: MAX_WINDOW as i64, got });
     }
     let (bias, multiplier, shift) = ([0; CHANNELS], [by.multiplier; CHANNELS], [by.shift; CHANNELS]);

@@ -126,6 +126,15 @@ impl Conv {
         Ok(Self { n, c_in, h, w, c_out, kh, kw, stride, padding, groups, oh, ow })
     }
 
+    /// The same for `n` images.
+    ///
+    /// # Errors
+    /// [`ShapeError::Overflow`] if a buffer would not fit in memory.
+    pub const fn of_images(&self, n: usize) -> Result<Self, ShapeError> {
+        let Self { c_in, h, w, c_out, kh, kw, stride, padding, groups, .. } = *self;
+        Self::new([n, c_in, h, w], [c_out, c_in / groups, kh, kw], stride, padding, groups)
+    }
+
     /// Sizes of the output: `[n, c_out, oh, ow]`.
     #[must_use]
     pub const fn output(&self) -> [usize; 4] {

@@ -116,6 +116,20 @@ impl Pool {
         (self.h * self.w, self.oh * self.ow)
     }
 
+    /// The same for `n` images.
+    ///
+    /// # Errors
+    /// [`ShapeError::Overflow`] if a buffer would not fit in memory.
+    pub const fn of_images(&self, n: usize) -> Result<Self, ShapeError> {
+        let Self { c, h, w, kh, kw, stride, padding, .. } = *self;
+        Self::new([n, c, h, w], [kh, kw], stride, padding)
+    }
+
+    /// Whether each window is its whole plane.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.kh == self.h && self.kw == self.w && self.padding == 0
+    }
+
     /// Channels.
     #[inline(always)]
     pub(in crate::kernels) const fn channels(&self) -> usize {
@@ -123,7 +137,7 @@ impl Pool {
     }
 
     /// Pixels of a window.
-    pub(in crate::kernels) const fn window(&self) -> usize {
+    pub(crate) const fn window_pixels(&self) -> usize {
         self.kh * self.kw
     }
 

@@ -1,0 +1,202 @@
+//! Writes images: `firmware-notes/FORMAT.md`, byte by byte.
+
+use super::ExportError;
+use crate::graph::arrange;
+use crate::quant::program::Program;
+use crate::runtime::format::{
+    ALIGN, BYTE, HEADER, HEADER_FIELDS, MAGIC, MAX_STEPS, NONE, PIXEL, SINGLE, STEP, STEP_FIELDS, StepKind, TENSOR,
+    TENSOR_FIELDS, VERSION, align,
+};
+use crate::runtime::{Crc32, Kind, Model, activation_byte};
+
+/// An image in memory that begins at a multiple of 16 bytes, as [`Model::new`] wants it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    words: Vec<u128>,
+    len: usize,
+}
+
+impl Image {
+    /// A copy of `bytes`, whatever they are.
+    #[must_use]
+    pub fn copy(bytes: &[u8]) -> Self {
+        let mut words = vec![0u128; bytes.len().div_ceil(ALIGN)];
+        bytemuck::cast_slice_mut::<u128, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self { words, len: bytes.len() }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.len]
+    }
+
+    /// The model in it.
+    ///
+    /// # Errors
+    /// [`ExportError::Image`] if the bytes are no image.
+    pub fn model(&self) -> Result<Model<'_>, ExportError> {
+        Model::new(self.bytes()).map_err(ExportError::Image)
+    }
+}
+
+/// Where the tensors of a program lie.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// By tensor: its first byte.
+    pub offsets: Vec<usize>,
+    /// Bytes of all.
+    pub arena: usize,
+    /// Bytes that the busiest step needs at once: no layout has less.
+    pub largest_live_set: usize,
+}
+
+/// Places the tensors of `program`; those that a step may write over share their place with what it writes.
+///
+/// # Errors
+/// [`ExportError::Program`] if they are more than memory can address.
+pub fn layout(program: &Program) -> Result<Layout, ExportError> {
+    let steps = &program.steps;
+    let readers = |tensor: usize| steps.iter().filter(|step| step.a == tensor || step.b == Some(tensor)).count();
+    let len = |tensor: usize| {
+        let bytes = if tensor > 0 && program.kind != Kind::I8 { 4 } else { 1 };
+        align(program.tensors[tensor].elements().saturating_mul(bytes))
+    };
+    let mut stretches: Vec<(usize, usize, usize)> = vec![(len(0), 0, 0)];
+    let mut place = vec![0];
+    for (index, step) in steps.iter().enumerate() {
+        for tensor in [Some(step.a), step.b].into_iter().flatten() {
+            stretches[place[tensor]].2 = index;
+        }
+        let over = match step.kind {
+            StepKind::Pixels => program.kind == Kind::I8,
+            StepKind::Map => true,
+            StepKind::Add => step.b != Some(step.a),
+            _ => false,
+        };
+        if over && readers(step.a) == 1 {
+            place.push(place[step.a]);
+        } else {
+            place.push(stretches.len());
+            stretches.push((len(index + 1), index, index));
+        }
+    }
+    stretches[place[steps.len()]].2 = steps.len();
+    let too_large = |_| ExportError::Program("the tensors are more than memory can address".into());
+    let (offsets, arena, largest_live_set) = arrange(&stretches).map_err(too_large)?;
+    Ok(Layout { offsets: place.iter().map(|place| offsets[*place]).collect(), arena, largest_live_set })
+}
+
+/// One record, field by field.
+struct Record<'b> {
+    bytes: &'b mut [u8],
+    fields: &'static [(&'static str, usize, usize)],
+}
+
+impl Record<'_> {
+    fn set(&mut self, field: &str, value: impl TryInto<i64>) -> Result<(), ExportError> {
+        let error = || ExportError::Program(format!("the field `{field}` of an image cannot hold so large a number"));
+        let &(_, at, len) = self.fields.iter().find(|(name, ..)| *name == field).ok_or_else(error)?;
+        let value = value.try_into().map_err(|_| error())?;
+        let bits = 8 * len as u32;
+        if bits < 64 && !(-(1i64 << (bits - 1))..1i64 << bits).contains(&value) {
+            return Err(error());
+        }
+        self.bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+        Ok(())
+    }
+}
+
+/// The image of `program`.
+///
+/// # Errors
+/// [`ExportError::Program`] for a size that a field cannot hold; [`ExportError::Image`] if the reader would refuse what was written.
+pub fn write(program: &Program) -> Result<Image, ExportError> {
+    let Program { kind, normalization, classes, release, tensors, steps } = program;
+    if steps.len() > MAX_STEPS {
+        return Err(ExportError::Program(format!(
+            "a network on a device has at most {MAX_STEPS} steps, found {}",
+            steps.len()
+        )));
+    }
+    let layout = layout(program)?;
+    let steps_at = align(HEADER + tensors.len() * TENSOR);
+    let mut bytes = vec![0; steps_at + steps.len() * STEP];
+    for (index, tensor) in tensors.iter().enumerate() {
+        let mut record = Record { bytes: &mut bytes[HEADER + index * TENSOR..][..TENSOR], fields: &TENSOR_FIELDS };
+        record.set("offset", layout.offsets[index] as i64)?;
+        let [channels, rows, cols] = tensor.dims;
+        record.set("channels", channels as i64)?;
+        record.set("rows", rows as i64)?;
+        record.set("cols", cols as i64)?;
+        let element = match (index, kind) {
+            (0, _) => PIXEL,
+            (_, Kind::I8) => BYTE,
+            _ => SINGLE,
+        };
+        record.set("element", element)?;
+        record.set("zero_point", tensor.zero_point)?;
+        record.set("scale", tensor.scale.to_bits())?;
+    }
+    for class in classes {
+        if class.contains('\n') {
+            return Err(ExportError::Program(format!("the name of a class is one line, found {class:?}")));
+        }
+        bytes.extend_from_slice(class.as_bytes());
+        bytes.push(b'\n');
+    }
+    let labels = bytes.len() - (steps_at + steps.len() * STEP);
+    bytes.resize(align(bytes.len()), 0);
+    for (index, step) in steps.iter().enumerate() {
+        let constants = if step.constants.is_empty() { 0 } else { bytes.len() };
+        for part in &step.constants {
+            bytes.extend_from_slice(part);
+            bytes.resize(align(bytes.len()), 0);
+        }
+        let mut record = Record { bytes: &mut bytes[steps_at + index * STEP..][..STEP], fields: &STEP_FIELDS };
+        record.set("op", step.kind as u8)?;
+        record.set("activation", activation_byte(step.activation))?;
+        record.set("kernel_rows", step.kernel[0] as i64)?;
+        record.set("kernel_cols", step.kernel[1] as i64)?;
+        record.set("stride", step.stride as i64)?;
+        record.set("padding", step.padding as i64)?;
+        record.set("pool", u8::from(step.pool))?;
+        record.set("shift", step.shift)?;
+        record.set("a", step.a as i64)?;
+        record.set("b", step.b.map_or(i64::from(NONE), |b| b as i64))?;
+        record.set("low", step.clamp.0)?;
+        record.set("high", step.clamp.1)?;
+        record.set("groups", step.groups as i64)?;
+        record.set("constants", constants as i64)?;
+        record.set("multiplier_a", step.multipliers[0])?;
+        record.set("multiplier_b", step.multipliers[1])?;
+    }
+    let length = bytes.len() as i64;
+    bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
+    let mut header = Record { bytes: &mut bytes[..HEADER], fields: &HEADER_FIELDS };
+    header.set("version", VERSION)?;
+    header.set("kind", *kind as u8)?;
+    header.set("per_image", u8::from(normalization.is_none()))?;
+    header.set("length", length)?;
+    header.set("tensors", tensors.len() as i64)?;
+    header.set("steps", steps.len() as i64)?;
+    header.set("arena", layout.arena as i64)?;
+    header.set("classes", classes.len() as i64)?;
+    let [scale, offset] = normalization.unwrap_or_default();
+    header.set("scale", scale.to_bits())?;
+    header.set("offset", offset.to_bits())?;
+    header.set("labels", labels as i64)?;
+    header.set("release", *release)?;
+    seal(&mut bytes);
+    let image = Image::copy(&bytes);
+    image.model()?;
+    Ok(image)
+}
+
+/// Writes the checksum of an image into its header, if there is a whole header.
+pub fn seal(bytes: &mut [u8]) {
+    if bytes.len() >= HEADER {
+        let sum = Crc32::NEW.with(&bytes[..HEADER - 4]).with(&bytes[HEADER..]).value();
+        bytes[HEADER - 4..HEADER].copy_from_slice(&sum.to_le_bytes());
+    }
+}

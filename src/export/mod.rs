@@ -1,0 +1,32 @@
+//! From a network that is ready for a device to files: the image that the runtime reads, and the same in other forms.
+//!
+//! In comes a [`Program`](crate::quant::program::Program), or the [`Model`](crate::runtime::Model) of an image, out go bytes. The next room,
+//! `runtime`, runs the image.
+
+pub mod image;
+
+use crate::runtime::ImageError;
+use std::fmt;
+
+/// Why something cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The program does not fit the format.
+    Program(String),
+    /// The bytes are no image.
+    Image(ImageError),
+    /// The form asked for cannot hold such a network.
+    Unsupported(String),
+}
+
+impl fmt::Display for ExportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program(text) | Self::Unsupported(text) => f.write_str(text),
+            Self::Image(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ExportError {}

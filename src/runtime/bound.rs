@@ -1,0 +1,379 @@
+//! A model in the memory in which it runs.
+
+use super::error::ImageError;
+use super::format::{ALIGN, Kind};
+use super::model::Model;
+use super::step::{Params, Step, Work};
+use crate::error::ShapeError;
+use crate::kernels::conv::{self, Conv};
+use crate::kernels::conv_i8::{self, Input};
+use crate::kernels::pool::{self, Pool};
+use crate::kernels::requantize::Requantize;
+use crate::kernels::{
+    Activation, Epilogue, Isa, conv_f16, elementwise, elementwise_i8, gemm_f16, gemm_i8, matmul_with, pool_i8,
+};
+use crate::view::{Mat, MatMut};
+use core::ops::Range;
+
+/// A model and its arena: write the pixels, run, read the logits.
+#[derive(Debug)]
+pub struct Bound<'m, 'a> {
+    model: Model<'m>,
+    isa: Isa,
+    batch: usize,
+    activations: &'a mut [u8],
+    scratch: &'a mut [i32],
+}
+
+/// What a run left: the logits of each sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'o> {
+    bytes: &'o [u8],
+    kind: Kind,
+    classes: usize,
+    scale: f32,
+    zero_point: i8,
+}
+
+impl<'o> Output<'o> {
+    /// The logits of all samples as bytes, of a model of bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&'o [i8]> {
+        (self.kind == Kind::I8).then(|| bytemuck::cast_slice(self.bytes))
+    }
+
+    /// The logits of all samples, of a model of floats.
+    #[must_use]
+    pub fn floats(&self) -> Option<&'o [f32]> {
+        if self.kind == Kind::I8 { None } else { bytemuck::try_cast_slice(self.bytes).ok() }
+    }
+
+    /// A logit as a number; 0 where there is none.
+    #[must_use]
+    pub fn logit(&self, sample: usize, class: usize) -> f32 {
+        let at = sample.saturating_mul(self.classes).saturating_add(class);
+        if class >= self.classes {
+            return 0.0;
+        }
+        match (self.bytes(), self.floats()) {
+            (Some(bytes), _) => match bytes.get(at) {
+                Some(byte) => self.scale * f32::from(i16::from(*byte) - i16::from(self.zero_point)),
+                None => 0.0,
+            },
+            (None, Some(floats)) => floats.get(at).copied().unwrap_or(0.0),
+            (None, None) => 0.0,
+        }
+    }
+
+    /// The class of the largest logit, the first of equals; NaN is larger than none. 0 for a sample that is not there.
+    #[must_use]
+    pub fn class(&self, sample: usize) -> usize {
+        let from = sample.saturating_mul(self.classes);
+        let range = from..from.saturating_add(self.classes);
+        if let Some(bytes) = self.bytes() {
+            first_largest(bytes.get(range).unwrap_or_default())
+        } else {
+            first_largest(self.floats().and_then(|floats| floats.get(range)).unwrap_or_default())
+        }
+    }
+}
+
+fn first_largest<T: PartialOrd + Copy>(values: &[T]) -> usize {
+    let (mut best, mut values) = (0, values.iter().enumerate());
+    let Some((_, mut most)) = values.next() else { return 0 };
+    for (at, value) in values {
+        if value > most {
+            (best, most) = (at, value);
+        }
+    }
+    best
+}
+
+impl<'m, 'a> Bound<'m, 'a> {
+    pub(super) fn new(model: Model<'m>, isa: Isa, batch: usize, arena: &'a mut [u8]) -> Result<Self, ImageError> {
+        let needed = model.arena_len(isa, batch)?;
+        let got = arena.len();
+        let Some((arena, _)) = arena.split_at_mut_checked(needed) else {
+            return Err(ImageError::Arena { needed, got });
+        };
+        let misaligned = ImageError::Misaligned { what: "an arena", needed: ALIGN };
+        if arena.as_ptr().addr() % ALIGN != 0 {
+            return Err(misaligned);
+        }
+        let activations = model.activations_len().saturating_mul(batch);
+        let Some((activations, scratch)) = arena.split_at_mut_checked(activations) else {
+            return Err(ImageError::Arena { needed, got });
+        };
+        let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| misaligned)?;
+        Ok(Self { model, isa, batch, activations, scratch })
+    }
+
+    /// Samples at a time.
+    #[must_use]
+    pub const fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// The model.
+    #[must_use]
+    pub const fn model(&self) -> &Model<'m> {
+        &self.model
+    }
+
+    /// Where the raw pixels go, 0 to 255, sample after sample, each by rows and with its channels last. A run writes over them.
+    pub fn input_mut(&mut self) -> &mut [u8] {
+        let place = self.model.place(0, self.batch);
+        self.activations.get_mut(place).unwrap_or_default()
+    }
+
+    /// Runs the model on the pixels that were written.
+    pub fn run(&mut self) -> Output<'_> {
+        self.run_each(|_| ())
+    }
+
+    /// As [`run`](Self::run), and calls `done` after each step with its place: so that a device can say how long each takes.
+    pub fn run_each(&mut self, mut done: impl FnMut(usize)) -> Output<'_> {
+        for index in 0..self.model.step_count() {
+            let result = self.step(index);
+            // `Model::new` decoded this very step and `Bound::new` measured the arena for it.
+            debug_assert_eq!(result, Ok(()));
+            done(index);
+        }
+        self.output()
+    }
+
+    /// What the last run left.
+    #[must_use]
+    pub fn output(&self) -> Output<'_> {
+        let index = self.model.output();
+        let tensor = self.model.tensor_record(index);
+        Output {
+            bytes: self.tensor(index),
+            kind: self.model.kind(),
+            classes: self.model.classes(),
+            scale: tensor.scale,
+            zero_point: tensor.zero_point,
+        }
+    }
+
+    /// The bytes of a tensor: what the step before it wrote, until another tensor takes its place.
+    #[must_use]
+    pub fn tensor(&self, index: usize) -> &[u8] {
+        let place = if index <= self.model.output() { self.model.place(index, self.batch) } else { 0..0 };
+        self.activations.get(place).unwrap_or_default()
+    }
+
+    /// Runs one step. Steps build on each other: out of order they compute nothing of use, but harm nothing either.
+    ///
+    /// # Errors
+    /// None for a step that the model has: see [`run`](Self::run).
+    pub fn step(&mut self, index: usize) -> Result<(), ImageError> {
+        let step = self.model.step(index)?;
+        match self.model.kind() {
+            Kind::I8 => self.bytes_step(&step),
+            Kind::F32 | Kind::F16 => self.floats_step(&step),
+        }
+        .map_err(|error| ImageError::Shape { step: index, error })
+    }
+
+    /// A step of a model of bytes.
+    fn bytes_step(&mut self, step: &Step<'_>) -> Result<(), ShapeError> {
+        let Self { ref model, isa, batch, .. } = *self;
+        let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
+        let zero_point = model.tensor_record(step.a).zero_point;
+        let zero_out = model.tensor_record(step.index + 1).zero_point;
+        match step.work {
+            Work::Pixels => {
+                self.copy(from, &to)?;
+                elementwise_i8::from_pixels(part(self.activations, to)?);
+            }
+            Work::Table(table) => {
+                self.copy(from, &to)?;
+                elementwise_i8::look_up(table, bytemuck::cast_slice_mut(part(self.activations, to)?));
+            }
+            Work::Add(Some(by), _) => {
+                let b = model.place(step.b.unwrap_or(step.a), batch);
+                self.copy(from, &to)?;
+                let (b, out) = two(self.activations, b, to)?;
+                elementwise_i8::add(isa, &by, bytemuck::cast_slice_mut(out), bytemuck::cast_slice(b))?;
+            }
+            Work::Conv { conv, pool, params: Params::I8 { weight, bias, multiplier, shift, clamp }, .. } => {
+                let (input, out) = two(self.activations, from, to)?;
+                let input = Input { bytes: bytemuck::cast_slice(input), zero_point };
+                let requantize = Requantize::new(bias, multiplier, shift, zero_out, clamp)?;
+                let (conv, out) = (conv.of_images(batch)?, bytemuck::cast_slice_mut(out));
+                if pool {
+                    conv_i8::conv2d_max_pool2(isa, &conv, input, weight, requantize, out, self.scratch)?;
+                } else {
+                    conv_i8::conv2d(isa, &conv, input, weight, requantize, out, self.scratch)?;
+                }
+            }
+            Work::Dense { inputs, outputs, params: Params::I8 { weight, bias, multiplier, shift, clamp }, .. } => {
+                let (input, out) = two(self.activations, from, to)?;
+                let requantize = Requantize::new(bias, multiplier, shift, zero_out, clamp)?;
+                let x = Mat::new(bytemuck::cast_slice(input), batch, inputs)?;
+                let y = MatMut::new(bytemuck::cast_slice_mut(out), batch, outputs)?;
+                gemm_i8::matmul(isa, y, x, Mat::new(weight, outputs, inputs)?, requantize, self.scratch)?;
+            }
+            Work::MaxPool(pool) => {
+                let (input, out) = two(self.activations, from, to)?;
+                let pool = pool.of_images(batch)?;
+                pool_i8::max_pool2d(isa, &pool, bytemuck::cast_slice(input), bytemuck::cast_slice_mut(out))?;
+            }
+            Work::AvgPool(pool, Some(by)) => {
+                let (input, out) = two(self.activations, from, to)?;
+                let pool = pool.of_images(batch)?;
+                pool_i8::avg_pool2d(isa, &pool, bytemuck::cast_slice(input), by, bytemuck::cast_slice_mut(out))?;
+            }
+            // Steps of floats: `decode` makes none of them for a model of bytes.
+            Work::Conv { .. } | Work::Dense { .. } | Work::AvgPool(_, None) | Work::Add(None, _) | Work::Map(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A step of a model of floats.
+    fn floats_step(&mut self, step: &Step<'_>) -> Result<(), ShapeError> {
+        let Self { ref model, isa, batch, .. } = *self;
+        let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
+        match step.work {
+            Work::Pixels => {
+                let normalization = model.normalization();
+                let (pixels, out) = two(self.activations, from, to)?;
+                pixels_to_floats(isa, normalization, batch, pixels, floats(out)?)?;
+            }
+            Work::Map(activation) => {
+                self.copy(from, &to)?;
+                elementwise::activate(isa, activation, floats(part(self.activations, to)?)?);
+            }
+            Work::Add(_, activation) => {
+                let b = model.place(step.b.unwrap_or(step.a), batch);
+                self.copy(from, &to)?;
+                let (b, out) = two(self.activations, b, to)?;
+                let (b, out) = (read(b)?, floats(out)?);
+                for (out, b) in out.iter_mut().zip(b) {
+                    *out += b;
+                }
+                elementwise::activate(isa, activation, out);
+            }
+            Work::Conv { conv, params, activation, .. } => {
+                let (input, out) = two(self.activations, from, to)?;
+                let scratch = bytemuck::cast_slice_mut(self.scratch);
+                convolve(isa, &conv.of_images(batch)?, params, activation, read(input)?, floats(out)?, scratch)?;
+            }
+            Work::Dense { inputs, outputs, params, activation } => {
+                let (input, out) = two(self.activations, from, to)?;
+                let scratch: &mut [f32] = bytemuck::cast_slice_mut(self.scratch);
+                let x = Mat::new(read(input)?, batch, inputs)?;
+                let y = MatMut::new(floats(out)?, batch, outputs)?;
+                let by = |bias| Epilogue { accumulate: false, bias: Some(bias), activation };
+                match params {
+                    Params::F32 { weight, bias } => {
+                        matmul_with(isa, y, x, Mat::new(weight, outputs, inputs)?.t(), by(bias), scratch)?;
+                    }
+                    Params::F16 { weight, bias } => {
+                        gemm_f16::matmul_with(isa, y, x, Mat::new(weight, outputs, inputs)?.t(), by(bias), scratch)?;
+                    }
+                    Params::I8 { .. } => {}
+                }
+            }
+            Work::MaxPool(pool) => {
+                let (input, out) = two(self.activations, from, to)?;
+                let (pool, out) = (pool.of_images(batch)?, floats(out)?);
+                let places = self.scratch.get_mut(..out.len()).unwrap_or_default();
+                pool::max_pool2d(isa, &pool, read(input)?, out, bytemuck::cast_slice_mut(places))?;
+            }
+            Work::AvgPool(pool, _) => {
+                let (input, out) = two(self.activations, from, to)?;
+                mean(isa, &pool.of_images(batch)?, read(input)?, floats(out)?)?;
+            }
+            // Steps of bytes, as above.
+            Work::Table(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Brings what lies at `from` to `to`, if it is not there.
+    fn copy(&mut self, from: Range<usize>, to: &Range<usize>) -> Result<(), ShapeError> {
+        if from.start != to.start && from.start != from.end {
+            let (from, to) = two(self.activations, from, to.clone())?;
+            if from.len() == to.len() {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pixels as the network was trained on them.
+fn pixels_to_floats(
+    isa: Isa,
+    normalization: Option<[f32; 2]>,
+    batch: usize,
+    pixels: &[u8],
+    out: &mut [f32],
+) -> Result<(), ShapeError> {
+    if let Some([scale, offset]) = normalization {
+        return elementwise::pixels_to_f32(isa, pixels, scale, offset, out);
+    }
+    let len = (pixels.len() / batch.max(1)).max(1);
+    for (pixels, out) in pixels.chunks_exact(len).zip(out.chunks_exact_mut(len)) {
+        let (mut sum, mut squares) = (0u64, 0u64);
+        for pixel in pixels {
+            sum += u64::from(*pixel);
+            squares += u64::from(*pixel) * u64::from(*pixel);
+        }
+        // The deviation is √(n·Σx² − (Σx)²) / n; the root of a whole number, to ten more bits.
+        let n = len as u64;
+        let spread = (u128::from(n) * u128::from(squares)).saturating_sub(u128::from(sum) * u128::from(sum));
+        let root = (spread << 20).isqrt() as f32 / 1024.0;
+        let (scale, offset) = if spread > 0 { (n as f32 / root, -(sum as f32) / root) } else { (0.0, 0.0) };
+        elementwise::pixels_to_f32(isa, pixels, scale, offset, out)?;
+    }
+    Ok(())
+}
+
+fn convolve(
+    isa: Isa,
+    conv: &Conv,
+    params: Params<'_>,
+    activation: Activation,
+    input: &[f32],
+    out: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<(), ShapeError> {
+    let by = |bias| Epilogue { accumulate: false, bias: Some(bias), activation };
+    match params {
+        Params::F32 { weight, bias } => conv::conv2d(isa, conv, input, weight, by(bias), out, scratch),
+        Params::F16 { weight, bias } => conv_f16::conv2d(isa, conv, input, weight, by(bias), out, scratch),
+        Params::I8 { .. } => Ok(()),
+    }
+}
+
+/// The mean of each window: of whole planes by the kernel that is made for them.
+fn mean(isa: Isa, pool: &Pool, input: &[f32], out: &mut [f32]) -> Result<(), ShapeError> {
+    if pool.is_whole() {
+        return pool::global_avg_pool(isa, pool.window_pixels(), input, out);
+    }
+    pool::avg_pool2d(isa, pool, input, out)
+}
+
+const OUTSIDE: ShapeError = ShapeError::Overflow;
+
+/// A part of the arena.
+fn part(arena: &mut [u8], place: Range<usize>) -> Result<&mut [u8], ShapeError> {
+    arena.get_mut(place).ok_or(OUTSIDE)
+}
+
+/// Two parts of the arena that do not meet: one to read, one to write.
+fn two(arena: &mut [u8], from: Range<usize>, to: Range<usize>) -> Result<(&[u8], &mut [u8]), ShapeError> {
+    let [from, to] = arena.get_disjoint_mut([from, to]).map_err(|_| OUTSIDE)?;
+    Ok((from, to))
+}
+
+fn read(bytes: &[u8]) -> Result<&[f32], ShapeError> {
+    bytemuck::try_cast_slice(bytes).map_err(|_| OUTSIDE)
+}
+
+fn floats(bytes: &mut [u8]) -> Result<&mut [f32], ShapeError> {
+    bytemuck::try_cast_slice_mut(bytes).map_err(|_| OUTSIDE)
+}

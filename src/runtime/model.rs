@@ -1,0 +1,229 @@
+//! An image that was found whole and sound.
+
+use super::bound::Bound;
+use super::check;
+use super::error::ImageError;
+use super::format::{BYTE, Header, Kind, PIXEL, SINGLE, StepRecord, TensorRecord, align};
+use super::step::{Step, decode, scratch_bytes};
+use crate::kernels::Isa;
+use core::ops::Range;
+
+/// An image: a view of its bytes, of which all were checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'m> {
+    pub(super) bytes: &'m [u8],
+    pub(super) kind: Kind,
+    pub(super) header: Header,
+}
+
+/// A tensor of a model, for one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tensor {
+    /// First byte in the arena.
+    pub offset: usize,
+    /// Channels, rows, columns: channels last in memory if they are bytes.
+    pub dims: [usize; 3],
+    /// Bytes of a number: 1 or 4.
+    pub element_bytes: usize,
+    /// Of bytes: `real = scale · (byte − zero_point)`. Otherwise 0.
+    pub scale: f32,
+    /// Of bytes: the one that stands for 0.
+    pub zero_point: i8,
+}
+
+impl Tensor {
+    /// Numbers of one sample.
+    #[must_use]
+    pub const fn elements(&self) -> usize {
+        self.dims[0] * self.dims[1] * self.dims[2]
+    }
+
+    /// Bytes of one sample.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.elements() * self.element_bytes
+    }
+}
+
+impl<'m> Model<'m> {
+    /// Checks every byte of an image: checksum, fields, shapes, places.
+    ///
+    /// Time grows with the bytes and with the square of the steps, of which there are at most
+    /// [`MAX_STEPS`](super::format::MAX_STEPS).
+    ///
+    /// # Errors
+    /// [`ImageError`] saying which rule is broken, and where.
+    pub fn new(bytes: &'m [u8]) -> Result<Self, ImageError> {
+        let (kind, header) = check::header(bytes)?;
+        let model = Self { bytes, kind, header };
+        check::tensors(&model)?;
+        check::steps(&model)?;
+        check::places(&model)?;
+        Ok(model)
+    }
+
+    /// What its numbers are.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Bytes of the image: what it takes of flash.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the image is empty: never, as it has a header.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Bytes of the constants: weights, biases, factors and tables.
+    #[must_use]
+    pub const fn constants_len(&self) -> usize {
+        self.bytes.len() - self.header.constants_at()
+    }
+
+    /// The number that whoever made the image gave it, so that a device can refuse older ones.
+    #[must_use]
+    pub const fn release(&self) -> u32 {
+        self.header.release
+    }
+
+    /// The checksum of the image.
+    #[must_use]
+    pub const fn crc32(&self) -> u32 {
+        self.header.crc32
+    }
+
+    /// `[scale, offset]` of `pixel · scale + offset`, which is what the network was trained on; none if each image was normalised by its
+    /// own mean and deviation.
+    #[must_use]
+    pub const fn normalization(&self) -> Option<[f32; 2]> {
+        if self.header.per_image == 0 { Some([self.header.scale, self.header.offset]) } else { None }
+    }
+
+    /// Numbers of an output.
+    #[must_use]
+    pub const fn classes(&self) -> usize {
+        self.header.classes
+    }
+
+    /// The name of a class.
+    #[must_use]
+    pub fn class_name(&self, class: usize) -> Option<&'m str> {
+        let at = self.header.labels_at();
+        let labels = self.bytes.get(at..at.checked_add(self.header.labels)?)?;
+        core::str::from_utf8(labels).ok()?.split_terminator('\n').nth(class)
+    }
+
+    /// How many steps there are.
+    #[must_use]
+    pub const fn step_count(&self) -> usize {
+        self.header.steps
+    }
+
+    /// The steps, in order.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m> {
+        let model = *self;
+        (0..self.header.steps).filter_map(move |index| model.step(index).ok())
+    }
+
+    /// Tensor `index`: the pixels are 0, and step `i` writes `i + 1`.
+    #[must_use]
+    pub fn tensor(&self, index: usize) -> Option<Tensor> {
+        if index >= self.header.tensors {
+            return None;
+        }
+        let TensorRecord { offset, channels, rows, cols, element, zero_point, scale } = self.tensor_record(index);
+        let element_bytes = match element {
+            PIXEL | BYTE => 1,
+            SINGLE => 4,
+            _ => return None,
+        };
+        Some(Tensor { offset, dims: [channels, rows, cols], element_bytes, scale, zero_point })
+    }
+
+    /// The tensor that the last step writes.
+    #[must_use]
+    pub const fn output(&self) -> usize {
+        self.header.steps
+    }
+
+    /// Multiplications of one sample.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        self.steps().map(|step| step.macs()).sum()
+    }
+
+    /// Bytes of the activations of one sample.
+    #[must_use]
+    pub const fn activations_len(&self) -> usize {
+        self.header.arena
+    }
+
+    /// Bytes of scratch that step `index` needs on `isa` for `batch` samples.
+    ///
+    /// # Errors
+    /// [`ImageError::Batch`] if memory cannot hold them.
+    pub fn scratch_len(&self, isa: Isa, batch: usize, index: usize) -> Result<usize, ImageError> {
+        let step = self.step_record(index);
+        let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
+        scratch_bytes(isa, self.kind, &step, &input, &output, batch).ok_or(ImageError::Batch { samples: batch })
+    }
+
+    /// Bytes of the arena for `batch` samples at a time on `isa`.
+    ///
+    /// # Errors
+    /// [`ImageError::Batch`] if memory cannot hold them, or for 0.
+    pub fn arena_len(&self, isa: Isa, batch: usize) -> Result<usize, ImageError> {
+        let error = ImageError::Batch { samples: batch };
+        let mut most = 0;
+        for index in 0..self.header.steps {
+            most = self.scratch_len(isa, batch, index)?.max(most);
+        }
+        let all = self.header.arena.checked_mul(batch).and_then(|bytes| bytes.checked_add(align(most)));
+        all.filter(|bytes| batch > 0 && *bytes <= isize::MAX as usize).ok_or(error)
+    }
+
+    /// The model in the memory in which it will run, one sample at a time, on the fastest instruction set of this machine.
+    ///
+    /// # Errors
+    /// [`ImageError::Arena`] names the bytes that it needs, [`ImageError::Misaligned`] if the arena does not begin at a multiple of 16.
+    pub fn bind<'a>(&self, arena: &'a mut [u8]) -> Result<Bound<'m, 'a>, ImageError> {
+        self.bind_with(Isa::best(), 1, arena)
+    }
+
+    /// As [`bind`](Self::bind), on a chosen instruction set and for `batch` samples at a time.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind) and [`arena_len`](Self::arena_len).
+    pub fn bind_with<'a>(&self, isa: Isa, batch: usize, arena: &'a mut [u8]) -> Result<Bound<'m, 'a>, ImageError> {
+        Bound::new(*self, isa, batch, arena)
+    }
+
+    pub(super) const fn tensor_record(&self, index: usize) -> TensorRecord {
+        TensorRecord::read(self.bytes, index)
+    }
+
+    pub(super) const fn step_record(&self, index: usize) -> StepRecord {
+        StepRecord::read(self.bytes, self.header.steps_at(), index)
+    }
+
+    /// Step `index`.
+    pub(super) fn step(&self, index: usize) -> Result<Step<'m>, ImageError> {
+        let step = self.step_record(index);
+        let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
+        let second = (step.b as usize <= index).then(|| self.tensor_record(step.b.into()));
+        decode(self.bytes, self.kind, index, &step, &input, second.as_ref(), &output)
+    }
+
+    /// The bytes of tensor `index` in an arena for `batch` samples.
+    pub(super) fn place(&self, index: usize, batch: usize) -> Range<usize> {
+        let tensor = self.tensor_record(index);
+        let len = tensor.elements().unwrap_or(0) * tensor.element_bytes();
+        tensor.offset * batch..(tensor.offset + len) * batch
+    }
+}
