@@ -134,8 +134,8 @@ pub(super) const fn activation(byte: u8) -> Option<Activation> {
 }
 
 /// The number of an activation in a step's record.
-#[must_use]
-pub const fn activation_byte(activation: Activation) -> u8 {
+#[cfg(feature = "std")]
+pub(crate) const fn activation_byte(activation: Activation) -> u8 {
     match activation {
         Activation::Identity => 0,
         Activation::Relu => 1,
