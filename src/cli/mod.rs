@@ -10,6 +10,7 @@ mod inspect;
 mod machine;
 mod predict;
 mod progress;
+mod quantize;
 mod report;
 mod screen;
 mod settings;
@@ -49,6 +50,7 @@ enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
+    Quantize(quantize::Quantize),
     Gradcheck(gradcheck::Gradcheck),
     Bench(bench::Bench),
     Data(data::Data),
@@ -112,6 +114,7 @@ impl Cli {
             Command::Eval(command) => command.run(screen),
             Command::Predict(command) => command.run(screen),
             Command::Inspect(command) => command.run(screen),
+            Command::Quantize(command) => command.run(screen),
             Command::Gradcheck(command) => command.run(screen),
             Command::Bench(command) => command.run(screen),
             Command::Data(command) => command.run(screen),

@@ -51,7 +51,7 @@ impl Random {
 }
 
 /// Puts `items` into random order (Fisher and Yates, from the end), each order equally likely.
-pub(super) fn shuffle(random: &mut Random, items: &mut [u32]) {
+pub(crate) fn shuffle(random: &mut Random, items: &mut [u32]) {
     for i in (1..items.len()).rev() {
         let j = random.below((i + 1) as u32); // at most 2³² items: their indices are u32
         items.swap(i, j as usize);

@@ -9,7 +9,7 @@ use crate::runtime::format::{
 };
 use crate::runtime::{Crc32, Kind, Model, activation_byte};
 
-/// An image in memory that begins at a multiple of 16 bytes, as [`Model::new`] wants it.
+/// Bytes on the heap, an image or an arena, that begin at a multiple of 16, as [`Model::new`] and [`Model::bind`] want them.
 #[derive(Clone, Debug)]
 pub struct Image {
     words: Vec<u128>,
@@ -23,6 +23,17 @@ impl Image {
         let mut words = vec![0u128; bytes.len().div_ceil(ALIGN)];
         bytemuck::cast_slice_mut::<u128, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
         Self { words, len: bytes.len() }
+    }
+
+    /// `len` zeros: an arena on the heap.
+    #[must_use]
+    pub fn zeros(len: usize) -> Self {
+        Self { words: vec![0; len.div_ceil(ALIGN)], len }
+    }
+
+    /// The bytes, to write to.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
     }
 
     /// The bytes.

@@ -16,7 +16,7 @@ mod graph;
 pub use error::GraphError;
 #[cfg(feature = "alloc")]
 pub use graph::{Graph, Node, Param, Running};
-pub use op::{Op, ParamKind, ParamSpec, TensorId};
+pub use op::{BATCH_NORM_EPS, Op, ParamKind, ParamSpec, TensorId};
 #[cfg(feature = "std")]
 pub(crate) use plan::arrange;
 #[cfg(feature = "alloc")]

@@ -8,6 +8,9 @@ use crate::kernels::pool::Pool;
 use crate::shape::Shape;
 use core::fmt;
 
+/// What a batch norm adds to a variance before it divides by its root: PyTorch's.
+pub const BATCH_NORM_EPS: f32 = 1e-5;
+
 /// The number of a tensor in its graph; 0 is the graph's input.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize), serde(transparent))]

@@ -74,7 +74,7 @@ impl Metrics {
 
 /// Sums that become [`Metrics`].
 #[derive(Clone, Debug)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     loss_sum: f64,
     confusion: Vec<Vec<u64>>,
     wrong: Vec<u32>,
@@ -84,13 +84,13 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Nothing yet; the `keep` hardest samples will be kept.
-    pub(super) fn new(classes: usize, keep: usize) -> Self {
+    pub(crate) fn new(classes: usize, keep: usize) -> Self {
         let hardest = Vec::with_capacity(keep.min(1024) + 1);
         Self { loss_sum: 0.0, confusion: vec![vec![0; classes]; classes], wrong: Vec::new(), hardest, keep }
     }
 
     /// Adds a sample. NaN counts as the hardest loss.
-    pub(super) fn add(&mut self, sample: Hard) {
+    pub(crate) fn add(&mut self, sample: Hard) {
         self.loss_sum += f64::from(sample.loss);
         self.confusion[usize::from(sample.label)][sample.predicted as usize] += 1;
         if sample.predicted != u32::from(sample.label) {
@@ -106,7 +106,7 @@ impl Tally {
         self.hardest.truncate(self.keep);
     }
 
-    pub(super) fn finish(self) -> Metrics {
+    pub(crate) fn finish(self) -> Metrics {
         let samples: u64 = self.confusion.iter().flatten().sum();
         let correct: u64 = self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
         let of = samples.max(1) as f64;

@@ -5,8 +5,7 @@ use crate::kernels::batch_norm::{self, Forward, Norm, Planes};
 use crate::kernels::{Activation, Isa};
 use crate::train::pieces::{Piece, Pieces};
 
-/// Added to variances, as PyTorch has it.
-pub const EPS: f32 = 1e-5;
+pub use crate::graph::BATCH_NORM_EPS as EPS;
 /// Part of the running statistics that a batch replaces, as PyTorch has it.
 pub const MOMENTUM: f32 = 0.1;
 
