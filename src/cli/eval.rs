@@ -4,12 +4,13 @@ use super::data::DataFlag;
 use super::draw::table;
 use super::machine::Machine;
 use super::screen::{duration, grouped};
-use super::{End, Screen, Usage, model_file, summary};
+use super::{End, Screen, Usage, deployed, model_file, summary};
 use anyhow::{Context, bail};
 use clap::Args;
 use inkstone::checkpoint::{Model, load_model, write_atomic};
 use inkstone::data::{Dataset, batch};
 use inkstone::kernels::Isa;
+use inkstone::quant::score;
 use inkstone::train::config::MAX_SHIFT;
 use inkstone::train::evaluate::batch_of;
 use inkstone::train::{Evaluator, Metrics, Network};
@@ -23,7 +24,7 @@ use std::time::Instant;
 #[derive(Args)]
 #[command(after_help = "Example:\n  inkstone eval runs/mlp-512-s1")]
 pub(crate) struct Eval {
-    /// A model.safetensors, or the directory of a run
+    /// A model.safetensors, the directory of a run, or an image (.ink), which the device runtime runs
     model: PathBuf,
     #[command(flatten)]
     data: DataFlag,
@@ -54,6 +55,9 @@ impl Eval {
                 "--test-shift: images are moved by a few pixels: expected 0 to {MAX_SHIFT}, found {found}"
             )));
         }
+        if deployed::is_image(&self.model) {
+            return self.run_image(screen);
+        }
         let path = model_file(&self.model);
         let model = load_model(&path)?;
         let mut test = self.data.data.load()?.test;
@@ -74,7 +78,50 @@ impl Eval {
             write_logits(file, &logits, test.len(), model.graph.classes())?;
         }
 
-        let classes = &model.meta.classes;
+        let subject =
+            Subject { path: &path, key: "sha256", sum: model.sha256.clone(), classes: model.meta.classes.clone() };
+        self.report(screen, &subject, &test, &metrics, seconds, isa.name(), threads)
+    }
+
+    /// The device runtime itself, on this machine.
+    fn run_image(&self, screen: &Screen) -> anyhow::Result<End> {
+        if self.test_shift > 0 {
+            return Err(Usage::error(
+                "--test-shift: a device sees each image once: leave it out, or evaluate the checkpoint",
+            ));
+        }
+        let path = &self.model;
+        let image = deployed::load(path)?;
+        let model = image.model()?;
+        let mut test = self.data.data.load()?.test;
+        test.limit(self.limit.unwrap_or(usize::MAX));
+        deployed::check_input(path, &model, test.rows(), test.cols())?;
+        let (isa, threads) = (self.machine.isa(), self.machine.threads());
+        let started = Instant::now();
+        let all = score::all(&test);
+        let (metrics, logits) =
+            self.machine.pool()?.install(|| score::score(&model, &test, &all, isa, summary::HARDEST))?;
+        let seconds = started.elapsed().as_secs_f64();
+        if let Some(file) = &self.logits {
+            write_logits(file, &logits, test.len(), model.classes())?;
+        }
+        let classes = deployed::classes(&model);
+        let subject = Subject { path, key: "crc32", sum: format!("{:08x}", model.crc32()), classes };
+        self.report(screen, &subject, &test, &metrics, seconds, isa.name(), threads)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what was measured, and on what, once")]
+    fn report(
+        &self,
+        screen: &Screen,
+        subject: &Subject<'_>,
+        test: &Dataset,
+        metrics: &Metrics,
+        seconds: f64,
+        isa: &str,
+        threads: usize,
+    ) -> anyhow::Result<End> {
+        let Subject { path, key, sum, classes } = subject;
         screen.say(format_args!(
             "{}: {} test samples{} in {}",
             path.display(),
@@ -87,17 +134,17 @@ impl Eval {
             screen.bold(format_args!("{:.4}", metrics.loss)),
             screen.bold(format_args!("{:.2} %", 100.0 * metrics.accuracy))
         ));
-        screen.say(summary::mistakes(&metrics, &test, classes));
+        screen.say(summary::mistakes(metrics, test, classes));
         if let Some(file) = &self.logits {
             let row = |name: &str, value: String| vec![name.to_owned(), value];
-            let shape = format!("[{}, {}] f32", test.len(), model.graph.classes());
+            let shape = format!("[{}, {}] f32", test.len(), classes.len());
             screen.say(format_args!("\n{}", table(&[row("logits", shape), row("in", file.display().to_string())])));
         }
         screen.answer(
             "eval",
             &json!({
                 "model": path.display().to_string(),
-                "sha256": model.sha256,
+                *key: sum,
                 "samples": metrics.samples,
                 "test_shift": self.test_shift,
                 "test_loss": metrics.loss,
@@ -107,12 +154,21 @@ impl Eval {
                 "hardest": metrics.hardest,
                 "logits": self.logits.as_ref().map(|file| file.display().to_string()),
                 "seconds": seconds,
-                "isa": isa.name(),
+                "isa": isa,
                 "threads": threads,
             }),
         );
         Ok(End::Done)
     }
+}
+
+/// What was evaluated.
+struct Subject<'p> {
+    path: &'p Path,
+    /// What its checksum is called, and the checksum.
+    key: &'static str,
+    sum: String,
+    classes: Vec<String>,
 }
 
 /// Refuses a model that was trained on images of another size.

@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod data;
+mod deployed;
 mod draw;
 mod eval;
 mod gradcheck;

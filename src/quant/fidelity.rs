@@ -156,12 +156,9 @@ fn layers(
     for part in &parts {
         total.iter_mut().zip(part).for_each(|(total, part)| *total = total.with(part));
     }
-    let names = |step: usize| match written[step] {
-        0 => "pixels".to_owned(),
-        layer => {
-            let before = step.checked_sub(1).map_or(0, |step| written[step]);
-            lowered.layers[before..layer].iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join("+")
-        }
+    let names = |step: usize| {
+        let before = step.checked_sub(1).map_or(0, |step| written[step]);
+        lowered.layers[before..written[step]].iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join("+")
     };
     let row = |(step, sums): (usize, &Sums)| LayerFidelity {
         name: names(step),
@@ -169,7 +166,8 @@ fn layers(
         saturated: sums.saturated as f64 / sums.count.max(1) as f64,
         clipped: sums.clipped as f64 / sums.count.max(1) as f64,
     };
-    Ok(total.iter().enumerate().map(row).collect())
+    // Not the pixels: what rounding their zero point costs, the layer that reads them makes good.
+    Ok(total.iter().enumerate().skip(1).map(row).collect())
 }
 
 /// Bytes with their channels last against floats with their channels first.
