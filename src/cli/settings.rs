@@ -21,7 +21,7 @@ where
 /// What is trained and how. Each flag is also a key of the configuration file.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
-    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, cnn-deep, resnet-small, or the layers in FILE.toml;
+    /// Network: linear (softmax regression), mlp:WIDTHS as mlp:512,256, cnn, cnn-small, cnn-tiny, cnn-8-16, cnn-deep, resnet-small, or the layers in FILE.toml;
     /// +batch-norm and +residual may follow [default: mlp:512]
     ///
     /// cnn+batch-norm: a batch norm behind each convolution, whose bias goes; in an mlp behind each hidden layer.

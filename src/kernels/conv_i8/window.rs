@@ -11,8 +11,10 @@ use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
 use crate::kernels::simd::{Kernel, Simd};
 
-/// Words that widened weights may take, and the window: 2 KB in all. Four channels of 144 weights fit, eight of 72.
+/// Words that the widened weights of four channels may take: 144 weights each. Of more channels at once only so many as fit in half of it:
+/// each block of them widens the image once more, which measured a tenth of a convolution's instructions, for half a kilobyte.
 const WEIGHTS: usize = 288;
+/// Words that the window may take.
 const WINDOW: usize = 224;
 /// Fours of channels of a block, at most, and of sums that are handed over together.
 const FOURS: usize = 4;
@@ -37,7 +39,9 @@ impl Window {
     pub(super) const fn of(conv: &Conv, step: usize) -> Option<Self> {
         let &Conv { kh, stride, oh, ow, .. } = conv;
         let (channels, group_out) = conv.group();
-        let fit = WEIGHTS / (4 * conv.taps().div_ceil(2));
+        let four = 4 * conv.taps().div_ceil(2);
+        let several = WEIGHTS / 2 / four;
+        let fit = if several == 0 && four <= WEIGHTS { 1 } else { several };
         let needed = group_out.div_ceil(4);
         let most = if needed < FOURS { needed } else { FOURS };
         let fours = if fit < most { fit } else { most };

@@ -40,6 +40,10 @@ pub enum Preset {
     Cnn,
     /// Three convolutions and two linear layers, small enough for a microcontroller.
     CnnSmall,
+    /// Three convolutions with batch norms, for a chip with 5 kB of RAM.
+    CnnTiny,
+    /// Two convolutions and a linear layer: what microcontrollers are compared by.
+    Cnn816,
     /// Five convolutions with batch norms, the most accurate.
     CnnDeep,
     /// Two residual blocks.
@@ -48,7 +52,8 @@ pub enum Preset {
 
 impl Preset {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Cnn, Self::CnnSmall, Self::CnnDeep, Self::ResnetSmall];
+    pub const ALL: [Self; 6] =
+        [Self::Cnn, Self::CnnSmall, Self::CnnTiny, Self::Cnn816, Self::CnnDeep, Self::ResnetSmall];
 
     /// The name on the command line.
     #[must_use]
@@ -56,6 +61,8 @@ impl Preset {
         match self {
             Self::Cnn => "cnn",
             Self::CnnSmall => "cnn-small",
+            Self::CnnTiny => "cnn-tiny",
+            Self::Cnn816 => "cnn-8-16",
             Self::CnnDeep => "cnn-deep",
             Self::ResnetSmall => "resnet-small",
         }
@@ -67,6 +74,8 @@ impl Preset {
         match self {
             Self::Cnn => include_str!("cnn.toml"),
             Self::CnnSmall => include_str!("cnn-small.toml"),
+            Self::CnnTiny => include_str!("cnn-tiny.toml"),
+            Self::Cnn816 => include_str!("cnn-8-16.toml"),
             Self::CnnDeep => include_str!("cnn-deep.toml"),
             Self::ResnetSmall => include_str!("resnet-small.toml"),
         }
@@ -128,7 +137,7 @@ impl FromStr for ModelSpec {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let expected = "linear, mlp:512,256 with widths of your choice, cnn, cnn-small, cnn-deep, resnet-small or FILE.toml, each also with \
+        let expected = "linear, mlp:512,256 with widths of your choice, cnn, cnn-small, cnn-tiny, cnn-8-16, cnn-deep, resnet-small or FILE.toml, each also with \
             +batch-norm, +residual or both behind it";
         let refuse = |rule, found: &str| ConfigError::new("model", rule, expected, found);
         let (name, variant) = Variant::split(text)?;
