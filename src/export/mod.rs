@@ -3,9 +3,11 @@
 //! In comes a [`Program`](crate::quant::program::Program), or the [`Model`](crate::runtime::Model) of an image, out go bytes. The next room,
 //! `runtime`, runs the image.
 
+pub mod c_source;
+pub mod golden;
 pub mod image;
 
-use crate::runtime::ImageError;
+use crate::runtime::{ImageError, Model};
 use std::fmt;
 
 /// Why something cannot be written.
@@ -30,3 +32,11 @@ impl fmt::Display for ExportError {
 }
 
 impl std::error::Error for ExportError {}
+
+/// What is said of a model of floats where integers are wanted.
+fn only_int8(model: &Model<'_>) -> ExportError {
+    ExportError::Unsupported(format!(
+        "sources are written of int8 models, and this one is {}: `inkstone quantize --to int8` makes one of its checkpoint first",
+        model.kind().name()
+    ))
+}

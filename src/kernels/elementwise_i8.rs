@@ -37,11 +37,11 @@ pub fn look_up(table: &[i8; 256], x: &mut [i8]) {
 /// `out = clamp(zero_out + ⌊((a − zero_a)·multiplier_a + (b − zero_b)·multiplier_b) / 2^shift + 1/2⌋)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sum {
-    multipliers: [i32; 2],
-    zeros: [i32; 2],
-    shift: u8,
-    zero_out: i32,
-    clamp: (i32, i32),
+    pub(crate) multipliers: [i32; 2],
+    pub(crate) zeros: [i32; 2],
+    pub(crate) shift: u8,
+    pub(crate) zero_out: i32,
+    pub(crate) clamp: (i32, i32),
 }
 
 impl Sum {
