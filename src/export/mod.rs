@@ -4,6 +4,9 @@
 //! `runtime`, runs the image.
 
 pub mod image;
+pub mod onnx;
+mod protobuf;
+pub mod safetensors;
 
 use crate::runtime::ImageError;
 use std::fmt;
