@@ -2,7 +2,9 @@
 //!
 //! The input `pixels [N, channels, rows, columns]` is raw, 0 to 255 as floats: the normalisation is in the graph. The output is
 //! `logits [N, classes]`, floats too. Networks of bytes are written as quantised ones are exchanged: operators of floats between
-//! `DequantizeLinear` and `QuantizeLinear`, whose scales are those of the image; runtimes make integer operators of them.
+//! `DequantizeLinear` and `QuantizeLinear`, whose scales are those of the image; runtimes make integer operators of them. Weights keep their
+//! sign; activations have none, 128 more than in the image: ONNX Runtime on x86 has operators for those alone, and finds its way from bytes
+//! with a sign only where a tensor has one reader.
 //!
 //! Tensor `i` of the image is `t{i}`; step `i` is a node of its name, `conv_1`; a node that the image has no step for is named as what it
 //! writes.

@@ -62,6 +62,7 @@ impl Message {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Element {
     F32 = 1,
+    U8 = 2,
     I8 = 3,
     I32 = 6,
     I64 = 7,

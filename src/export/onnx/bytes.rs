@@ -12,6 +12,11 @@ use crate::runtime::Params;
 /// multiplier of 22 bits moves none so far, and another rounding seldom follows.
 const TOLERANCE: f64 = 0.125;
 
+/// A byte of the image as the file has it: 128 more, without a sign.
+const fn unsigned(byte: i8) -> u8 {
+    byte as u8 ^ 0x80
+}
+
 /// Refuses a `scale` that is not a positive number of single precision with all its digits, or whose `most` fold is none.
 fn check_scale(scale: f32, most: f32, what: impl FnOnce() -> String) -> Result<f32, ExportError> {
     if scale.is_normal() && scale > 0.0 && (scale * most).is_finite() {
@@ -35,7 +40,7 @@ fn check_factor(step: &Step<'_>, factor: f64, expected: f64, most: f64) -> Resul
 }
 
 /// Rows of `[outer, inner]` as `[inner, outer]`: from channels last to channels first and back.
-fn turned(values: &[i8], outer: usize, inner: usize) -> impl Iterator<Item = i8> {
+pub(super) fn turned(values: &[i8], outer: usize, inner: usize) -> impl Iterator<Item = i8> {
     (0..inner).flat_map(move |i| (0..outer).filter_map(move |o| values.get(o * inner + i).copied()))
 }
 
@@ -51,12 +56,12 @@ impl Writer<'_> {
         let name = node_name(step);
         let index = step.index + 1;
         match step.work {
-            // A pixel less 128, exactly: what those bytes stand for is said where they are read.
+            // The pixels themselves, as bytes: what those stand for is said where they are read.
             Work::Pixels => {
                 let output = self.begin(false);
                 let names = [format!("{name}.scale"), format!("{name}.zero_point")];
                 self.scalar(&names[0], 1.0);
-                self.constant(&names[1], Element::I8, &[], &i8::MIN.to_le_bytes());
+                self.constant(&names[1], Element::U8, &[], &[0]);
                 self.node("QuantizeLinear", &name, &[INPUT, &names[0], &names[1]], &output, &[]);
             }
             Work::Conv { conv, pool, params, .. } => {
@@ -115,11 +120,9 @@ impl Writer<'_> {
                 let flat = self.is_flat(step.a);
                 let input = self.shaped(step.a, flat);
                 let output = self.begin(flat);
-                // Gather counts places below 0 from the end, so the first is that of byte 0, and bytes are places as they are.
-                let (below, above) = table.split_at(128);
-                let places: Vec<u8> = above.iter().chain(below).map(|value| *value as u8).collect();
+                let values: Vec<u8> = table.iter().map(|value| unsigned(*value)).collect();
                 let (table, place) = (format!("{name}.table"), format!("{output}_place"));
-                self.constant(&table, Element::I8, &[256], &places);
+                self.constant(&table, Element::U8, &[256], &values);
                 self.value("Cast", &[&input], &place, &[("to", Attribute::Int(Element::I32 as i64))]);
                 self.node("Gather", &name, &[&table, &place], &output, &[("axis", Attribute::Int(0))]);
             }
@@ -151,7 +154,7 @@ impl Writer<'_> {
         let scale = check_scale(tensor.scale, 255.0, || format!("the scale of tensor {index}"))?;
         let names = [format!("t{index}.scale"), format!("t{index}.zero_point")];
         self.scalar(&names[0], scale);
-        self.constant(&names[1], Element::I8, &[], &tensor.zero_point.to_le_bytes());
+        self.constant(&names[1], Element::U8, &[], &[unsigned(tensor.zero_point)]);
         Ok(names)
     }
 
