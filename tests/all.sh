@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test page asan numpy first-run count cortex-m i686 aarch64 wasm)
+[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test page asan numpy onnx first-run count cortex-m i686 aarch64 wasm)
 
 # The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
 # are set for that one command: exported, they would change the host's builds.
@@ -33,6 +33,7 @@ stage_tools() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
     python3 -c 'import numpy' 2>/dev/null || python3 -m pip install --quiet numpy
+    python3 -c 'import onnx, onnxruntime' 2>/dev/null || python3 -m pip install --quiet onnx onnxruntime
 }
 
 stage_format() { cargo fmt --all -- --check; }
@@ -91,6 +92,9 @@ stage_asan() {
 
 # The golden losses of PyTorch, derived once more without it.
 stage_numpy() { python3 tests/pytorch/check_numpy.py; }
+
+# ONNX files, in ONNX's checker and in ONNX Runtime.
+stage_onnx() { cargo test --locked --test export_onnx -- --ignored --nocapture; }
 
 # A newcomer's first command, shortened.
 stage_first-run() {

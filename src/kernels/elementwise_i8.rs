@@ -76,6 +76,24 @@ impl Sum {
         let (zeros, clamp) = ([zeros[0] as i32, zeros[1] as i32], (clamp.0 as i32, clamp.1 as i32));
         Ok(Self { multipliers, zeros, shift, zero_out: zero_out as i32, clamp })
     }
+
+    /// The multipliers, in units of `2^−shift`.
+    #[must_use]
+    pub const fn multipliers(&self) -> [i32; 2] {
+        self.multipliers
+    }
+
+    /// The shift.
+    #[must_use]
+    pub const fn shift(&self) -> u8 {
+        self.shift
+    }
+
+    /// The smallest and the largest output.
+    #[must_use]
+    pub const fn clamp(&self) -> (i8, i8) {
+        (self.clamp.0 as i8, self.clamp.1 as i8)
+    }
 }
 
 /// `a = a + b`, by the formula of [`Sum`].

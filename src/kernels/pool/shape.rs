@@ -106,6 +106,24 @@ impl Pool {
         self.n * self.c * self.oh * self.ow
     }
 
+    /// Rows and columns of the window.
+    #[must_use]
+    pub const fn kernel(&self) -> [usize; 2] {
+        [self.kh, self.kw]
+    }
+
+    /// Pixels from one window to the next.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Pixels around the plane.
+    #[must_use]
+    pub const fn padding(&self) -> usize {
+        self.padding
+    }
+
     pub(in crate::kernels) fn check(&self, input: usize, output: usize) -> Result<(), ShapeError> {
         super::length("the input of a pooling, or its gradient,", self.input_len(), input)?;
         super::length("the output of a pooling, or its gradient,", self.output_len(), output)
