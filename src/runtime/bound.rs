@@ -120,7 +120,8 @@ impl<'m, 'a> Bound<'m, 'a> {
         &self.model
     }
 
-    /// Where the raw pixels go, 0 to 255, sample after sample, each by rows and with its channels last. A run writes over them.
+    /// Where the raw pixels go, 0 to 255, sample after sample, each by rows: of models of bytes with its channels last, of floats plane by
+    /// plane. A run writes over them.
     pub fn input_mut(&mut self) -> &mut [u8] {
         let place = self.model.place(0, self.batch);
         self.activations.get_mut(place).unwrap_or_default()

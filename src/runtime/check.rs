@@ -55,7 +55,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
     let finite = header.scale.is_finite() && header.offset.is_finite();
     if !finite
         || header.per_image == 0 && header.scale <= 0.0
-        || header.per_image == 1 && (header.scale, header.offset) != (0.0, 0.0)
+        || header.per_image == 1 && (header.scale.to_bits(), header.offset.to_bits()) != (0, 0)
     {
         return Err(rule("the scale of pixels is finite and positive, the offset finite", 0));
     }

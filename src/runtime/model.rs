@@ -155,7 +155,7 @@ impl<'m> Model<'m> {
     /// Multiplications of one sample.
     #[must_use]
     pub fn macs(&self) -> u64 {
-        self.steps().map(|step| step.macs()).sum()
+        self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
     }
 
     /// Bytes of the activations of one sample.
