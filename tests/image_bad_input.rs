@@ -4,10 +4,12 @@
 
 mod image_support;
 
-use image_support::{drawn, probe, run, samples};
+use image_support::{Build, drawn, probe, run, samples};
 use inkstone::export::image::{Image, layout, seal, write};
 use inkstone::kernels::Isa;
-use inkstone::runtime::format::{HEADER, HEADER_FIELDS, STEP, STEP_FIELDS, TENSOR, TENSOR_FIELDS, VERSION, align};
+use inkstone::runtime::format::{
+    HEADER, HEADER_FIELDS, MAX_STEPS, STEP, STEP_FIELDS, TENSOR, TENSOR_FIELDS, VERSION, align,
+};
 use inkstone::runtime::{ImageError, Kind, Model};
 use proptest::prelude::*;
 
@@ -208,6 +210,41 @@ fn other_versions_are_refused_before_anything_else() {
             assert_eq!(error, ImageError::Version { known: VERSION, found });
             assert!(error.to_string().contains(words), "{error}");
             bytes[10..].iter_mut().for_each(|byte| *byte ^= 0x55);
+        }
+    }
+}
+
+/// What a later writer may add is named.
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    let images = images();
+    let (_, bytes) = images.iter().find(|(name, _)| *name == "f32-dense").unwrap();
+    let fields = fields(bytes);
+    let last = |field| fields.iter().rev().find(|(name, ..)| *name == field).unwrap().1;
+    for (at, words) in [
+        (10, "numbers are of a kind that this library knows"),
+        (last("op"), "a step is of a kind that this library knows"),
+        (last("activation"), "an activation is one that this library knows"),
+        (last("element"), "the element of tensor of 2: expected 3, found 200"),
+    ] {
+        let mut changed = bytes.clone();
+        changed[at] = 200;
+        let error = sealed(&changed).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// The most steps there may be, and one more.
+#[test]
+fn many_steps() {
+    for (steps, fits) in [(MAX_STEPS, true), (MAX_STEPS + 1, false)] {
+        let mut build = Build::new(Kind::F32, [1, 2, 2], 1);
+        while build.last() < steps {
+            build.map(build.last());
+        }
+        match write(&build.done()) {
+            Ok(image) => assert!(fits && probe(image.bytes()).is_ok()),
+            Err(error) => assert!(!fits && error.to_string().contains("at most 512 steps"), "{error}"),
         }
     }
 }

@@ -167,7 +167,7 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// Runs one step. Steps build on each other: out of order they compute nothing of use, but harm nothing either.
     ///
     /// # Errors
-    /// None for a step that the model has: see [`run`](Self::run).
+    /// [`ImageError::Rule`] if the model has no such step; none otherwise: see [`run`](Self::run).
     pub fn step(&mut self, index: usize) -> Result<(), ImageError> {
         let step = self.model.step(index)?;
         match self.model.kind() {

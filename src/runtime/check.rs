@@ -150,7 +150,8 @@ pub(super) fn steps(model: &Model<'_>) -> Result<(), ImageError> {
         if is_pixels != (index == 0) || !is_pixels && (step.a == 0 || b == 0 && step.b != NONE) {
             return Err(rule("the first step, and no other, reads the pixels", index));
         }
-        if !canonical(&step, kind) {
+        let op = StepKind::from_byte(step.op).ok_or(rule("a step is of a kind that this library knows", index))?;
+        if !canonical(&step, op, kind) {
             return Err(rule("fields that a step has no use for are zero", index));
         }
         let lens = constants(kind, &step, &model.tensor_record(step.a.into()), &model.tensor_record(index + 1));
@@ -179,9 +180,8 @@ pub(super) fn steps(model: &Model<'_>) -> Result<(), ImageError> {
 }
 
 /// Whether what a kind of step does not use is zero, so that each step can be written in one way only.
-fn canonical(step: &StepRecord, kind: Kind) -> bool {
+fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
     let i8s = kind == Kind::I8;
-    let Some(op) = StepKind::from_byte(step.op) else { return false };
     let window = step.kernel != [0, 0] || step.stride != 0 || step.padding != 0;
     let uses_window = matches!(op, StepKind::Conv | StepKind::MaxPool | StepKind::AvgPool);
     let uses_clamp = i8s && matches!(op, StepKind::Conv | StepKind::Dense | StepKind::AvgPool | StepKind::Add);

@@ -5,7 +5,7 @@
 use inkstone::kernels::{Activation, Isa, f16, pool_i8, requantize::Multiplier};
 use inkstone::quant::program::{Program, ProgramStep, ProgramTensor};
 use inkstone::runtime::format::StepKind;
-use inkstone::runtime::{ImageError, Kind, Model, device_arena_len};
+use inkstone::runtime::{Bound, ImageError, Kind, Model, device_arena_len};
 
 /// A generator of numbers that do not change with a library: Knuth's MMIX constants.
 pub(crate) struct Draw(u64);
@@ -330,28 +330,41 @@ pub(crate) fn pixel(sample: usize, at: usize) -> u8 {
 /// Runs a model in an arena that is not a byte too long, on pixels that follow from their places: the output of all samples, as bytes.
 ///
 /// # Panics
-/// If anything is written outside the arena.
+/// If anything is written outside the arena, or a second run gives something else.
 pub(crate) fn run(model: &Model<'_>, isa: Isa, batch: usize) -> Vec<u8> {
     let needed = model.arena_len(isa, batch).unwrap();
     assert!(needed.is_multiple_of(16));
     let mut memory = vec![u128::from_le_bytes([GUARD; 16]); needed / 16 + 2];
     let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
     let mut bound = model.bind_with(isa, batch, &mut memory[16..][..needed]).unwrap();
+    let first = show(&mut bound);
+    // Out of order steps compute nothing of use, but harm nothing.
+    for step in (0..model.step_count()).rev() {
+        assert_eq!(bound.step(step), Ok(()));
+    }
+    for step in [model.step_count(), usize::MAX] {
+        assert!(bound.step(step).is_err() && bound.tensor(step.saturating_add(1)).is_empty());
+    }
+    assert_eq!(show(&mut bound), first);
+    assert!(memory[..16].iter().chain(&memory[16 + needed..]).all(|byte| *byte == GUARD));
+    first
+}
+
+/// Runs a model on its pixels.
+fn show(bound: &mut Bound<'_, '_>) -> Vec<u8> {
+    let (batch, classes) = (bound.batch(), bound.model().classes());
     let len = bound.input_mut().len() / batch;
     for (at, byte) in bound.input_mut().iter_mut().enumerate() {
         *byte = pixel(at / len, at % len);
     }
     let output = bound.run();
-    for sample in 0..batch {
-        assert!(output.class(sample) < model.classes());
-    }
-    let bytes = match (output.bytes(), output.floats()) {
+    assert!((0..batch).all(|sample| output.class(sample) < classes));
+    assert_eq!((output.class(usize::MAX), output.logit(usize::MAX, classes - 1)), (0, 0.0));
+    match (output.bytes(), output.floats()) {
         (Some(bytes), None) => bytemuck::cast_slice(bytes).to_vec(),
         (None, Some(floats)) => bytemuck::cast_slice(floats).to_vec(),
         _ => panic!("an output is of bytes or of floats"),
-    };
-    assert!(memory[..16].iter().chain(&memory[16 + needed..]).all(|byte| *byte == GUARD));
-    bytes
+    }
 }
 
 /// Reads bytes that may be anything, aligned to 16, and runs what is an image. Every function of a model is called.
@@ -365,6 +378,7 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<(), ImageError> {
     for batch in [0, 7, 1 << 20, usize::MAX / 64, usize::MAX] {
         _ = model.arena_len(Isa::best(), batch);
         _ = model.arena_len(Isa::SCALAR, batch);
+        assert!(model.scratch_len(Isa::best(), batch, usize::MAX).is_err());
     }
     if model.macs() <= MOST as u64 {
         for (isa, batch) in [(Isa::best(), 1), (Isa::SCALAR, 1), (Isa::best(), 2)] {
