@@ -97,7 +97,7 @@ impl<'m, 'a> Bound<'m, 'a> {
             return Err(ImageError::Arena { needed, got });
         };
         let misaligned = ImageError::Misaligned { what: "an arena", needed: ALIGN };
-        if arena.as_ptr().addr() % ALIGN != 0 {
+        if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(misaligned);
         }
         let activations = model.activations_len().saturating_mul(batch);

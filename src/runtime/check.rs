@@ -36,7 +36,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
     if header.length < bytes.len() {
         return Err(ImageError::Trailing { expected: header.length, got: bytes.len() });
     }
-    if bytes.as_ptr().addr() % ALIGN != 0 {
+    if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
         return Err(ImageError::Misaligned { what: "an image", needed: ALIGN });
     }
     let found =
@@ -115,7 +115,7 @@ pub(super) fn tensors(model: &Model<'_>) -> Result<(), ImageError> {
         let Some(end) = end else {
             return Err(rule("a tensor has a size, and its bytes can be counted by 31 bits", index));
         };
-        if tensor.offset % ALIGN != 0 {
+        if !tensor.offset.is_multiple_of(ALIGN) {
             return Err(rule("tensors begin at multiples of 16 bytes", index));
         }
         arena = align(end).max(arena);
@@ -221,7 +221,7 @@ pub(super) fn places(model: &Model<'_>) -> Result<(), ImageError> {
         for writer in tensor..steps.min(last.saturating_add(1)) {
             let other = model.place(writer + 1, 1);
             let apart = other.end <= mine.start || mine.end <= other.start;
-            if !apart && !(writer == last && mine == other && in_place(model, writer, tensor)) {
+            if !(apart || writer == last && mine == other && in_place(model, writer, tensor)) {
                 return Err(rule("no step writes over what is still to be read", writer));
             }
         }
