@@ -71,3 +71,8 @@ pub mod study;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod view;
+
+/// The code of that page compiles.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../firmware-notes/UPDATING.md")]
+struct Updating;

@@ -1,9 +1,9 @@
 //! The C source of a model: every compiler here takes it without a warning, and what it computes is equal to the runtime to the bit.
 #![cfg(feature = "std")]
 
-mod image_support;
+mod source_support;
 
-use image_support::{image, logits, pictures, programs, small_cnn};
+use source_support::{image, logits, pictures, programs, small_cnn};
 use inkstone::export::ExportError;
 use inkstone::export::c_source::c_source;
 use inkstone::export::golden::Golden;
@@ -151,7 +151,7 @@ fn c_source_refuses() {
     for pixels in [0, 1, 145] {
         assert!(matches!(Golden::of(&model, &vec![0; pixels]), Err(ExportError::Program(_))), "{pixels}");
     }
-    let other = image_support::image(&small_cnn(16));
+    let other = source_support::image(&small_cnn(16));
     assert!(matches!(c_source(&other.model().unwrap(), "x", &golden), Err(ExportError::Program(_))));
 
     let mut floats = small_cnn(12);
@@ -160,7 +160,7 @@ fn c_source_refuses() {
     floats.steps.truncate(1);
     (floats.tensors[1].scale, floats.tensors[1].zero_point) = (0.0, 0);
     floats.classes = (0..144).map(|class| class.to_string()).collect();
-    let floats = image_support::image(&floats);
+    let floats = source_support::image(&floats);
     for error in
         [c_source(&floats.model().unwrap(), "x", &golden).err(), Golden::of(&floats.model().unwrap(), &[0; 144]).err()]
     {

@@ -97,7 +97,7 @@ impl<'m, 'a> Bound<'m, 'a> {
             return Err(ImageError::Arena { needed, got });
         };
         let misaligned = ImageError::Misaligned { what: "an arena", needed: ALIGN };
-        if arena.as_ptr().addr() % ALIGN != 0 {
+        if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(misaligned);
         }
         let activations = model.activations_len().saturating_mul(batch);
@@ -120,7 +120,8 @@ impl<'m, 'a> Bound<'m, 'a> {
         &self.model
     }
 
-    /// Where the raw pixels go, 0 to 255, sample after sample, each by rows and with its channels last. A run writes over them.
+    /// Where the raw pixels go, 0 to 255, sample after sample, each by rows: of models of bytes with its channels last, of floats plane by
+    /// plane. A run writes over them.
     pub fn input_mut(&mut self) -> &mut [u8] {
         let place = self.model.place(0, self.batch);
         self.activations.get_mut(place).unwrap_or_default()
@@ -166,7 +167,7 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// Runs one step. Steps build on each other: out of order they compute nothing of use, but harm nothing either.
     ///
     /// # Errors
-    /// None for a step that the model has: see [`run`](Self::run).
+    /// [`ImageError::Rule`] if the model has no such step; none otherwise: see [`run`](Self::run).
     pub fn step(&mut self, index: usize) -> Result<(), ImageError> {
         let step = self.model.step(index)?;
         match self.model.kind() {

@@ -36,7 +36,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
     if header.length < bytes.len() {
         return Err(ImageError::Trailing { expected: header.length, got: bytes.len() });
     }
-    if bytes.as_ptr().addr() % ALIGN != 0 {
+    if !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
         return Err(ImageError::Misaligned { what: "an image", needed: ALIGN });
     }
     let found =
@@ -55,7 +55,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
     let finite = header.scale.is_finite() && header.offset.is_finite();
     if !finite
         || header.per_image == 0 && header.scale <= 0.0
-        || header.per_image == 1 && (header.scale, header.offset) != (0.0, 0.0)
+        || header.per_image == 1 && (header.scale.to_bits(), header.offset.to_bits()) != (0, 0)
     {
         return Err(rule("the scale of pixels is finite and positive, the offset finite", 0));
     }
@@ -115,7 +115,7 @@ pub(super) fn tensors(model: &Model<'_>) -> Result<(), ImageError> {
         let Some(end) = end else {
             return Err(rule("a tensor has a size, and its bytes can be counted by 31 bits", index));
         };
-        if tensor.offset % ALIGN != 0 {
+        if !tensor.offset.is_multiple_of(ALIGN) {
             return Err(rule("tensors begin at multiples of 16 bytes", index));
         }
         arena = align(end).max(arena);
@@ -150,7 +150,8 @@ pub(super) fn steps(model: &Model<'_>) -> Result<(), ImageError> {
         if is_pixels != (index == 0) || !is_pixels && (step.a == 0 || b == 0 && step.b != NONE) {
             return Err(rule("the first step, and no other, reads the pixels", index));
         }
-        if !canonical(&step, kind) {
+        let op = StepKind::from_byte(step.op).ok_or(rule("a step is of a kind that this library knows", index))?;
+        if !canonical(&step, op, kind) {
             return Err(rule("fields that a step has no use for are zero", index));
         }
         let lens = constants(kind, &step, &model.tensor_record(step.a.into()), &model.tensor_record(index + 1));
@@ -179,9 +180,8 @@ pub(super) fn steps(model: &Model<'_>) -> Result<(), ImageError> {
 }
 
 /// Whether what a kind of step does not use is zero, so that each step can be written in one way only.
-fn canonical(step: &StepRecord, kind: Kind) -> bool {
+fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
     let i8s = kind == Kind::I8;
-    let Some(op) = StepKind::from_byte(step.op) else { return false };
     let window = step.kernel != [0, 0] || step.stride != 0 || step.padding != 0;
     let uses_window = matches!(op, StepKind::Conv | StepKind::MaxPool | StepKind::AvgPool);
     let uses_clamp = i8s && matches!(op, StepKind::Conv | StepKind::Dense | StepKind::AvgPool | StepKind::Add);
@@ -221,7 +221,7 @@ pub(super) fn places(model: &Model<'_>) -> Result<(), ImageError> {
         for writer in tensor..steps.min(last.saturating_add(1)) {
             let other = model.place(writer + 1, 1);
             let apart = other.end <= mine.start || mine.end <= other.start;
-            if !apart && !(writer == last && mine == other && in_place(model, writer, tensor)) {
+            if !(apart || writer == last && mine == other && in_place(model, writer, tensor)) {
                 return Err(rule("no step writes over what is still to be read", writer));
             }
         }

@@ -155,7 +155,7 @@ impl<'m> Model<'m> {
     /// Multiplications of one sample.
     #[must_use]
     pub fn macs(&self) -> u64 {
-        self.steps().map(|step| step.macs()).sum()
+        self.steps().map(|step| step.macs()).fold(0, u64::saturating_add)
     }
 
     /// Bytes of the activations of one sample.
@@ -167,8 +167,9 @@ impl<'m> Model<'m> {
     /// Bytes of scratch that step `index` needs on `isa` for `batch` samples.
     ///
     /// # Errors
-    /// [`ImageError::Batch`] if memory cannot hold them.
+    /// [`ImageError::Batch`] if memory cannot hold them, [`ImageError::Rule`] if the model has no such step.
     pub fn scratch_len(&self, isa: Isa, batch: usize, index: usize) -> Result<usize, ImageError> {
+        self.has(index)?;
         let step = self.step_record(index);
         let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
         scratch_bytes(isa, self.kind, &step, &input, &output, batch).ok_or(ImageError::Batch { samples: batch })
@@ -212,8 +213,14 @@ impl<'m> Model<'m> {
         StepRecord::read(self.bytes, self.header.steps_at(), index)
     }
 
+    /// Refuses a step that the model has not: its record would be read from what lies behind.
+    const fn has(&self, index: usize) -> Result<(), ImageError> {
+        if index < self.header.steps { Ok(()) } else { Err(ImageError::Rule { rule: "a model has a step", at: index }) }
+    }
+
     /// Step `index`.
     pub(super) fn step(&self, index: usize) -> Result<Step<'m>, ImageError> {
+        self.has(index)?;
         let step = self.step_record(index);
         let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
         let second = (step.b as usize <= index).then(|| self.tensor_record(step.b.into()));

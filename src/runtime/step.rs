@@ -164,6 +164,17 @@ pub(super) const fn pool(step: &StepRecord, input: &TensorRecord, n: usize) -> R
     Pool::new([n, input.channels, input.rows, input.cols], step.kernel, step.stride, step.padding)
 }
 
+/// Most elements of a tensor of all samples, as of a convolution.
+const MOST: usize = isize::MAX as usize / 16;
+
+/// Elements of `n` samples.
+const fn times(tensor: &TensorRecord, n: usize) -> Option<usize> {
+    match tensor.elements() {
+        Some(elements) => elements.checked_mul(n),
+        None => None,
+    }
+}
+
 /// Bytes of scratch of a step for `n` samples, if memory can hold them.
 pub(super) const fn scratch_bytes(
     isa: Isa,
@@ -173,6 +184,11 @@ pub(super) const fn scratch_bytes(
     output: &TensorRecord,
     n: usize,
 ) -> Option<usize> {
+    // With room above, so that what the kernels add up from these products fits too.
+    match (times(input, n), times(output, n)) {
+        (Some(input), Some(output)) if input <= MOST && output <= MOST => {}
+        _ => return None,
+    }
     let words = match StepKind::from_byte(step.op) {
         Some(StepKind::Conv) => {
             let Ok(conv) = conv(step, input, output.channels, n) else { return None };
