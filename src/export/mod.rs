@@ -8,6 +8,7 @@ pub mod golden;
 pub mod image;
 pub mod onnx;
 mod protobuf;
+pub mod rust_source;
 pub mod safetensors;
 
 use crate::runtime::{ImageError, Model};

@@ -146,6 +146,16 @@ impl<'m> Model<'m> {
         Some(Tensor { offset, dims: [channels, rows, cols], element_bytes, scale, zero_point })
     }
 
+    /// Rows and columns of the window of step `index`, its stride and its padding; zeros for a step without one.
+    #[must_use]
+    pub fn window(&self, index: usize) -> ([usize; 2], usize, usize) {
+        if index >= self.header.steps {
+            return ([0, 0], 0, 0);
+        }
+        let step = self.step_record(index);
+        (step.kernel, step.stride, step.padding)
+    }
+
     /// The tensor that the last step writes.
     #[must_use]
     pub const fn output(&self) -> usize {
