@@ -1,6 +1,6 @@
 //! From a network that is ready for a device to files: the image that the runtime reads, and the same in other forms.
 //!
-//! In comes a [`Program`](crate::quant::program::Program), or the [`Model`](crate::runtime::Model) of an image, out go bytes. The next room,
+//! In comes a [`Program`](crate::quant::program::Program), or the [`Model`] of an image, out go bytes. The next room,
 //! `runtime`, runs the image; [`c_source`] needs no room after it, and proves itself by [`golden`] vectors.
 
 pub mod c_source;
