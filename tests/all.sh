@@ -23,6 +23,8 @@ stage_tools() {
     [ -x /usr/bin/cargo ] && [ -d /usr/share/doc/rust-web-src ] || missing+=(rustc-web cargo-web rust-web-src)
     command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
     command -v arm-none-eabi-ld >/dev/null || missing+=(binutils-arm-none-eabi)
+    command -v clang >/dev/null || missing+=(clang)
+    command -v arm-none-eabi-gcc >/dev/null || missing+=(gcc-arm-none-eabi libnewlib-arm-none-eabi)
     command -v node >/dev/null || missing+=(nodejs)
     [ -d /usr/lib/wasm32-wasi ] || has_target wasm32-wasip1 || missing+=(wasi-libc)
     # Not gcc-multilib, which would remove the compiler for aarch64.
