@@ -40,7 +40,7 @@ fn sum() -> ProgramStep {
 
 /// A layer of one output, all of whose factors are 1/2.
 fn dense() -> ProgramStep {
-    let constants = vec![vec![3, 0xfe], 5i32.to_le_bytes().into(), (1 << 30i32).to_le_bytes().into(), vec![0; 4]];
+    let constants = vec![vec![3, 0xfe], 5i32.to_le_bytes().into(), (1i32 << 30).to_le_bytes().into(), vec![0; 4]];
     ProgramStep { clamp: (-128, 127), constants, ..ProgramStep::new("dense", StepKind::Dense, 1) }
 }
 
@@ -77,8 +77,6 @@ fn scales_are_numbers_of_single_precision() {
         refused("the scale of a weight of step 1 (dense)", "5e-39")
     );
     assert_eq!(refusal(&program(dense(), [1, 1, 1], 1e30)), refused("the scale of a sum of step 1 (dense)", "5e29"));
-    let largest = program(sum(), [2, 1, 1], 3e38);
-    assert!(refusal(&largest).starts_with("step 1 (add)"));
 }
 
 /// The zero point of the input leaves the bias; what reads the file subtracts it from the bytes.
