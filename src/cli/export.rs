@@ -129,7 +129,10 @@ impl Export {
             std::fs::create_dir_all(&out).with_context(|| format!("--out {}", out.display()))?;
         }
         if files.iter().any(|(file, _)| *file == path && self.format != Format::Image) {
-            return Err(Usage::error(format_args!("--out {}: that is the model itself: name another file", out.display())));
+            return Err(Usage::error(format_args!(
+                "--out {}: that is the model itself: name another file",
+                out.display()
+            )));
         }
         for (file, contents) in &files {
             write_atomic(file, contents).context("--out")?;
@@ -218,7 +221,10 @@ mod tests {
 
     #[test]
     fn amounts_have_units() {
-        assert_eq!((amount("16384"), amount("16k"), amount("16Ki"), amount("2Mi")), (Ok(16384), Ok(16000), Ok(16384), Ok(2 << 20)));
+        assert_eq!(
+            (amount("16384"), amount("16k"), amount("16Ki"), amount("2Mi")),
+            (Ok(16384), Ok(16000), Ok(16384), Ok(2 << 20))
+        );
         for text in ["", "k", "-1", "1.5k", "16kb", "99999999999999999999", "18446744073709551615k"] {
             assert!(amount(text).is_err(), "{text}");
         }

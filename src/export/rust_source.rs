@@ -4,6 +4,7 @@ use super::ExportError;
 use super::golden::Golden;
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
+use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::pool_i8::Mean;
 use crate::runtime::{Kind, Model, Params, Step, Work};
 use std::collections::BTreeSet;
@@ -27,7 +28,8 @@ pub fn rust_source(model: &Model<'_>, golden: &Golden) -> Result<String, ExportE
         source.step(&step)?;
     }
     let scratch = (0..model.step_count()).map(|index| model.scratch_len(Isa::SCALAR, 1, index));
-    let scratch = scratch.collect::<Result<Vec<_>, _>>().map_err(ExportError::Image)?.into_iter().max().unwrap_or(0) / 4;
+    let scratch =
+        scratch.collect::<Result<Vec<_>, _>>().map_err(ExportError::Image)?.into_iter().max().unwrap_or(0) / 4;
     let (arena, inputs, classes) = (model.activations_len(), input.bytes(), model.classes());
     let place = |tensor: crate::runtime::Tensor| format!("{}..{}", tensor.offset, tensor.offset + tensor.bytes());
     let uses: Vec<String> = source.uses.iter().map(|line| format!("use inkstone::{line};\n")).collect();
@@ -185,8 +187,13 @@ impl Source<'_> {
         let (from, to) = (tensor(step.a)?, tensor(index + 1)?);
         let range = |tensor: crate::runtime::Tensor| format!("{}..{}", tensor.offset, tensor.offset + tensor.bytes());
         let (input, output) = (range(from), range(to));
-        let two = |read: &str| format!("let [x, y] = arena.get_disjoint_mut([{read}, {output}]).map_err(|_| OUTSIDE)?;");
-        let copy = if from.offset == to.offset { String::new() } else { format!("arena.copy_within({input}, {});\n        ", to.offset) };
+        let two =
+            |read: &str| format!("let [x, y] = arena.get_disjoint_mut([{read}, {output}]).map_err(|_| OUTSIDE)?;");
+        let copy = if from.offset == to.offset {
+            String::new()
+        } else {
+            format!("arena.copy_within({input}, {});\n        ", to.offset)
+        };
         let body = match step.work {
             Work::Pixels => return Ok(()),
             Work::Conv { conv, pool, params, .. } => {
@@ -200,7 +207,8 @@ impl Source<'_> {
                     "{}\n        let conv = Conv::new([1, {c_in}, {h}, {w}], [{c_out}, {c_group}, {kh}, {kw}], {stride}, {padding}, {groups})?;\n        \
                      let x = conv_i8::Input {{ bytes: x, zero_point: {} }};\n        \
                      conv_i8::{call}(isa, &conv, x, &WEIGHT_{index}, {by}, y, scratch)?;",
-                    two(&input), from.zero_point
+                    two(&input),
+                    from.zero_point
                 )
             }
             Work::Dense { inputs, outputs, params, .. } => {
@@ -232,7 +240,7 @@ impl Source<'_> {
             }
             Work::Add(Some(sum), _) => {
                 self.uses.insert("kernels::elementwise_i8");
-                let ([a, b], [zero_a, zero_b], shift, zero_out, clamp) = sum.parts();
+                let Sum { multipliers: [a, b], zeros: [zero_a, zero_b], shift, zero_out, clamp } = sum;
                 let second = range(tensor(step.b.unwrap_or(step.a))?);
                 format!(
                     "{copy}{}\n        let by = elementwise_i8::Sum::new([{a}, {b}], [{zero_a}, {zero_b}], {shift}, {zero_out}, {clamp:?})?;\n        \

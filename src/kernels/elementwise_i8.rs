@@ -77,12 +77,6 @@ impl Sum {
         Ok(Self { multipliers, zeros, shift, zero_out: zero_out as i32, clamp })
     }
 
-    /// Multipliers, zero points of the addends, shift, zero point of the sum, smallest and largest sum.
-    #[must_use]
-    pub const fn parts(&self) -> ([i32; 2], [i32; 2], u8, i32, (i32, i32)) {
-        (self.multipliers, self.zeros, self.shift, self.zero_out, self.clamp)
-    }
-
     /// The multipliers, in units of `2^−shift`.
     #[must_use]
     pub const fn multipliers(&self) -> [i32; 2] {

@@ -4,7 +4,7 @@ use super::bound::Bound;
 use super::check;
 use super::error::ImageError;
 use super::format::{BYTE, Header, Kind, PIXEL, SINGLE, StepRecord, TensorRecord, align};
-use super::step::{Step, decode, scratch_bytes};
+use super::step::{Step, constants, decode, scratch_bytes};
 use crate::kernels::Isa;
 use core::ops::Range;
 
@@ -144,6 +144,17 @@ impl<'m> Model<'m> {
             _ => return None,
         };
         Some(Tensor { offset, dims: [channels, rows, cols], element_bytes, scale, zero_point })
+    }
+
+    /// Bytes of the constants of step `index`, without what fills them up to 16.
+    #[must_use]
+    pub fn step_constants_len(&self, index: usize) -> usize {
+        if index >= self.header.steps {
+            return 0;
+        }
+        let step = self.step_record(index);
+        let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
+        constants(self.kind, &step, &input, &output).map_or(0, |lens| lens.iter().sum())
     }
 
     /// Rows and columns of the window of step `index`, its stride and its padding; zeros for a step without one.
