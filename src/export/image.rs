@@ -2,12 +2,12 @@
 
 use super::ExportError;
 use crate::graph::arrange;
-use crate::quant::program::Program;
+use crate::quant::program::{Program, ProgramStep};
 use crate::runtime::format::{
     ALIGN, BYTE, HEADER, HEADER_FIELDS, MAGIC, MAX_STEPS, NONE, PIXEL, SINGLE, STEP, STEP_FIELDS, StepKind, TENSOR,
     TENSOR_FIELDS, VERSION, align,
 };
-use crate::runtime::{Crc32, Kind, Model, activation_byte};
+use crate::runtime::{Crc32, Kind, Model, activation_byte, device_scratch_len};
 
 /// Bytes on the heap, an image or an arena, that begin at a multiple of 16, as [`Model::new`] and [`Model::bind`] want them.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Layout {
     pub arena: usize,
     /// Bytes that the busiest step needs at once: no layout has less.
     pub largest_live_set: usize,
+    /// By step: where its scratch begins, behind what is alive.
+    pub scratch_at: Vec<usize>,
 }
 
 /// Places the tensors of `program`; those that a step may write over share their place with what it writes.
@@ -93,9 +95,42 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
         }
     }
     stretches[place[steps.len()]].2 = steps.len();
-    let too_large = |_| ExportError::Program("the tensors are more than memory can address".into());
-    let (offsets, arena, largest_live_set) = arrange(&stretches).map_err(too_large)?;
-    Ok(Layout { offsets: place.iter().map(|place| offsets[*place]).collect(), arena, largest_live_set })
+    let scratch = scratch(program);
+    // Once by the tensors alone, once with the scratch that chips need among them, which then lies behind the tensors nevertheless.
+    let with: Vec<_> =
+        stretches.iter().copied().chain(scratch.iter().enumerate().map(|(i, len)| (*len, i, i))).collect();
+    let mut best: Option<(usize, Layout)> = None;
+    for tried in [&stretches, &with] {
+        let too_large = |_| ExportError::Program("the tensors are more than memory can address".into());
+        let (offsets, _, _) = arrange(tried).map_err(too_large)?;
+        let end = |at: usize| offsets[at] + stretches[at].0;
+        let live = |step: usize| -> Vec<usize> {
+            let alive = |at: &usize| stretches[*at].1 <= step && step <= stretches[*at].2;
+            (0..stretches.len()).filter(alive).collect()
+        };
+        let last_end = |step: usize| live(step).into_iter().map(end).max().unwrap_or(0);
+        let scratch_at: Vec<usize> = (0..steps.len()).map(last_end).collect();
+        let arena = (0..stretches.len()).map(end).max().unwrap_or(0);
+        let bytes = |step: usize| live(step).into_iter().map(|at| stretches[at].0).sum();
+        let largest_live_set: usize = (0..=steps.len()).map(bytes).max().unwrap_or(0);
+        let device = scratch_at.iter().zip(&scratch).map(|(at, len)| at + len).max().unwrap_or(0).max(arena);
+        // A tenth more than the tensors need would be felt where there are vectors, and other scratch.
+        let tight = 10 * arena <= 11 * largest_live_set;
+        if best.as_ref().is_none_or(|(least, _)| device < *least && tight) {
+            let offsets = place.iter().map(|place| offsets[*place]).collect();
+            best = Some((device, Layout { offsets, arena, largest_live_set, scratch_at }));
+        }
+    }
+    best.map(|(_, layout)| layout).ok_or_else(|| ExportError::Program("a network has a step".into()))
+}
+
+/// By step: bytes of scratch on a chip without vectors; what cannot be counted is refused when the image is read.
+fn scratch(program: &Program) -> Vec<usize> {
+    let bytes = |(index, step): (usize, &ProgramStep)| {
+        let (input, output) = (&program.tensors[step.a], &program.tensors[index + 1]);
+        align(device_scratch_len(program.kind, step, input.dims, output.dims).unwrap_or(0))
+    };
+    program.steps.iter().enumerate().map(bytes).collect()
 }
 
 /// One record, field by field.
@@ -177,6 +212,8 @@ pub fn write(program: &Program) -> Result<Image, ExportError> {
         record.set("b", step.b.map_or(i64::from(NONE), |b| b as i64))?;
         record.set("low", step.clamp.0)?;
         record.set("high", step.clamp.1)?;
+        let scratch = layout.scratch_at[index] / ALIGN;
+        record.set("scratch", if scratch < usize::from(NONE) { scratch as i64 } else { NONE.into() })?;
         record.set("groups", step.groups as i64)?;
         record.set("constants", constants as i64)?;
         record.set("multiplier_a", step.multipliers[0])?;

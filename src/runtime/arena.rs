@@ -1,6 +1,6 @@
 //! The memory in which a model runs.
 
-use super::format::{Header, Kind, StepRecord, TensorRecord, align};
+use super::format::{Header, Kind, MAX_STEPS, StepRecord, TensorRecord, align};
 use super::step::scratch_bytes;
 use crate::kernels::Isa;
 
@@ -34,16 +34,16 @@ impl<const BYTES: usize> Default for Arena<BYTES> {
 pub const fn device_arena_len(image: &[u8]) -> usize {
     let header = Header::read(image);
     let Some(kind) = Kind::from_byte(header.kind) else { return 0 };
-    let (mut most, mut i) = (0, 0);
-    while i < header.steps {
+    let (mut most, mut i) = (align(header.arena), 0);
+    // More than an image has: bytes that are none take no longer.
+    while i < header.steps && i < MAX_STEPS {
         let step = StepRecord::read(image, header.steps_at(), i);
         let (input, output) = (TensorRecord::read(image, step.a as usize), TensorRecord::read(image, i + 1));
-        if let Some(bytes) = scratch_bytes(Isa::SCALAR, kind, &step, &input, &output, 1)
-            && bytes > most
-        {
-            most = bytes;
+        if let Some(bytes) = scratch_bytes(Isa::SCALAR, kind, &step, &input, &output, 1) {
+            let end = step.scratch_at(align(header.arena)).saturating_add(align(bytes));
+            most = if end > most { end } else { most };
         }
         i += 1;
     }
-    align(header.arena).saturating_add(align(most))
+    most
 }

@@ -21,8 +21,7 @@ pub struct Bound<'m, 'a> {
     model: Model<'m>,
     isa: Isa,
     batch: usize,
-    activations: &'a mut [u8],
-    scratch: &'a mut [i32],
+    arena: &'a mut [u8],
 }
 
 /// What a run left: the logits of each sample.
@@ -96,16 +95,10 @@ impl<'m, 'a> Bound<'m, 'a> {
         let Some((arena, _)) = arena.split_at_mut_checked(needed) else {
             return Err(ImageError::Arena { needed, got });
         };
-        let misaligned = ImageError::Misaligned { what: "an arena", needed: ALIGN };
         if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
-            return Err(misaligned);
+            return Err(ImageError::Misaligned { what: "an arena", needed: ALIGN });
         }
-        let activations = model.activations_len().saturating_mul(batch);
-        let Some((activations, scratch)) = arena.split_at_mut_checked(activations) else {
-            return Err(ImageError::Arena { needed, got });
-        };
-        let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| misaligned)?;
-        Ok(Self { model, isa, batch, activations, scratch })
+        Ok(Self { model, isa, batch, arena })
     }
 
     /// Samples at a time.
@@ -124,7 +117,7 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// plane. A run writes over them.
     pub fn input_mut(&mut self) -> &mut [u8] {
         let place = self.model.place(0, self.batch);
-        self.activations.get_mut(place).unwrap_or_default()
+        self.arena.get_mut(place).unwrap_or_default()
     }
 
     /// Runs the model on the pixels that were written.
@@ -161,7 +154,7 @@ impl<'m, 'a> Bound<'m, 'a> {
     #[must_use]
     pub fn tensor(&self, index: usize) -> &[u8] {
         let place = if index <= self.model.output() { self.model.place(index, self.batch) } else { 0..0 };
-        self.activations.get(place).unwrap_or_default()
+        self.arena.get(place).unwrap_or_default()
     }
 
     /// Runs one step. Steps build on each other: out of order they compute nothing of use, but harm nothing either.
@@ -170,13 +163,31 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// [`ImageError::Rule`] if the model has no such step; none otherwise: see [`run`](Self::run).
     pub fn step(&mut self, index: usize) -> Result<(), ImageError> {
         let step = self.model.step(index)?;
-        match self.model.kind() {
-            Kind::I8 => self.bytes_step(&step),
-            Kind::F32 | Kind::F16 => self.floats_step(&step),
+        let Self { model, isa, batch, ref mut arena } = *self;
+        let outside = |error| ImageError::Shape { step: index, error };
+        // Behind what is alive at this step.
+        let at = model.scratch_at(index).saturating_mul(batch);
+        let (activations, scratch) = arena.split_at_mut_checked(at).ok_or(outside(OUTSIDE))?;
+        let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| outside(OUTSIDE))?;
+        let mut frame = Frame { model, isa, batch, activations, scratch };
+        match model.kind() {
+            Kind::I8 => frame.bytes_step(&step),
+            Kind::F32 | Kind::F16 => frame.floats_step(&step),
         }
-        .map_err(|error| ImageError::Shape { step: index, error })
+        .map_err(outside)
     }
+}
 
+/// The memory of one step.
+struct Frame<'m, 'r> {
+    model: Model<'m>,
+    isa: Isa,
+    batch: usize,
+    activations: &'r mut [u8],
+    scratch: &'r mut [i32],
+}
+
+impl Frame<'_, '_> {
     /// A step of a model of bytes.
     fn bytes_step(&mut self, step: &Step<'_>) -> Result<(), ShapeError> {
         let Self { ref model, isa, batch, .. } = *self;

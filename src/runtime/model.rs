@@ -196,18 +196,29 @@ impl<'m> Model<'m> {
         scratch_bytes(isa, self.kind, &step, &input, &output, batch).ok_or(ImageError::Batch { samples: batch })
     }
 
+    /// Where the scratch of step `index` begins in the arena, for one sample: behind the tensors that are alive then.
+    #[must_use]
+    pub const fn scratch_at(&self, index: usize) -> usize {
+        if index < self.header.steps {
+            self.step_record(index).scratch_at(self.header.arena)
+        } else {
+            self.header.arena
+        }
+    }
+
     /// Bytes of the arena for `batch` samples at a time on `isa`.
     ///
     /// # Errors
     /// [`ImageError::Batch`] if memory cannot hold them, or for 0.
     pub fn arena_len(&self, isa: Isa, batch: usize) -> Result<usize, ImageError> {
         let error = ImageError::Batch { samples: batch };
-        let mut most = 0;
+        let mut most = self.header.arena.checked_mul(batch).ok_or(error)?;
         for index in 0..self.header.steps {
-            most = self.scratch_len(isa, batch, index)?.max(most);
+            let scratch = align(self.scratch_len(isa, batch, index)?);
+            let end = self.scratch_at(index).checked_mul(batch).and_then(|at| at.checked_add(scratch));
+            most = end.ok_or(error)?.max(most);
         }
-        let all = self.header.arena.checked_mul(batch).and_then(|bytes| bytes.checked_add(align(most)));
-        all.filter(|bytes| batch > 0 && *bytes <= isize::MAX as usize).ok_or(error)
+        Some(most).filter(|bytes| batch > 0 && *bytes <= isize::MAX as usize).ok_or(error)
     }
 
     /// The model in the memory in which it will run, one sample at a time, on the fastest instruction set of this machine.
