@@ -20,6 +20,7 @@ mod study;
 mod summary;
 mod sweep;
 mod train;
+mod validate;
 
 pub(crate) use screen::Screen;
 
@@ -54,6 +55,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Quantize(quantize::Quantize),
     Export(export::Export),
+    Validate(validate::Validate),
     Gradcheck(gradcheck::Gradcheck),
     Bench(bench::Bench),
     Data(data::Data),
@@ -119,6 +121,7 @@ impl Cli {
             Command::Inspect(command) => command.run(screen),
             Command::Quantize(command) => command.run(screen),
             Command::Export(command) => command.run(screen),
+            Command::Validate(command) => command.run(screen),
             Command::Gradcheck(command) => command.run(screen),
             Command::Bench(command) => command.run(screen),
             Command::Data(command) => command.run(screen),
