@@ -96,32 +96,32 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
     }
     stretches[place[steps.len()]].2 = steps.len();
     let scratch = scratch(program);
-    // Once by the tensors alone, once with the scratch that chips need among them, which then lies behind the tensors nevertheless.
-    let with: Vec<_> =
-        stretches.iter().copied().chain(scratch.iter().enumerate().map(|(i, len)| (*len, i, i))).collect();
-    let mut best: Option<(usize, Layout)> = None;
-    for tried in [&stretches, &with] {
-        let too_large = |_| ExportError::Program("the tensors are more than memory can address".into());
-        let (offsets, _, _) = arrange(tried).map_err(too_large)?;
-        let end = |at: usize| offsets[at] + stretches[at].0;
-        let live = |step: usize| -> Vec<usize> {
-            let alive = |at: &usize| stretches[*at].1 <= step && step <= stretches[*at].2;
-            (0..stretches.len()).filter(alive).collect()
-        };
-        let last_end = |step: usize| live(step).into_iter().map(end).max().unwrap_or(0);
-        let scratch_at: Vec<usize> = (0..steps.len()).map(last_end).collect();
-        let arena = (0..stretches.len()).map(end).max().unwrap_or(0);
-        let bytes = |step: usize| live(step).into_iter().map(|at| stretches[at].0).sum();
-        let largest_live_set: usize = (0..=steps.len()).map(bytes).max().unwrap_or(0);
-        let device = scratch_at.iter().zip(&scratch).map(|(at, len)| at + len).max().unwrap_or(0).max(arena);
-        // A tenth more than the tensors need would be felt where there are vectors, and other scratch.
-        let tight = 10 * arena <= 11 * largest_live_set;
-        if best.as_ref().is_none_or(|(least, _)| device < *least && tight) {
-            let offsets = place.iter().map(|place| offsets[*place]).collect();
-            best = Some((device, Layout { offsets, arena, largest_live_set, scratch_at }));
-        }
-    }
-    best.map(|(_, layout)| layout).ok_or_else(|| ExportError::Program("a network has a step".into()))
+    let live = |step: usize| -> Vec<usize> {
+        let alive = |at: &usize| stretches[*at].1 <= step && step <= stretches[*at].2;
+        (0..stretches.len()).filter(alive).collect()
+    };
+    let alive: Vec<Vec<usize>> = (0..=steps.len()).map(live).collect();
+    let bytes = |alive: &Vec<usize>| alive.iter().map(|at| stretches[*at].0).sum();
+    let largest_live_set: usize = alive.iter().map(bytes).max().unwrap_or(0);
+    let ends = |offsets: &[usize], step: usize| {
+        alive[step].iter().map(|at| offsets[*at] + stretches[*at].0).max().unwrap_or(0)
+    };
+    let arena_of = |offsets: &[usize]| (0..=steps.len()).map(|step| ends(offsets, step)).max().unwrap_or(0);
+    // What a chip needs, scratch included; but not a tenth more than the tensors do, which would be felt where there are vectors, and
+    // other scratch.
+    let cost = |offsets: &[usize]| {
+        let with_scratch = (0..steps.len()).map(|step| ends(offsets, step) + scratch[step]).max().unwrap_or(0);
+        let arena = arena_of(offsets);
+        if 10 * arena > 11 * largest_live_set { usize::MAX } else { with_scratch.max(arena) }
+    };
+    let offsets = arrange(&stretches, cost)
+        .map_err(|_| ExportError::Program("the tensors are more than memory can address".into()))?;
+    Ok(Layout {
+        arena: arena_of(&offsets),
+        largest_live_set,
+        scratch_at: (0..steps.len()).map(|step| ends(&offsets, step)).collect(),
+        offsets: place.iter().map(|place| offsets[*place]).collect(),
+    })
 }
 
 /// By step: bytes of scratch on a chip without vectors; what cannot be counted is refused when the image is read.
