@@ -97,8 +97,12 @@ stage_asan() {
 
 # What reads files, against bytes that libFuzzer makes up: most of the time for images, which devices read.
 stage_fuzz() {
-    bash tests/fuzz/run.sh 60 image
+    # Its minute passes while the others are built.
+    bash tests/fuzz/run.sh 60 image >target/fuzz-image.log 2>&1 &
+    local image=$!
     bash tests/fuzz/run.sh 5 idx checkpoint picture model_toml
+    wait $image || { cat target/fuzz-image.log >&2 && return 1; }
+    cat target/fuzz-image.log
 }
 
 # The golden losses of PyTorch, derived once more without it.
