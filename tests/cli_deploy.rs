@@ -2,7 +2,7 @@
 
 mod cli_support;
 
-use cli_support::{inkstone, json, sha256, with};
+use cli_support::{contents, inkstone, json, sha256, with};
 use serde_json::json as value;
 use std::fs;
 use std::path::Path;
@@ -32,12 +32,15 @@ fn a_network_goes_from_checkpoint_to_every_form() {
     let at = dir.path();
     let quantized = json(at, &["quantize", "run", "--out", "model.ink", "--calibration", "200", "--release", "7"]);
     assert_eq!((&quantized["command"], &quantized["to"]), (&value!("quantize"), &value!("int8")));
-    let (float, int8) = (quantized["accuracy_float"].as_f64().unwrap(), quantized["accuracy_quantized"].as_f64().unwrap());
+    let (float, int8) =
+        (quantized["accuracy_float"].as_f64().unwrap(), quantized["accuracy_quantized"].as_f64().unwrap());
     assert!(float > 0.6 && (float - int8).abs() < 0.01, "{float} {int8}");
     assert_eq!(quantized["candidates"].as_array().unwrap().len(), 4);
-    let losses: Vec<f64> = quantized["candidates"].as_array().unwrap().iter().map(|c| c["loss"].as_f64().unwrap()).collect();
+    let losses: Vec<f64> =
+        quantized["candidates"].as_array().unwrap().iter().map(|c| c["loss"].as_f64().unwrap()).collect();
     let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
-    let chosen = quantized["candidates"].as_array().unwrap().iter().find(|c| c["calibrator"] == quantized["calibrator"]);
+    let chosen =
+        quantized["candidates"].as_array().unwrap().iter().find(|c| c["calibrator"] == quantized["calibrator"]);
     assert_eq!(chosen.unwrap()["loss"].as_f64(), Some(least), "the calibrator of the least loss is taken");
     assert_eq!(quantized["flash"], fs::metadata(at.join("model.ink")).unwrap().len());
     assert!(quantized["arena"].as_u64().unwrap() <= 3072, "it is made for chips with 5 kB of RAM");
@@ -69,12 +72,19 @@ fn a_network_goes_from_checkpoint_to_every_form() {
     assert_eq!(exported["files"].as_array().unwrap().len(), 3);
     let program = at.join("selftest");
     let words = ["-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "firmware/model.c", "firmware/selftest.c", "-o"];
-    let compiled = Command::new("cc").args(words).arg(&program).current_dir(at).status().expect("a C compiler: apt-get install gcc");
+    let compiled = Command::new("cc")
+        .args(words)
+        .arg(&program)
+        .current_dir(at)
+        .status()
+        .expect("a C compiler: apt-get install gcc");
     assert!(compiled.success());
     let tested = Command::new(&program).output().unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
 
-    for (format, file) in [("image", "copy.ink"), ("rust", "model.rs"), ("onnx", "model.onnx"), ("safetensors", "model.st")] {
+    for (format, file) in
+        [("image", "copy.ink"), ("rust", "model.rs"), ("onnx", "model.onnx"), ("safetensors", "model.st")]
+    {
         let exported = json(at, &["export", "model.ink", "--format", format, "--out", file]);
         assert_eq!((&exported["format"], &exported["kind"]), (&value!(format), &value!("int8")));
         assert!(fs::metadata(at.join(file)).unwrap().len() > 5000);
@@ -85,7 +95,8 @@ fn a_network_goes_from_checkpoint_to_every_form() {
     assert_eq!(golden.tensor("inputs").unwrap().shape(), [10, 784]);
     assert_eq!(golden.tensor("logits").unwrap().shape(), [10, 10]);
 
-    let validated = json(at, &["validate", "model.ink", "--float", "run", "--limit", "300", "--python", "no-such-python"]);
+    let validated =
+        json(at, &["validate", "model.ink", "--float", "run", "--limit", "300", "--python", "no-such-python"]);
     let executors = validated["executors"].as_array().unwrap();
     let exact = executors.iter().filter(|row| row["exact"] == true && row["digits"] == 300);
     assert!(exact.clone().count() >= 2 && exact.clone().all(|row| row["good"] == true), "{validated}");
@@ -128,8 +139,14 @@ fn bad_input_is_named() {
     write("short.ink", &image[..image.len() - 1]);
     write("damaged.ink", &[&image[..500], &[image[500] ^ 1], &image[501..]].concat());
     write("text.ink", b"an image of a digit, and then some more words to fill what a header needs at least");
+"    let before = contents(at);
     for (file, expected) in [("short.ink", "cut short"), ("damaged.ink", "damaged"), ("text.ink", "do not begin")] {
-        for words in [vec!["eval", file], vec!["inspect", file], vec!["export", file, "--format", "onnx"], vec!["validate", file]] {
+        for words in [
+            vec!["eval", file],
+            vec!["inspect", file],
+            vec!["export", file, "--format", "onnx"],
+            vec!["validate", file],
+        ] {
             fails(at, &words, 1, expected);
         }
     }
@@ -143,4 +160,5 @@ fn bad_input_is_named() {
     fails(at, &["export", "model.ink", "--format", "c", "--name", "2 words"], 1, "a name in C");
     fails(at, &["export", "model.ink", "--format", "onnx", "--max-ram", "much"], 2, "--max-ram");
     fails(at, &["export", "model.ink", "--format", "onnx", "--out", "model.ink"], 2, "the model itself");
+    assert_eq!(contents(at), before, "what fails writes nothing");
 }

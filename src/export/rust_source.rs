@@ -23,7 +23,8 @@ pub fn rust_source(model: &Model<'_>, golden: &Golden) -> Result<String, ExportE
     if golden.pixels() != input.bytes() || golden.logits().len() != golden.samples() * model.classes() {
         return Err(ExportError::Program("the golden vectors are of a model of other sizes".into()));
     }
-    let mut source = Source { model: *model, statics: String::new(), calls: String::new(), uses: BTreeSet::new() };
+    let everywhere = BTreeSet::from(["error::ShapeError", "kernels::Isa"]);
+    let mut source = Source { model: *model, statics: String::new(), calls: String::new(), uses: everywhere };
     for step in model.steps() {
         source.step(&step)?;
     }
@@ -34,19 +35,15 @@ pub fn rust_source(model: &Model<'_>, golden: &Golden) -> Result<String, ExportE
     let place = |tensor: crate::runtime::Tensor| format!("{}..{}", tensor.offset, tensor.offset + tensor.bytes());
     let uses: Vec<String> = source.uses.iter().map(|line| format!("use inkstone::{line};\n")).collect();
     let pixels = place(model.tensor(1).ok_or_else(error)?);
-    let mut names = String::new();
-    for class in 0..classes {
-        let _ = write!(names, "{:?}, ", model.class_name(class).unwrap_or("?"));
-    }
+    let names: Vec<String> =
+        (0..classes).map(|class| format!("{:?}", model.class_name(class).unwrap_or("?"))).collect();
     Ok(format!(
         "//! Written by `inkstone export --format rust`, inkstone {version}, from the image with CRC-32 {crc:08x}, release {release}:
-//! change the model, not this file. It needs the crate `inkstone` without its default features: no allocator, no standard library.
+//! change the model, not this file. It needs the crate `inkstone` without its default features.
 //!
-//! In: {dims:?} channels, rows and columns of raw pixels, channels last. Out: {classes} bytes, `real = {scale:?} * (byte - {zero})`.
+//! In: raw pixels, by rows and with their channels last, of {rows} x {cols} in {channels} channel(s). Out: {classes} bytes, `real = {scale:?} * (byte - {zero})`.
 
-{uses}use inkstone::error::ShapeError;
-use inkstone::kernels::Isa;
-
+{uses}
 /// Bytes of a picture.
 pub const INPUT_BYTES: usize = {inputs};
 /// Bytes of a [`Network`], on a chip without vectors.
@@ -119,9 +116,12 @@ static LOGITS: [[i8; {classes}]; {samples}] = [
         version = env!("CARGO_PKG_VERSION"),
         crc = model.crc32(),
         release = model.release(),
-        dims = input.dims,
+        channels = input.dims[0],
+        rows = input.dims[1],
+        cols = input.dims[2],
         scale = output.scale,
         zero = output.zero_point,
+        names = names.join(", "),
         uses = uses.concat(),
         statics = source.statics,
         calls = source.calls,

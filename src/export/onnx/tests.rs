@@ -86,7 +86,7 @@ fn layers_of_bytes_have_weights_and_biases_without_zero_points() {
     program.tensors[1].zero_point = -7;
     let bytes = onnx(&image::write(&program).unwrap().model().unwrap()).unwrap();
     assert!(contains(&bytes, b"\x42\x0edense_1.weight\x4a\x02\x03\xfe"));
-    let bias = 5 - 7 * (3 - 2); // Σ q·w + 5 = Σ (q + 7)·w + 5 − 7·Σ w
+    let bias: i32 = 5 - 7; // Σ q·w + 5 = Σ (q + 7)·w + 5 − 7·Σ w, of the weights 3 and −2
     assert!(contains(&bytes, &[b"\x42\x0cdense_1.bias\x4a\x04", &i32::to_le_bytes(bias)[..]].concat()));
     assert!(contains(&bytes, b"\x42\x0dt1.zero_point\x4a\x01\x79")); // 121 = −7 + 128
     assert!(contains(&bytes, &[b"\x42\x14dense_1.weight_scale\x4a\x04", &0.5f32.to_le_bytes()[..]].concat()));
