@@ -17,12 +17,22 @@ pub enum Family {
     ConvI8,
     /// Passes over memory: conversions, requantization, poolings, softmax, activations, optimizer updates.
     Memory,
+    /// Whole networks by the device runtime.
+    Inference,
 }
 
 impl Family {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 7] =
-        [Self::GemmF32, Self::GemmF16, Self::GemmI8, Self::ConvF32, Self::ConvF16, Self::ConvI8, Self::Memory];
+    pub const ALL: [Self; 8] = [
+        Self::GemmF32,
+        Self::GemmF16,
+        Self::GemmI8,
+        Self::ConvF32,
+        Self::ConvF16,
+        Self::ConvI8,
+        Self::Memory,
+        Self::Inference,
+    ];
 
     /// Its name, with which the names of most of its cases begin.
     #[must_use]
@@ -35,6 +45,7 @@ impl Family {
             Self::ConvF16 => "conv_f16",
             Self::ConvI8 => "conv_i8",
             Self::Memory => "memory",
+            Self::Inference => "inference",
         }
     }
 
@@ -43,7 +54,7 @@ impl Family {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::GemmF32 | Self::GemmF16 | Self::ConvF32 | Self::ConvF16 => "GFLOP/s",
-            Self::GemmI8 | Self::ConvI8 | Self::Memory => "GOP/s",
+            Self::GemmI8 | Self::ConvI8 | Self::Memory | Self::Inference => "GOP/s",
         }
     }
 }

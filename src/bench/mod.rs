@@ -16,6 +16,7 @@ mod family;
 pub mod gemm_f16;
 pub mod gemm_f32;
 pub mod gemm_i8;
+pub mod inference;
 mod measure;
 pub mod memory;
 pub mod operands;
@@ -53,6 +54,7 @@ pub fn cases() -> Vec<Case> {
         conv_f16::cases,
         conv_i8::cases,
         memory::cases,
+        inference::cases,
     ];
     families.into_iter().flat_map(|cases| cases()).collect()
 }
