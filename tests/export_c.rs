@@ -3,12 +3,12 @@
 
 mod source_support;
 
-use source_support::{image, logits, pictures, programs, small_cnn};
 use inkstone::export::ExportError;
 use inkstone::export::c_source::c_source;
 use inkstone::export::golden::Golden;
 use inkstone::kernels::Isa;
 use inkstone::runtime::{Kind, Model};
+use source_support::{image, logits, pictures, programs, small_cnn};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

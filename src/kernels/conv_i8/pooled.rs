@@ -60,6 +60,20 @@ pub fn conv2d_max_pool2(
     out: &mut [i8],
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
+    conv2d_max_pool2_by::<true, true>(isa, conv, input, weight, requantize, out, scratch)
+}
+
+/// As [`conv2d_by`](super::conv2d_by) is to `conv2d`.
+#[cfg_attr(not(feature = "std"), inline)]
+pub(crate) fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    requantize: Requantize<'_>,
+    out: &mut [i8],
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
     let pool = Pool::new([conv.n, conv.c_out, conv.oh, conv.ow], [2, 2], 2, 0)?;
     check_input(conv, input, weight)?;
     super::length("the output of a pooled convolution", pool.output_len(), out.len())?;
@@ -71,7 +85,7 @@ pub fn conv2d_max_pool2(
     if isa.lanes() == 1 {
         let (maxima, scratch) = scratch.split_at_mut(conv.ow / 2 * conv.c_out);
         let sink = Pooled { conv: *conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
-        run_lane(isa, conv, 2, input, weight, sink, scratch);
+        run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
         return Ok(());
     }
     let images = together(conv);

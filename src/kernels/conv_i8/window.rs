@@ -11,9 +11,9 @@ use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
 use crate::kernels::simd::{Kernel, Simd};
 
-/// Words that the widened weights of four channels may take: 144 weights each. Of more channels at once only so many as fit in half of it:
-/// each block of them widens the image once more, which measured a tenth of a convolution's instructions, for half a kilobyte.
-const WEIGHTS: usize = 288;
+/// Words that the widened weights of a block may take: 72 weights for each of four channels. Each block widens the image once more, so
+/// that longer sums, of fewer channels a block, are better off with patches, and with less scratch.
+const WEIGHTS: usize = 144;
 /// Words that the window may take.
 const WINDOW: usize = 224;
 /// Fours of channels of a block, at most, and of sums that are handed over together.
@@ -40,8 +40,7 @@ impl Window {
         let &Conv { kh, stride, oh, ow, .. } = conv;
         let (channels, group_out) = conv.group();
         let four = 4 * conv.taps().div_ceil(2);
-        let several = WEIGHTS / 2 / four;
-        let fit = if several == 0 && four <= WEIGHTS { 1 } else { several };
+        let fit = WEIGHTS / four;
         let needed = group_out.div_ceil(4);
         let most = if needed < FOURS { needed } else { FOURS };
         let fours = if fit < most { fit } else { most };

@@ -8,12 +8,14 @@
 
 use core::panic::PanicInfo;
 use cortex_m_rt::entry;
-use inkstone::runtime::{Arena, Bound, ImageError, Model, device_arena_len};
+use inkstone::runtime::{Arena, Bound, ImageError, Model, device_arena_len, device_kernels};
 use inkstone_cortex_m::host::{File, exit, print, print_hex, print_number};
 use inkstone_cortex_m::stack;
 use inkstone_cortex_m::timer::Timer;
 
 static IMAGE: &[u8] = inkstone::include_model!(env!("INKSTONE_MODEL"));
+/// What is linked: the kernels of this very image.
+const KERNELS: u32 = device_kernels(IMAGE);
 const ARENA_BYTES: usize = device_arena_len(IMAGE);
 
 #[panic_handler]
@@ -30,7 +32,7 @@ fn main() -> ! {
     let arena = ARENA.bytes();
     let Some(timer) = Timer::start() else { exit(false) };
     let start = timer.now();
-    let model = Model::new(IMAGE).unwrap_or_else(|error| refuse(error));
+    let model = Model::<KERNELS>::only(IMAGE).unwrap_or_else(|error| refuse(error));
     let checked = timer.since(start);
     line("checked in ", checked, " instructions");
     let mut bound = model.bind(arena).unwrap_or_else(|error| refuse(error));
@@ -73,7 +75,7 @@ struct Tally {
 }
 
 /// Every digit there is; the first one step by step.
-fn classify(bound: &mut Bound<'_, '_>, digits: &File, timer: &Timer) -> Tally {
+fn classify(bound: &mut Bound<'_, '_, KERNELS>, digits: &File, timer: &Timer) -> Tally {
     let labels = File::open(c"labels.bin");
     let mut tally =
         Tally { digits: 0, right: 0, labels: labels.is_some(), logits: Fnv(0xcbf2_9ce4_8422_2325), instructions: 0 };
@@ -102,7 +104,7 @@ fn classify(bound: &mut Bound<'_, '_>, digits: &File, timer: &Timer) -> Tally {
 }
 
 /// Runs one digit and says how many instructions each step took.
-fn each_step(bound: &mut Bound<'_, '_>, timer: &Timer) {
+fn each_step(bound: &mut Bound<'_, '_, KERNELS>, timer: &Timer) {
     let mut steps = bound.model().steps();
     let mut start = timer.now();
     bound.run_each(|_| {
