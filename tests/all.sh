@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Everything that must hold, on a bare Debian machine too: builds every link of the feature chain, lints, documents, tests, under
-# AddressSanitizer too, counts instructions, and runs the core for other machines. Prints the seconds of each stage.
+# AddressSanitizer too, fuzzes, counts instructions, and runs the core for other machines. Prints the seconds of each stage.
 # `tests/all.sh STAGE..` runs some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(tools format chain lint doc test page asan numpy onnx first-run count cortex-m i686 aarch64 wasm)
+[ ${#stages[@]} -gt 0 ] ||
+    stages=(tools format chain lint doc test page asan fuzz numpy onnx first-run count cortex-m i686 aarch64 wasm)
 
 # The host's cargo knows only the targets that were installed with it. Where those of Debian's compiler are needed, both variables
 # are set for that one command: exported, they would change the host's builds.
@@ -17,12 +18,15 @@ has_target() { rustup target list --installed 2>/dev/null | grep -qx "$1"; }
 stage_tools() {
     local missing=()
     command -v valgrind >/dev/null || missing+=(valgrind)
+    command -v c++ >/dev/null || missing+=(g++)
     command -v chromium >/dev/null || missing+=(chromium)
     command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
     command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
     [ -x /usr/bin/cargo ] && [ -d /usr/share/doc/rust-web-src ] || missing+=(rustc-web cargo-web rust-web-src)
     command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
     command -v arm-none-eabi-ld >/dev/null || missing+=(binutils-arm-none-eabi)
+    command -v clang >/dev/null || missing+=(clang)
+    command -v arm-none-eabi-gcc >/dev/null || missing+=(gcc-arm-none-eabi libnewlib-arm-none-eabi)
     command -v node >/dev/null || missing+=(nodejs)
     [ -d /usr/lib/wasm32-wasi ] || has_target wasm32-wasip1 || missing+=(wasi-libc)
     # Not gcc-multilib, which would remove the compiler for aarch64.
@@ -50,6 +54,7 @@ stage_lint() {
     cargo clippy --locked --lib --no-default-features -- -D warnings
     cargo clippy --locked --all-targets --features peers -- -D warnings
     cargo fmt --manifest-path firmware-notes/cortex-m/Cargo.toml -- --check
+    cargo fmt --manifest-path tests/fuzz/Cargo.toml -- --check
 }
 
 stage_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps; }
@@ -88,6 +93,16 @@ stage_asan() {
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
         ASAN_OPTIONS=detect_leaks=0 PROPTEST_CASES=8 \
         cargo test --locked --no-default-features --target "$host" --target-dir target/asan --lib --test kernels_bounds -- "${long[@]}"
+}
+
+# What reads files, against bytes that libFuzzer makes up: most of the time for images, which devices read.
+stage_fuzz() {
+    # Its minute passes while the others are built.
+    bash tests/fuzz/run.sh 60 image >target/fuzz-image.log 2>&1 &
+    local image=$!
+    bash tests/fuzz/run.sh 5 idx checkpoint picture model_toml
+    wait $image || { cat target/fuzz-image.log >&2 && return 1; }
+    cat target/fuzz-image.log
 }
 
 # The golden losses of PyTorch, derived once more without it.

@@ -284,7 +284,8 @@ fn write(folder: &Path, name: String, program: &Program) -> Case {
     fs::write(folder.join(format!("{name}.onnx")), onnx(&model).unwrap()).unwrap();
     let [c, h, w] = program.tensors[0].dims;
     let mut random = Random(SAMPLES as u64);
-    let pixels: Vec<u8> = (0..SAMPLES * c * h * w).map(|_| random.bits() as u8).collect();
+    let mut pixels: Vec<u8> = (0..SAMPLES * c * h * w).map(|_| random.bits() as u8).collect();
+    pixels[..c * h * w].fill(9); // an image without a deviation
     fs::write(folder.join(format!("{name}.pixels")), &pixels).unwrap();
     let mut memory = vec![0u128; model.arena_len(Isa::best(), SAMPLES).unwrap().div_ceil(16)];
     let mut bound = model.bind_with(Isa::best(), SAMPLES, bytemuck::cast_slice_mut(&mut memory)).unwrap();

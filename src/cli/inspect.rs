@@ -1,13 +1,15 @@
 //! `inkstone inspect`: layers, shapes, parameters, operations and memory of a network.
 
 use super::draw::table;
+use super::export::usage;
 use super::screen::{bytes, grouped};
-use super::{End, Screen, Usage, model_file};
+use super::{End, Screen, Usage, deployed, model_file};
 use clap::Args;
 use inkstone::checkpoint::{Meta, load_model};
 use inkstone::data::Normalize;
 use inkstone::graph::{Graph, Plan};
 use inkstone::kernels::Isa;
+use inkstone::runtime::device_arena_len;
 use inkstone::shape::Shape;
 use inkstone::train::memory::{Memory, Run};
 use inkstone::train::{ActivationKind, ModelSpec, OptimizerKind};
@@ -16,9 +18,11 @@ use std::path::{Path, PathBuf};
 
 /// Show the layers of a network: shapes, parameters, operations, memory.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  inkstone inspect runs/mlp-512-s1\n  inkstone inspect resnet-small --batch 64")]
+#[command(
+    after_help = "Examples:\n  inkstone inspect runs/mlp-512-s1\n  inkstone inspect resnet-small --batch 64\n  inkstone inspect model.ink"
+)]
 pub(crate) struct Inspect {
-    /// A model.safetensors, the directory of a run, or a network that is not trained yet, as `train --model` takes it, for MNIST's digits
+    /// An image (.ink), a model.safetensors, the directory of a run, or a network that is not trained yet, as `train --model` takes it, for MNIST's digits
     model: PathBuf,
     /// Samples in a batch, for the memory that inference and training take
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -40,6 +44,9 @@ fn parameters(graph: &Graph, node: usize) -> u64 {
 
 impl Inspect {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        if deployed::is_image(&self.model) {
+            return self.run_image(screen);
+        }
         let path = model_file(&self.model);
         let untrained = self.model.to_str().filter(|_| !path.exists()).and_then(|text| text.parse::<ModelSpec>().ok());
         let untrained = untrained.or_else(|| {
@@ -125,6 +132,52 @@ impl Inspect {
                 "arena_training_bytes": float_bytes(training.arena_len()),
                 "largest_live_set_bytes": float_bytes(inference.largest_live_set()),
                 "largest_live_set_training_bytes": float_bytes(training.largest_live_set()),
+            }),
+        );
+        Ok(End::Done)
+    }
+}
+
+impl Inspect {
+    /// An image, as it will lie in flash and run.
+    fn run_image(&self, screen: &Screen) -> anyhow::Result<End> {
+        if self.batch != 1 || self.plan {
+            return Err(Usage::error(
+                "--batch, --plan: an image holds its own plan, for one digit at a time: leave them out",
+            ));
+        }
+        let image = deployed::load(&self.model)?;
+        let model = image.model()?;
+        let (arena, classes) = (device_arena_len(image.bytes()), deployed::classes(&model));
+        let about = format!("crc32 {:08x}, release {}", model.crc32(), model.release());
+        screen.say(format_args!("{} {}\n", self.model.display(), screen.dim(about)));
+        screen.say(usage(&model));
+        screen.say(format_args!(
+            "\n{} of flash; {} of memory to run in on a chip without vectors, {} on this machine",
+            bytes(model.len() as u64),
+            bytes(arena as u64),
+            bytes(model.arena_len(Isa::best(), 1)? as u64)
+        ));
+        screen.say(format_args!("classes {}", classes.join(" ")));
+        let steps: Vec<_> = model
+            .steps()
+            .map(|step| {
+                let tensor = model.tensor(step.index + 1);
+                json!({
+                    "step": step.index, "op": step.name(), "reads": [Some(step.a), step.b],
+                    "output": tensor.map(|tensor| tensor.dims), "offset": tensor.map(|tensor| tensor.offset),
+                    "scale": tensor.map(|tensor| tensor.scale), "zero_point": tensor.map(|tensor| tensor.zero_point),
+                    "constants": model.step_constants_len(step.index), "macs": step.macs(),
+                    "scratch": model.scratch_len(Isa::SCALAR, 1, step.index).ok(),
+                })
+            })
+            .collect();
+        screen.answer(
+            "inspect",
+            &json!({
+                "model": self.model.display().to_string(), "kind": model.kind().name(), "crc32": format!("{:08x}", model.crc32()),
+                "release": model.release(), "flash": model.len(), "constants": model.constants_len(), "arena": arena,
+                "activations": model.activations_len(), "macs": model.macs(), "classes": classes, "steps": steps,
             }),
         );
         Ok(End::Done)

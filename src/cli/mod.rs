@@ -6,6 +6,7 @@ mod data;
 mod deployed;
 mod draw;
 mod eval;
+mod export;
 mod gradcheck;
 mod inspect;
 mod machine;
@@ -19,6 +20,7 @@ mod study;
 mod summary;
 mod sweep;
 mod train;
+mod validate;
 
 pub(crate) use screen::Screen;
 
@@ -52,6 +54,8 @@ enum Command {
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
     Quantize(quantize::Quantize),
+    Export(export::Export),
+    Validate(validate::Validate),
     Gradcheck(gradcheck::Gradcheck),
     Bench(bench::Bench),
     Data(data::Data),
@@ -116,6 +120,8 @@ impl Cli {
             Command::Predict(command) => command.run(screen),
             Command::Inspect(command) => command.run(screen),
             Command::Quantize(command) => command.run(screen),
+            Command::Export(command) => command.run(screen),
+            Command::Validate(command) => command.run(screen),
             Command::Gradcheck(command) => command.run(screen),
             Command::Bench(command) => command.run(screen),
             Command::Data(command) => command.run(screen),

@@ -188,7 +188,13 @@ impl Source<'_, '_> {
                 let (pool, range) =
                     (windows(&pool, &input, &output, "    "), range(zero_out, (by.clamp.0.into(), by.clamp.1.into())));
                 self.data.push_str(&format!(
-                    "\nstatic const struct mean {id} = {{\n    .pool = {pool},\n    .zero_point = {},\n    .multiplier = {},\n    .shift = {},\n    .range = {range},\n}};\n",
+                    "\nstatic const struct mean {id} = {{
+    .pool = {pool},
+    .zero_point = {},
+    .multiplier = {},
+    .shift = {},
+    .range = {range},
+}};\n",
                     by.zero_in, by.multiplier, by.shift
                 ));
                 (
@@ -200,7 +206,12 @@ impl Source<'_, '_> {
                 let second = tensor(self.model, step.b.unwrap_or(step.a))?;
                 let ([za, zb], [ma, mb]) = (by.zeros, by.multipliers);
                 self.data.push_str(&format!(
-                    "\nstatic const struct sum {id} = {{\n    .zero_points = {{{za}, {zb}}},\n    .multipliers = {{{ma}, {mb}}},\n    .shift = {},\n    .range = {},\n}};\n",
+                    "\nstatic const struct sum {id} = {{
+    .zero_points = {{{za}, {zb}}},
+    .multipliers = {{{ma}, {mb}}},
+    .shift = {},
+    .range = {},
+}};\n",
                     by.shift,
                     range(by.zero_out, by.clamp)
                 ));
@@ -242,7 +253,15 @@ impl Source<'_, '_> {
         self.constant("uint8_t", &format!("{id}_shift"), &shift);
         let range = range(zero, (clamp.0.into(), clamp.1.into()));
         Ok(format!(
-            "{{\n    .weight = {id}_weight,\n    .bias = {id}_bias,\n    .multiplier = {id}_multiplier,\n    .shift = {id}_shift,\n    .outputs = {outputs},\n    .inputs = {inputs},\n    .range = {range},\n}}"
+            "{{
+    .weight = {id}_weight,
+    .bias = {id}_bias,
+    .multiplier = {id}_multiplier,
+    .shift = {id}_shift,
+    .outputs = {outputs},
+    .inputs = {inputs},
+    .range = {range},
+}}"
         ))
     }
 

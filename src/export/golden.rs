@@ -1,4 +1,4 @@
-//! Golden vectors: pictures, and what the runtime makes of them to the bit. Generated sources carry them to prove themselves on any machine.
+//! Golden vectors: pictures, and what the runtime makes of them to the bit. Generated sources carry them to prove themselves anywhere.
 
 use super::ExportError;
 use crate::runtime::{Kind, Model};

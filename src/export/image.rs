@@ -2,12 +2,12 @@
 
 use super::ExportError;
 use crate::graph::arrange;
-use crate::quant::program::Program;
+use crate::quant::program::{Program, ProgramStep};
 use crate::runtime::format::{
     ALIGN, BYTE, HEADER, HEADER_FIELDS, MAGIC, MAX_STEPS, NONE, PIXEL, SINGLE, STEP, STEP_FIELDS, StepKind, TENSOR,
     TENSOR_FIELDS, VERSION, align,
 };
-use crate::runtime::{Crc32, Kind, Model, activation_byte};
+use crate::runtime::{Crc32, Kind, Model, activation_byte, device_scratch_len};
 
 /// Bytes on the heap, an image or an arena, that begin at a multiple of 16, as [`Model::new`] and [`Model::bind`] want them.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Layout {
     pub arena: usize,
     /// Bytes that the busiest step needs at once: no layout has less.
     pub largest_live_set: usize,
+    /// By step: where its scratch begins, behind what is alive.
+    pub scratch_at: Vec<usize>,
 }
 
 /// Places the tensors of `program`; those that a step may write over share their place with what it writes.
@@ -93,9 +95,42 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
         }
     }
     stretches[place[steps.len()]].2 = steps.len();
-    let too_large = |_| ExportError::Program("the tensors are more than memory can address".into());
-    let (offsets, arena, largest_live_set) = arrange(&stretches).map_err(too_large)?;
-    Ok(Layout { offsets: place.iter().map(|place| offsets[*place]).collect(), arena, largest_live_set })
+    let scratch = scratch(program);
+    let live = |step: usize| -> Vec<usize> {
+        let alive = |at: &usize| stretches[*at].1 <= step && step <= stretches[*at].2;
+        (0..stretches.len()).filter(alive).collect()
+    };
+    let alive: Vec<Vec<usize>> = (0..=steps.len()).map(live).collect();
+    let bytes = |alive: &Vec<usize>| alive.iter().map(|at| stretches[*at].0).sum();
+    let largest_live_set: usize = alive.iter().map(bytes).max().unwrap_or(0);
+    let ends = |offsets: &[usize], step: usize| {
+        alive[step].iter().map(|at| offsets[*at] + stretches[*at].0).max().unwrap_or(0)
+    };
+    let arena_of = |offsets: &[usize]| (0..=steps.len()).map(|step| ends(offsets, step)).max().unwrap_or(0);
+    // What a chip needs, scratch included; but not a tenth more than the tensors do, which would be felt where there are vectors, and
+    // other scratch.
+    let cost = |offsets: &[usize]| {
+        let with_scratch = (0..steps.len()).map(|step| ends(offsets, step) + scratch[step]).max().unwrap_or(0);
+        let arena = arena_of(offsets);
+        if 10 * arena > 11 * largest_live_set { usize::MAX } else { with_scratch.max(arena) }
+    };
+    let offsets = arrange(&stretches, cost)
+        .map_err(|_| ExportError::Program("the tensors are more than memory can address".into()))?;
+    Ok(Layout {
+        arena: arena_of(&offsets),
+        largest_live_set,
+        scratch_at: (0..steps.len()).map(|step| ends(&offsets, step)).collect(),
+        offsets: place.iter().map(|place| offsets[*place]).collect(),
+    })
+}
+
+/// By step: bytes of scratch on a chip without vectors; what cannot be counted is refused when the image is read.
+fn scratch(program: &Program) -> Vec<usize> {
+    let bytes = |(index, step): (usize, &ProgramStep)| {
+        let (input, output) = (&program.tensors[step.a], &program.tensors[index + 1]);
+        align(device_scratch_len(program.kind, step, input.dims, output.dims).unwrap_or(0))
+    };
+    program.steps.iter().enumerate().map(bytes).collect()
 }
 
 /// One record, field by field.
@@ -177,6 +212,8 @@ pub fn write(program: &Program) -> Result<Image, ExportError> {
         record.set("b", step.b.map_or(i64::from(NONE), |b| b as i64))?;
         record.set("low", step.clamp.0)?;
         record.set("high", step.clamp.1)?;
+        let scratch = layout.scratch_at[index] / ALIGN;
+        record.set("scratch", if scratch < usize::from(NONE) { scratch as i64 } else { NONE.into() })?;
         record.set("groups", step.groups as i64)?;
         record.set("constants", constants as i64)?;
         record.set("multiplier_a", step.multipliers[0])?;

@@ -1,13 +1,15 @@
 //! From a network that is ready for a device to files: the image that the runtime reads, and the same in other forms.
 //!
-//! In comes a [`Program`](crate::quant::program::Program), or the [`Model`](crate::runtime::Model) of an image, out go bytes. The next room,
-//! `runtime`, runs the image; [`onnx`] is for other runtimes, [`safetensors`] for whoever wants to look at the constants.
+//! In comes a [`Program`](crate::quant::program::Program), or the [`Model`] of an image, out go bytes. The next room, `runtime`, runs the
+//! image; [`c_source`] and [`rust_source`] need less or nothing of it, and prove themselves by [`golden`] vectors; [`onnx`] is for other
+//! runtimes, [`safetensors`] for whoever wants to look at the constants.
 
 pub mod c_source;
 pub mod golden;
 pub mod image;
 pub mod onnx;
 mod protobuf;
+pub mod rust_source;
 pub mod safetensors;
 
 use crate::runtime::{ImageError, Model};

@@ -5,6 +5,7 @@
 //! holds.
 
 use super::ExportError;
+use super::golden::Golden;
 use crate::kernels::Activation;
 use crate::runtime::{Kind, Model, Params, Step, Work};
 use safetensors::tensor::{Dtype, TensorView};
@@ -102,6 +103,26 @@ pub fn tensors(model: &Model<'_>) -> Result<Vec<u8>, ExportError> {
         views.push((name, TensorView::new(*dtype, dims.clone(), bytes).map_err(|error| unfit(&error))?));
     }
     safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)]))).map_err(|error| unfit(&error))
+}
+
+/// The bytes of a safetensors file of golden vectors: `inputs [samples, pixels]` in raw pixels, `logits [samples, classes]` in bytes with a
+/// sign.
+///
+/// # Errors
+/// [`ExportError::Unsupported`] if the file cannot hold them.
+pub fn golden(golden: &Golden) -> Result<Vec<u8>, ExportError> {
+    let unfit = |error: &dyn Display| ExportError::Unsupported(format!("a safetensors file cannot hold them: {error}"));
+    let samples = golden.samples();
+    let logits = bytemuck::cast_slice(golden.logits());
+    let views = [
+        ("inputs", TensorView::new(Dtype::U8, vec![samples, golden.pixels()], golden.inputs())),
+        ("logits", TensorView::new(Dtype::I8, vec![samples, logits.len() / samples.max(1)], logits)),
+    ];
+    let mut all = Vec::with_capacity(views.len());
+    for (name, view) in views {
+        all.push((name, view.map_err(|error| unfit(&error))?));
+    }
+    safetensors::serialize(all, None).map_err(|error| unfit(&error))
 }
 
 fn singles(values: &[f32]) -> Vec<u8> {

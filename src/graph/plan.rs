@@ -368,18 +368,57 @@ fn largest_live_set(buffers: &[Buffer]) -> usize {
     buffers.iter().map(|b| at(b.first)).max().unwrap_or(0) // the set only grows at a first step
 }
 
-/// Places stretches of memory `(length, first step, last step)`, steps inclusive, lengths in any unit: their offsets, the length of all, and
-/// the largest sum of lengths that some step needs at once.
+/// Places stretches of memory `(length, first step, last step)`, steps inclusive, lengths in any unit, so that `cost` of their offsets is
+/// small: the first offset that is free, in orders that are tried one after the other, the same ones each time.
 ///
 /// # Errors
 /// [`GraphError::TooLarge`] if the sum of all lengths cannot be addressed.
 #[cfg(feature = "std")]
-pub(crate) fn arrange(stretches: &[(usize, usize, usize)]) -> Result<(Vec<usize>, usize, usize), GraphError> {
+pub(crate) fn arrange(
+    stretches: &[(usize, usize, usize)],
+    cost: impl Fn(&[usize]) -> usize,
+) -> Result<Vec<usize>, GraphError> {
     let buffer = |&(len, first, last): &(usize, usize, usize)| Buffer { len, first, last, offset: 0 };
     let mut buffers: Vec<Buffer> = stretches.iter().map(buffer).collect();
-    let len = assign_offsets(&mut buffers)?;
-    Ok((buffers.iter().map(|buffer| buffer.offset).collect(), len, largest_live_set(&buffers)))
+    assign_offsets(&mut buffers)?;
+    let offsets = |buffers: &[Buffer]| -> Vec<usize> { buffers.iter().map(|buffer| buffer.offset).collect() };
+    let mut best = offsets(&buffers);
+    let mut least = cost(&best);
+    let n = buffers.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    let mut below = below();
+    for _ in 0..(WORK / (n * n).max(1)).min(2 * TRIES) {
+        let (from, to) = (below(n), below(n));
+        let moved = order.remove(from);
+        order.insert(to, moved);
+        first_fit(&mut buffers, &order);
+        let found = offsets(&buffers);
+        let cost = cost(&found);
+        if cost <= least {
+            (best, least) = (found, cost);
+        } else if below(4) > 0 {
+            // Now and then a worse order is gone on from: it may lead to a better one.
+            let moved = order.remove(to);
+            order.insert(from, moved);
+        }
+    }
+    Ok(best)
 }
+
+/// Numbers below a limit, always the same ones: Knuth's MMIX generator.
+fn below() -> impl FnMut(usize) -> usize {
+    let mut random = 1u64;
+    move |limit| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % limit
+    }
+}
+
+/// Pairs of buffers that are looked at while an order is improved: some ten milliseconds at most.
+const WORK: usize = 1 << 23;
+
+/// Orders that are tried.
+const TRIES: usize = 4096;
 
 /// A key to sort buffers by, from its number and itself.
 type Key = fn(usize, &Buffer) -> (Reverse<usize>, usize);
@@ -415,15 +454,10 @@ fn assign_offsets(buffers: &mut [Buffer]) -> Result<usize, GraphError> {
 
 /// Moves one buffer at a time to another place in the order and keeps what is no worse.
 fn improve(buffers: &mut [Buffer], mut arena_len: usize, mut order: Vec<usize>) -> (usize, Vec<usize>) {
-    const WORK: usize = 1 << 23; // pairs of buffers looked at: some ten milliseconds at most
     let n = order.len();
     let (bound, tries) = (largest_live_set(buffers), WORK / (n * n).max(1));
-    let mut random = 1u64; // Knuth's MMIX generator
-    let mut below = |limit: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) as usize % limit
-    };
-    for _ in 0..tries.min(4096) {
+    let mut below = below();
+    for _ in 0..tries.min(TRIES) {
         if arena_len == bound {
             break;
         }

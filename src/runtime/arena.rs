@@ -1,6 +1,6 @@
 //! The memory in which a model runs.
 
-use super::format::{Header, Kind, NONE, StepRecord, TensorRecord, align};
+use super::format::{Header, Kind, MAX_STEPS, StepRecord, TensorRecord, align};
 use super::step::scratch_bytes;
 use crate::kernels::Isa;
 
@@ -34,46 +34,16 @@ impl<const BYTES: usize> Default for Arena<BYTES> {
 pub const fn device_arena_len(image: &[u8]) -> usize {
     let header = Header::read(image);
     let Some(kind) = Kind::from_byte(header.kind) else { return 0 };
-    let (mut most, mut i) = (0, 0);
-    while i < header.steps {
+    let (mut most, mut i) = (align(header.arena), 0);
+    // More than an image has: bytes that are none take no longer.
+    while i < header.steps && i < MAX_STEPS {
         let step = StepRecord::read(image, header.steps_at(), i);
         let (input, output) = (TensorRecord::read(image, step.a as usize), TensorRecord::read(image, i + 1));
         if let Some(bytes) = scratch_bytes(Isa::SCALAR, kind, &step, &input, &output, 1) {
-            let end = live_end(image, &header, i).saturating_add(align(bytes));
+            let end = step.scratch_at(align(header.arena)).saturating_add(align(bytes));
             most = if end > most { end } else { most };
         }
         i += 1;
     }
-    let tensors = align(header.arena);
-    if most > tensors { most } else { tensors }
-}
-
-/// Where the scratch of step `index` begins, of one sample: behind what it or a later one reads, and what it writes.
-pub(super) const fn live_end(image: &[u8], header: &Header, index: usize) -> usize {
-    let mut end = tensor_end(image, index + 1);
-    let mut i = index;
-    while i < header.steps {
-        let [a, b] = StepRecord::reads(image, header.steps_at(), i);
-        if a as usize <= index {
-            end = larger(end, tensor_end(image, a as usize));
-        }
-        if b != NONE && b as usize <= index {
-            end = larger(end, tensor_end(image, b as usize));
-        }
-        i += 1;
-    }
-    align(end)
-}
-
-const fn larger(a: usize, b: usize) -> usize {
-    if a > b { a } else { b }
-}
-
-const fn tensor_end(image: &[u8], index: usize) -> usize {
-    let tensor = TensorRecord::read(image, index);
-    let elements = match tensor.elements() {
-        Some(elements) => elements,
-        None => 0, // no tensor of a checked image
-    };
-    tensor.offset.saturating_add(elements.saturating_mul(tensor.element_bytes()))
+    most
 }

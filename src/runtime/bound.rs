@@ -102,9 +102,8 @@ impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
         let Some((arena, _)) = arena.split_at_mut_checked(needed) else {
             return Err(ImageError::Arena { needed, got });
         };
-        let misaligned = ImageError::Misaligned { what: "an arena", needed: ALIGN };
         if !arena.as_ptr().addr().is_multiple_of(ALIGN) {
-            return Err(misaligned);
+            return Err(ImageError::Misaligned { what: "an arena", needed: ALIGN });
         }
         Ok(Self { model, isa, batch, arena })
     }
@@ -177,8 +176,8 @@ impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
     /// [`ImageError::Rule`] if the model has no such step; none otherwise: see [`run`](Self::run).
     pub fn step(&mut self, index: usize) -> Result<(), ImageError> {
         let step = self.model.step(index, false)?;
-        // Behind what is alive while it runs.
-        let live = self.model.live_end(index).saturating_mul(self.batch());
+        // Behind what is alive at this step.
+        let live = self.model.scratch_at(index).saturating_mul(self.batch());
         let (model, isa, batch) = (self.model, self.isa(), self.batch());
         let with = With { model, isa, batch };
         self.arena

@@ -4,8 +4,8 @@
 use super::crc32::Crc32;
 use super::error::ImageError;
 use super::format::{
-    ALIGN, BYTE, HEADER, Header, Kind, MAGIC, MAX_STEPS, NONE, PIXEL, SINGLE, STEP, StepKind, StepRecord, TENSOR,
-    VERSION, align,
+    ALIGN, BYTE, HEADER, Header, Kind, MAGIC, MAX_STEPS, NONE, PIXEL, SINGLE, StepKind, StepRecord, TENSOR, VERSION,
+    align,
 };
 use super::model::Model;
 use super::step::{Work, constants};
@@ -138,10 +138,6 @@ pub(super) fn steps<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError
     let mut at = header.constants_at();
     for index in 0..header.steps {
         let step = model.step_record(index);
-        let record = header.steps_at() + index * STEP;
-        if !zeros(bytes, record + 14, record + 16) {
-            return Err(rule("what is reserved in a step is zero", index));
-        }
         let b = if step.b == NONE { 0 } else { step.b.into() };
         if usize::from(step.a) > index || b > index {
             return Err(rule("a step reads tensors that steps before it wrote", index));
@@ -200,7 +196,7 @@ fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
         && scales
 }
 
-/// That no step writes over what a later one reads, and that everything written is read.
+/// That no step writes over what a later one reads, its scratch neither, and that everything written is read.
 pub(super) fn places<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError> {
     let steps = model.header.steps;
     let reads = |index: usize, tensor: usize| {
@@ -218,6 +214,11 @@ pub(super) fn places<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageErro
             return Err(rule("every tensor but the last is read", tensor));
         }
         let mine = model.place(tensor, 1);
+        for index in tensor.saturating_sub(1)..steps.min(last.saturating_add(1)) {
+            if model.scratch_at(index) < mine.end {
+                return Err(rule("the scratch of a step lies behind what is alive", index));
+            }
+        }
         for writer in tensor..steps.min(last.saturating_add(1)) {
             let other = model.place(writer + 1, 1);
             let apart = other.end <= mine.start || mine.end <= other.start;

@@ -18,7 +18,7 @@ pub const STEP: usize = 32;
 pub const ALIGN: usize = 16;
 /// Most steps of an image: so few that looking at all pairs of them takes no time.
 pub const MAX_STEPS: usize = 512;
-/// The number of a second input that a step has not.
+/// The number of a second input that a step has not, and of scratch behind all activations.
 pub const NONE: u16 = u16::MAX;
 
 /// Fields of the header: name, first byte, bytes.
@@ -49,7 +49,7 @@ pub const TENSOR_FIELDS: [(&str, usize, usize); 7] = [
     ("scale", 16, 4),
 ];
 /// Fields of a step's record.
-pub const STEP_FIELDS: [(&str, usize, usize); 16] = [
+pub const STEP_FIELDS: [(&str, usize, usize); 17] = [
     ("op", 0, 1),
     ("activation", 1, 1),
     ("kernel_rows", 2, 1),
@@ -62,6 +62,7 @@ pub const STEP_FIELDS: [(&str, usize, usize); 16] = [
     ("b", 10, 2),
     ("low", 12, 1),
     ("high", 13, 1),
+    ("scratch", 14, 2),
     ("groups", 16, 4),
     ("constants", 20, 4),
     ("multiplier_a", 24, 4),
@@ -296,16 +297,17 @@ pub(super) struct StepRecord {
     pub(super) a: u16,
     pub(super) b: u16,
     pub(super) clamp: (i8, i8),
+    pub(super) scratch: u16,
     pub(super) groups: usize,
     pub(super) constants: usize,
     pub(super) multipliers: [i32; 2],
 }
 
 impl StepRecord {
-    /// The tensors that step `index` reads; `at` is where the records begin.
-    pub(super) const fn reads(bytes: &[u8], at: usize, index: usize) -> [u16; 2] {
-        let at = at + index * STEP;
-        [half(bytes, at + 8), half(bytes, at + 10)]
+    /// Where its scratch begins, for one sample, in an image whose activations take `arena` bytes.
+    pub(super) const fn scratch_at(&self, arena: usize) -> usize {
+        let at = self.scratch as usize * ALIGN;
+        if self.scratch == NONE || at > arena { arena } else { at }
     }
 
     /// Of step `index`; `at` is where the records begin.
@@ -322,6 +324,7 @@ impl StepRecord {
             a: half(bytes, at + 8),
             b: half(bytes, at + 10),
             clamp: (byte(bytes, at + 12) as i8, byte(bytes, at + 13) as i8),
+            scratch: half(bytes, at + 14),
             groups: word(bytes, at + 16) as usize,
             constants: word(bytes, at + 20) as usize,
             multipliers: [word(bytes, at + 24) as i32, word(bytes, at + 28) as i32],

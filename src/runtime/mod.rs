@@ -36,9 +36,9 @@ pub use error::ImageError;
 pub use format::Kind;
 pub use kernels::{ALL_KERNELS, device_kernels};
 pub use model::{Model, Tensor};
-#[cfg(feature = "std")]
-pub(crate) use step::activation_byte;
 pub use step::{Params, Step, Work};
+#[cfg(feature = "std")]
+pub(crate) use step::{activation_byte, device_scratch_len};
 
 /// The bytes of an image that lies beside the source file, as a `&'static [u8]` that begins at a multiple of 16 bytes. That they are an
 /// image of this version is checked when the program is compiled; [`Model::new`] checks the rest.

@@ -1,12 +1,11 @@
 //! An image that was found whole and sound.
 
-use super::arena;
 use super::bound::Bound;
 use super::check;
 use super::error::ImageError;
 use super::format::{BYTE, Header, Kind, PIXEL, SINGLE, StepRecord, TensorRecord, align};
 use super::kernels::{self, ALL_KERNELS, has};
-use super::step::{Step, decode, scratch_bytes};
+use super::step::{Step, constants, decode, scratch_bytes};
 use crate::kernels::Isa;
 use core::ops::Range;
 
@@ -192,6 +191,27 @@ impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
         Some(Tensor { offset, dims: [channels, rows, cols], element_bytes, scale, zero_point })
     }
 
+    /// Bytes of the constants of step `index`, without what fills them up to 16.
+    #[must_use]
+    pub fn step_constants_len(&self, index: usize) -> usize {
+        if index >= self.header.steps {
+            return 0;
+        }
+        let step = self.step_record(index);
+        let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
+        constants(self.kind(), &step, &input, &output).map_or(0, |lens| lens.iter().sum())
+    }
+
+    /// Rows and columns of the window of step `index`, its stride and its padding; zeros for a step without one.
+    #[must_use]
+    pub fn window(&self, index: usize) -> ([usize; 2], usize, usize) {
+        if index >= self.header.steps {
+            return ([0, 0], 0, 0);
+        }
+        let step = self.step_record(index);
+        (step.kernel, step.stride, step.padding)
+    }
+
     /// The tensor that the last step writes.
     #[must_use]
     pub const fn output(&self) -> usize {
@@ -221,6 +241,16 @@ impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
         scratch_bytes(isa, self.kind(), &step, &input, &output, batch).ok_or(ImageError::Batch { samples: batch })
     }
 
+    /// Where the scratch of step `index` begins in the arena, for one sample: behind the tensors that are alive then.
+    #[must_use]
+    pub const fn scratch_at(&self, index: usize) -> usize {
+        if index < self.header.steps {
+            self.step_record(index).scratch_at(self.header.arena)
+        } else {
+            self.header.arena
+        }
+    }
+
     /// Bytes of the arena for `batch` samples at a time on `isa`.
     ///
     /// # Errors
@@ -230,10 +260,10 @@ impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
         let mut most = self.header.arena.checked_mul(batch).ok_or(error)?;
         for index in 0..self.header.steps {
             let scratch = align(self.scratch_len(isa, batch, index)?);
-            let live = self.live_end(index).checked_mul(batch);
-            most = live.and_then(|live| live.checked_add(scratch)).ok_or(error)?.max(most);
+            let end = self.scratch_at(index).checked_mul(batch).and_then(|at| at.checked_add(scratch));
+            most = end.ok_or(error)?.max(most);
         }
-        if batch > 0 && most <= isize::MAX as usize { Ok(most) } else { Err(error) }
+        Some(most).filter(|bytes| batch > 0 && *bytes <= isize::MAX as usize).ok_or(error)
     }
 
     /// The model in the memory in which it will run, one sample at a time, on the fastest instruction set of this machine.
@@ -253,11 +283,6 @@ impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
     }
 
     /// Refuses a step that the model has not: its record would be read from what lies behind.
-    /// Where the scratch of step `index` begins, for one sample.
-    pub(super) const fn live_end(&self, index: usize) -> usize {
-        arena::live_end(self.bytes, &self.header, index)
-    }
-
     const fn has(&self, index: usize) -> Result<(), ImageError> {
         if index < self.header.steps { Ok(()) } else { Err(ImageError::Rule { rule: "a model has a step", at: index }) }
     }

@@ -221,6 +221,42 @@ pub(super) const fn scratch_bytes(
     words.checked_mul(4)
 }
 
+/// Bytes of scratch of a step that is not in an image yet, on a chip without vectors.
+#[cfg(feature = "std")]
+pub(crate) fn device_scratch_len(
+    kind: Kind,
+    step: &crate::quant::program::ProgramStep,
+    input: [usize; 3],
+    output: [usize; 3],
+) -> Option<usize> {
+    let tensor = |[channels, rows, cols]: [usize; 3]| TensorRecord {
+        offset: 0,
+        channels,
+        rows,
+        cols,
+        element: 0,
+        zero_point: 0,
+        scale: 0.0,
+    };
+    let record = StepRecord {
+        op: step.kind as u8,
+        activation: 0,
+        kernel: step.kernel,
+        stride: step.stride,
+        padding: step.padding,
+        pool: u8::from(step.pool),
+        shift: 0,
+        a: 0,
+        b: NONE,
+        clamp: (0, 0),
+        scratch: 0,
+        groups: step.groups,
+        constants: 0,
+        multipliers: [0, 0],
+    };
+    scratch_bytes(Isa::SCALAR, kind, &record, &tensor(input), &tensor(output), 1)
+}
+
 /// Bytes of the constants of a step, in their order.
 pub(super) fn constants(
     kind: Kind,

@@ -367,8 +367,8 @@ fn show(bound: &mut Bound<'_, '_>) -> Vec<u8> {
     }
 }
 
-/// Reads bytes that may be anything, aligned to 16, and runs what is an image. Every function of a model is called.
-pub(crate) fn probe(bytes: &[u8]) -> Result<(), ImageError> {
+/// Reads bytes that may be anything, aligned to 16, and runs what is an image on all of `runs`. Every function of a model is called.
+pub(crate) fn probe_on(bytes: &[u8], runs: &[(Isa, usize)]) -> Result<(), ImageError> {
     let device = device_arena_len(bytes);
     let model = Model::new(bytes)?;
     assert_eq!(model.arena_len(Isa::SCALAR, 1), Ok(device));
@@ -380,12 +380,15 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<(), ImageError> {
         _ = model.arena_len(Isa::SCALAR, batch);
         assert!(model.scratch_len(Isa::best(), batch, usize::MAX).is_err());
     }
-    if model.macs() <= MOST as u64 {
-        for (isa, batch) in [(Isa::best(), 1), (Isa::SCALAR, 1), (Isa::best(), 2)] {
-            if model.arena_len(isa, batch).is_ok_and(|needed| needed <= MOST) {
-                run(&model, isa, batch);
-            }
+    for &(isa, batch) in runs {
+        if model.macs() <= MOST as u64 && model.arena_len(isa, batch).is_ok_and(|needed| needed <= MOST) {
+            run(&model, isa, batch);
         }
     }
     Ok(())
+}
+
+/// [`probe_on`] the first and the last instruction set, and for more samples than one.
+pub(crate) fn probe(bytes: &[u8]) -> Result<(), ImageError> {
+    probe_on(bytes, &[(Isa::best(), 1), (Isa::SCALAR, 1), (Isa::best(), 2)])
 }

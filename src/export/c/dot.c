@@ -1,11 +1,6 @@
 
-#if defined(__GNUC__) && defined(__arm__) && defined(__ARM_FEATURE_DSP)
-static uint32_t load_four(const int8_t *bytes)
-{
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_UNALIGNED)
+#define HAS_DSP 1
 
 /* Bytes 0 and 2 of a word as two numbers of 16 bits. */
 static uint32_t even_bytes(uint32_t word)
@@ -23,19 +18,25 @@ static uint32_t odd_bytes(uint32_t word)
     return pair;
 }
 
-/* sum + the products of two pairs. */
-static int32_t add_products(int32_t sum, uint32_t a, uint32_t b)
+static uint32_t load_four(const int8_t *bytes)
 {
-    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word); /* one load: a word may lie anywhere here */
+    return word;
 }
 
+/* sum + the products of four bytes with two pairs. In one piece: compilers that part it run out of registers. */
 static int32_t add_four(int32_t sum, uint32_t even, uint32_t odd, const int8_t *bytes)
 {
-    const uint32_t word = load_four(bytes);
-    return add_products(add_products(sum, even, even_bytes(word)), odd, odd_bytes(word));
+    uint32_t pair;
+    __asm__("sxtb16 %1, %2\n\t"
+            "smlad %0, %3, %1, %0\n\t"
+            "sxtb16 %1, %2, ror #8\n\t"
+            "smlad %0, %4, %1, %0"
+            : "+&r"(sum), "=&r"(pair)
+            : "r"(load_four(bytes)), "r"(even), "r"(odd));
+    return sum;
 }
-#define HAS_DSP 1
 #else
 #define HAS_DSP 0
 #endif
@@ -43,24 +44,28 @@ static int32_t add_four(int32_t sum, uint32_t even, uint32_t odd, const int8_t *
 /* The sums of one row of n bytes times each of four that lie one after the other: what is loaded of the one serves four times. */
 static void dot4(const int8_t *one, const int8_t *four, int32_t n, int32_t sums[4])
 {
-    const int8_t *a = four, *b = a + n, *c = b + n, *d = c + n;
+    const int8_t *a = four, *c = four + 2 * n; /* rows 0 and 2; the others lie n further */
+    const int8_t *const end = one + n;
     int32_t sum_a = 0, sum_b = 0, sum_c = 0, sum_d = 0;
-    int32_t i = 0;
 #if HAS_DSP
-    for (; i + 4 <= n; i += 4) {
-        const uint32_t word = load_four(one + i), even = even_bytes(word), odd = odd_bytes(word);
-        sum_a = add_four(sum_a, even, odd, a + i);
-        sum_b = add_four(sum_b, even, odd, b + i);
-        sum_c = add_four(sum_c, even, odd, c + i);
-        sum_d = add_four(sum_d, even, odd, d + i);
+    int32_t words;
+    for (words = n / 4; words > 0; words--) {
+        const uint32_t word = load_four(one), even = even_bytes(word), odd = odd_bytes(word);
+        sum_a = add_four(sum_a, even, odd, a);
+        sum_b = add_four(sum_b, even, odd, a + n);
+        sum_c = add_four(sum_c, even, odd, c);
+        sum_d = add_four(sum_d, even, odd, c + n);
+        one += 4;
+        a += 4;
+        c += 4;
     }
 #endif
-    for (; i < n; i++) {
-        const int x = one[i];
-        sum_a += x * a[i];
-        sum_b += x * b[i];
-        sum_c += x * c[i];
-        sum_d += x * d[i];
+    for (; one < end; one++, a++, c++) {
+        const int x = *one;
+        sum_a += x * a[0];
+        sum_b += x * a[n];
+        sum_c += x * c[0];
+        sum_d += x * c[n];
     }
     sums[0] = sum_a;
     sums[1] = sum_b;

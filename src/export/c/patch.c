@@ -11,35 +11,44 @@ struct conv {
 
 static int8_t *fill(int8_t *to, int8_t value, int32_t n)
 {
-    for (; n > 0; n--) {
-        *to++ = value;
-    }
-    return to;
+    memset(to, value, (size_t)n);
+    return to + n;
+}
+
+static int8_t *copy(int8_t *to, const int8_t *from, int32_t n)
+{
+    memcpy(to, from, (size_t)n);
+    return to + n;
 }
 
 /* What the kernel sees of a group for output (y, x), in the order of its weights; "in" points to the group's first channel. */
 static void gather(const struct conv *conv, int32_t y, int32_t x, const int8_t *in, int8_t *patch)
 {
     const int32_t top = y * conv->stride - conv->padding, left = x * conv->stride - conv->padding;
+    const int32_t rows = conv->rows, cols = conv->cols, channels = conv->channels, depth = conv->depth;
+    const int32_t kernel_cols = conv->kernel_cols, bottom = top + conv->kernel_rows;
     const int32_t from = left < 0 ? -left : 0;
-    const int32_t to = conv->cols - left < conv->kernel_cols ? conv->cols - left : conv->kernel_cols;
-    /* All channels of a row lie in one piece, those of a group a pixel apart. */
-    const int32_t pieces = conv->groups == 1 ? 1 : to - from;
-    const int32_t piece = conv->groups == 1 ? (to - from) * conv->depth : conv->depth;
-    int32_t dy, i, j;
-    for (dy = 0; dy < conv->kernel_rows; dy++) {
-        const int8_t *row;
-        if (top + dy < 0 || top + dy >= conv->rows || from >= to) {
-            patch = fill(patch, conv->zero_point, conv->kernel_cols * conv->depth);
+    const int32_t to = cols - left < kernel_cols ? cols - left : kernel_cols;
+    int32_t row, i;
+    for (row = top; row < bottom; row++) {
+        const int8_t *pixel;
+        if (row < 0 || row >= rows || from >= to) {
+            patch = fill(patch, conv->zero_point, kernel_cols * depth);
             continue;
         }
-        patch = fill(patch, conv->zero_point, from * conv->depth);
-        row = in + ((top + dy) * conv->cols + left + from) * conv->channels;
-        for (i = 0; i < pieces; i++) {
-            for (j = 0; j < piece; j++) {
-                *patch++ = row[i * conv->channels + j];
+        if (from > 0) {
+            patch = fill(patch, conv->zero_point, from * depth);
+        }
+        pixel = in + (row * cols + left + from) * channels;
+        if (conv->groups == 1) { /* all channels of a row lie in one piece, those of a group a pixel apart */
+            patch = copy(patch, pixel, (to - from) * depth);
+        } else {
+            for (i = 0; i < to - from; i++) {
+                patch = copy(patch, pixel + i * channels, depth);
             }
         }
-        patch = fill(patch, conv->zero_point, (conv->kernel_cols - to) * conv->depth);
+        if (to < kernel_cols) {
+            patch = fill(patch, conv->zero_point, (kernel_cols - to) * depth);
+        }
     }
 }

@@ -40,7 +40,7 @@ fn sum() -> ProgramStep {
 
 /// A layer of one output, all of whose factors are 1/2.
 fn dense() -> ProgramStep {
-    let constants = vec![vec![3, 0xfe], 5i32.to_le_bytes().into(), (1 << 30i32).to_le_bytes().into(), vec![0; 4]];
+    let constants = vec![vec![3, 0xfe], 5i32.to_le_bytes().into(), (1i32 << 30).to_le_bytes().into(), vec![0; 4]];
     ProgramStep { clamp: (-128, 127), constants, ..ProgramStep::new("dense", StepKind::Dense, 1) }
 }
 
@@ -77,8 +77,6 @@ fn scales_are_numbers_of_single_precision() {
         refused("the scale of a weight of step 1 (dense)", "5e-39")
     );
     assert_eq!(refusal(&program(dense(), [1, 1, 1], 1e30)), refused("the scale of a sum of step 1 (dense)", "5e29"));
-    let largest = program(sum(), [2, 1, 1], 3e38);
-    assert!(refusal(&largest).starts_with("step 1 (add)"));
 }
 
 /// The zero point of the input leaves the bias; what reads the file subtracts it from the bytes.
@@ -88,7 +86,7 @@ fn layers_of_bytes_have_weights_and_biases_without_zero_points() {
     program.tensors[1].zero_point = -7;
     let bytes = onnx(&image::write(&program).unwrap().model().unwrap()).unwrap();
     assert!(contains(&bytes, b"\x42\x0edense_1.weight\x4a\x02\x03\xfe"));
-    let bias = 5 - 7 * (3 - 2); // Σ q·w + 5 = Σ (q + 7)·w + 5 − 7·Σ w
+    let bias: i32 = 5 - 7; // Σ q·w + 5 = Σ (q + 7)·w + 5 − 7·Σ w, of the weights 3 and −2
     assert!(contains(&bytes, &[b"\x42\x0cdense_1.bias\x4a\x04", &i32::to_le_bytes(bias)[..]].concat()));
     assert!(contains(&bytes, b"\x42\x0dt1.zero_point\x4a\x01\x79")); // 121 = −7 + 128
     assert!(contains(&bytes, &[b"\x42\x14dense_1.weight_scale\x4a\x04", &0.5f32.to_le_bytes()[..]].concat()));

@@ -37,7 +37,9 @@ fn program(kind: Kind) -> Program {
 /// Every constant, as it lies in the image; reproducible.
 #[test]
 fn constants_are_those_of_the_image() {
-    let tables: [(Kind, &[(&str, Dtype, &[usize], u8)]); 3] = [
+    /// Name, type, sizes, and a byte that the tensor begins with.
+    type Wanted = (&'static str, Dtype, &'static [usize], u8);
+    let tables: [(Kind, &[Wanted]); 3] = [
         (Kind::F32, &[("step1.bias", Dtype::F32, &[2], 2), ("step1.weight", Dtype::F32, &[2, 2, 1, 2], 1)]),
         (Kind::F16, &[("step1.bias", Dtype::F32, &[2], 2), ("step1.weight", Dtype::F16, &[2, 2, 1, 2], 1)]),
         (

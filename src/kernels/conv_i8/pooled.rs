@@ -20,7 +20,10 @@ const MAPS: usize = 256 << 10;
 /// Images whose maps are made together, where maps are.
 const fn together(conv: &Conv) -> usize {
     let map = conv.oh * conv.ow * conv.c_out;
-    let fit = if map == 0 { 1 } else { MAPS / map };
+    let fit = match MAPS.checked_div(map) {
+        Some(fit) => fit,
+        None => 1,
+    };
     let images = if fit < conv.n { fit } else { conv.n };
     if images == 0 { 1 } else { images }
 }

@@ -20,7 +20,7 @@ const WINDOW: usize = 224;
 const FOURS: usize = 4;
 const SUMS: usize = 16;
 /// Rows of pixels that the window slides by before it is written anew where it began.
-const SLIDES: usize = 7;
+const SLIDES: usize = 5;
 
 /// What of a convolution is done at a time.
 #[derive(Clone, Copy)]

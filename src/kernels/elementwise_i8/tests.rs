@@ -50,7 +50,7 @@ fn sums_are_those_of_the_formula_on_every_isa() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let good = Sum::new([1, 1], [0, 0], 0, 0, (-128, 127)).unwrap();
-    assert!(add(Isa::SCALAR, &good, &mut vec![0; 3], &[0; 2]).is_err());
+    assert!(add(Isa::SCALAR, &good, &mut [0; 3], &[0; 2]).is_err());
     for (m, shift, clamp) in [
         ([-1, 1], 0, (-1, 1)),
         ([1, MAX_SUM_MULTIPLIER + 1], 0, (-1, 1)),

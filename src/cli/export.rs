@@ -1,0 +1,232 @@
+//! `inkstone export`: a network as files for a device, or for other runtimes.
+
+use super::data::DataFlag;
+use super::deployed::{self, check_input};
+use super::draw::table;
+use super::quantize::lowered;
+use super::screen::bytes;
+use super::{End, Screen, Usage, model_file, shell_word};
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use inkstone::checkpoint::{load_model, write_atomic};
+use inkstone::data::Dataset;
+use inkstone::export::c_source::c_source;
+use inkstone::export::golden::Golden;
+use inkstone::export::image::{self, Image};
+use inkstone::export::onnx::onnx;
+use inkstone::export::rust_source::rust_source;
+use inkstone::export::safetensors;
+use inkstone::kernels::Isa;
+use inkstone::quant::float;
+use inkstone::runtime::{Model, device_arena_len};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Write a network for a device or for another runtime.
+///
+/// Sources in C and Rust, and images of bytes, come with golden digits, one of each class, and their logits, which a self-test compares to
+/// the bit.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  inkstone export model.ink --format c --out firmware && cc -O2 firmware/*.c -o selftest && ./selftest\n  inkstone export model.ink --format onnx --out model.onnx"
+)]
+pub(crate) struct Export {
+    /// An image (.ink), or a model.safetensors or the directory of a run, which is taken in single precision
+    model: PathBuf,
+    /// What is written
+    #[arg(long, value_enum)]
+    format: Format,
+    /// The file, of C the directory [default: as the model, beside it]
+    #[arg(long, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// What functions and files are called
+    #[arg(long, value_name = "NAME", default_value = "model")]
+    name: String,
+    #[command(flatten)]
+    data: DataFlag,
+    /// Fail if the model takes more flash: bytes, or with k, Ki, M, Mi behind the number
+    #[arg(long, value_name = "BYTES", value_parser = amount)]
+    max_flash: Option<u64>,
+    /// Fail if the model needs more memory to run in
+    #[arg(long, value_name = "BYTES", value_parser = amount)]
+    max_ram: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The image that inkstone's runtime reads
+    Image,
+    /// model.c, model.h and selftest.c: C99 without a library
+    C,
+    /// A no_std module that calls inkstone's kernels
+    Rust,
+    /// For ONNX Runtime and others; bytes as pairs of QuantizeLinear and DequantizeLinear
+    Onnx,
+    /// Every constant by its step
+    Safetensors,
+}
+
+/// "16k" is 16,000, "16Ki" is 16,384.
+fn amount(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" => Some(1),
+        "k" => Some(1000),
+        "Ki" => Some(1 << 10),
+        "M" => Some(1_000_000),
+        "Mi" => Some(1 << 20),
+        _ => None,
+    };
+    let bytes = unit.and_then(|unit| digits.parse::<u64>().ok()?.checked_mul(unit));
+    bytes.ok_or_else(|| "expected a number of bytes, with k, Ki, M or Mi behind it for more".to_owned())
+}
+
+impl Export {
+    pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        let path = if deployed::is_image(&self.model) { self.model.clone() } else { model_file(&self.model) };
+        let image = self.image(&path)?;
+        let model = image.model()?;
+        let data = self.data.data.load()?;
+        check_input(&path, &model, data.test.rows(), data.test.cols())?;
+        let (flash, arena) = (model.len() as u64, device_arena_len(image.bytes()) as u64);
+        for (what, most, found) in [("--max-flash", self.max_flash, flash), ("--max-ram", self.max_ram, arena)] {
+            if let Some(most) = most.filter(|most| found > *most) {
+                bail!("{what}: the model takes {found} bytes, {} more than {most}\n{}", found - most, usage(&model));
+            }
+        }
+        let extension = match self.format {
+            Format::Image => "ink",
+            Format::C => "",
+            Format::Rust => "rs",
+            Format::Onnx => "onnx",
+            Format::Safetensors => "constants.safetensors",
+        };
+        let out = self.out.clone().unwrap_or_else(|| path.with_extension(extension));
+        let pixels = digits(&data.test);
+        let refused = || path.display().to_string();
+        let files: Vec<(PathBuf, Vec<u8>)> = match self.format {
+            Format::Image => {
+                let mut files = vec![(out.clone(), image.bytes().to_vec())];
+                if model.kind() == inkstone::runtime::Kind::I8 {
+                    let golden = Golden::of(&model, &pixels)?;
+                    files.push((out.with_extension("golden.safetensors"), safetensors::golden(&golden)?));
+                }
+                files
+            }
+            Format::C => {
+                let golden = Golden::of(&model, &pixels).with_context(refused)?;
+                let files = c_source(&model, &self.name, &golden).with_context(refused)?;
+                files.into_iter().map(|(file, text)| (out.join(file), text.into_bytes())).collect()
+            }
+            Format::Rust => {
+                let golden = Golden::of(&model, &pixels).with_context(refused)?;
+                vec![(out.clone(), rust_source(&model, &golden).with_context(refused)?.into_bytes())]
+            }
+            Format::Onnx => vec![(out.clone(), onnx(&model).with_context(refused)?)],
+            Format::Safetensors => vec![(out.clone(), safetensors::tensors(&model).with_context(refused)?)],
+        };
+        if self.format == Format::C {
+            std::fs::create_dir_all(&out).with_context(|| format!("--out {}", out.display()))?;
+        }
+        if files.iter().any(|(file, _)| *file == path && self.format != Format::Image) {
+            return Err(Usage::error(format_args!(
+                "--out {}: that is the model itself: name another file",
+                out.display()
+            )));
+        }
+        for (file, contents) in &files {
+            write_atomic(file, contents).context("--out")?;
+        }
+        for (file, contents) in &files {
+            screen.say(format_args!("{} {}", file.display(), screen.dim(bytes(contents.len() as u64))));
+        }
+        screen.say(format_args!("\n{}", usage(&model)));
+        if self.format == Format::C {
+            let (dir, program) = (shell_word(&out), shell_word(&out.join("selftest")));
+            let line = format!("cc -O2 {dir}/*.c -o {program} && {program}");
+            screen.say(format_args!("\nTry it: {}", screen.bold(line)));
+        }
+        screen.answer(
+            "export",
+            &json!({
+                "model": path.display().to_string(), "format": self.format.to_possible_value().map(|value| value.get_name().to_owned()),
+                "files": files.iter().map(|(file, contents)| json!({"file": file.display().to_string(), "bytes": contents.len()})).collect::<Vec<_>>(),
+                "bytes": files.iter().map(|(_, contents)| contents.len()).sum::<usize>(),
+                "flash": flash, "arena": arena, "kind": model.kind().name(), "crc32": format!("{:08x}", model.crc32()),
+            }),
+        );
+        Ok(End::Done)
+    }
+
+    fn image(&self, path: &Path) -> anyhow::Result<Image> {
+        if deployed::is_image(path) {
+            return deployed::load(path);
+        }
+        let model = load_model(path)?;
+        let (lowered, about) = lowered(path, &model, 0)?;
+        image::write(&float::program(&lowered, &about, false)).with_context(|| path.display().to_string())
+    }
+}
+
+/// The first image of each class, pixel after pixel.
+fn digits(data: &Dataset) -> Vec<u8> {
+    let first = |class: usize| (0..data.len()).find(|index| usize::from(data.label(*index)) == class);
+    (0..data.classes()).filter_map(first).flat_map(|index| data.image(index).to_vec()).collect()
+}
+
+/// What uses how much.
+pub(super) fn usage(model: &Model<'_>) -> String {
+    let mut rows = vec![["step", "output", "flash", "arena", "scratch", "multiplications"].map(str::to_owned).to_vec()];
+    let mut places = Vec::new();
+    for step in model.steps() {
+        let tensor = model.tensor(step.index + 1);
+        let dims = tensor.map_or(String::new(), |tensor| {
+            let [channels, rows, cols] = tensor.dims;
+            if [rows, cols] == [1, 1] { channels.to_string() } else { format!("{channels}x{rows}x{cols}") }
+        });
+        let scratch = model.scratch_len(Isa::SCALAR, 1, step.index).unwrap_or(0);
+        let arena = tensor.map_or(0, |tensor| tensor.bytes());
+        places.push(scratch);
+        rows.push(vec![
+            format!("{} {}", step.index, step.name()),
+            dims,
+            model.step_constants_len(step.index).to_string(),
+            arena.to_string(),
+            scratch.to_string(),
+            step.macs().to_string(),
+        ]);
+    }
+    rows.push(vec![
+        "header and tables".to_owned(),
+        String::new(),
+        (model.len() - model.constants_len()).to_string(),
+        String::new(),
+        String::new(),
+        String::new(),
+    ]);
+    rows.push(vec![
+        "at once".to_owned(),
+        String::new(),
+        model.len().to_string(),
+        model.activations_len().to_string(),
+        places.iter().max().copied().unwrap_or(0).to_string(),
+        model.macs().to_string(),
+    ]);
+    format!("Bytes of flash and of memory, on a chip without vectors\n{}", table(&rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_units() {
+        assert_eq!(
+            (amount("16384"), amount("16k"), amount("16Ki"), amount("2Mi")),
+            (Ok(16384), Ok(16000), Ok(16384), Ok(2 << 20))
+        );
+        for text in ["", "k", "-1", "1.5k", "16kb", "99999999999999999999", "18446744073709551615k"] {
+            assert!(amount(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! `inkstone validate`: the same digits by everything that can run a network, and how far the answers are apart.
+
+use super::data::DataFlag;
+use super::deployed;
+use super::draw::table;
+use super::machine::Machine;
+use super::quantize::lowered;
+use super::screen::grouped;
+use super::{End, Screen, Usage, model_file};
+use anyhow::{Context, bail};
+use clap::Args;
+use inkstone::checkpoint::load_model;
+use inkstone::data::Dataset;
+use inkstone::export::c_source::c_source;
+use inkstone::export::golden::Golden;
+use inkstone::export::image;
+use inkstone::export::onnx::onnx;
+use inkstone::kernels::Isa;
+use inkstone::quant::{float, score};
+use inkstone::runtime::{Kind, Model};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Run the same digits by everything that can run an image, and compare the answers.
+///
+/// Instruction sets, the C that is generated, and firmware in QEMU have to give the same bytes; ONNX Runtime rounds at other places, and the
+/// network in floats is another one: of these the classes are compared. What is missing on this machine is named.
+#[derive(Args)]
+#[command(after_help = "Example:\n  inkstone validate model.ink --float runs/mlp-512-s1")]
+pub(crate) struct Validate {
+    /// An image (.ink)
+    image: PathBuf,
+    /// The checkpoint that it was made of: a model.safetensors or the directory of a run
+    #[arg(long, value_name = "RUN")]
+    float: Option<PathBuf>,
+    /// Only the first N samples of the test set
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// The C compiler
+    #[arg(long, value_name = "COMMAND", default_value = "cc")]
+    cc: String,
+    /// The Python that has numpy and onnxruntime
+    #[arg(long, value_name = "COMMAND", default_value = "python3")]
+    python: String,
+    /// The folder of the firmware, which is built and run in QEMU
+    #[arg(long, value_name = "DIR")]
+    firmware: Option<PathBuf>,
+    /// The boards whose firmware is run, of those of its README
+    #[arg(
+        long,
+        value_name = "NAMES",
+        default_value = "mps2-an386,microbit",
+        value_delimiter = ',',
+        requires = "firmware"
+    )]
+    boards: Vec<String>,
+    /// Digits that each board classifies
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "firmware")]
+    board_digits: usize,
+    #[command(flatten)]
+    data: DataFlag,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// What one executor said of the digits.
+struct Answer {
+    name: String,
+    /// Whether it must give the same numbers.
+    exact: bool,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// Logits, digit after digit.
+    Logits(Vec<f32>),
+    /// A checksum of the logits of some digits, and that of the same digits here.
+    Checksum { digits: usize, found: String, expected: String },
+    /// What it would have taken.
+    Missing(String),
+}
+
+/// How an answer differs from the image's own.
+struct Compared {
+    digits: usize,
+    equal: Option<f64>,
+    worst: Option<f32>,
+    agreement: Option<f64>,
+    accuracy: Option<f64>,
+    good: Option<bool>,
+    note: String,
+}
+
+impl Validate {
+    pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
+        if !deployed::is_image(&self.image) {
+            let found = self.image.display();
+            return Err(Usage::error(format_args!(
+                "expected an image (.ink), which `inkstone quantize` makes, found {found}"
+            )));
+        }
+        let image = deployed::load(&self.image)?;
+        let model = image.model()?;
+        let mut test = self.data.data.load()?.test;
+        test.limit(self.limit.unwrap_or(usize::MAX));
+        deployed::check_input(&self.image, &model, test.rows(), test.cols())?;
+        let (isa, all) = (self.machine.isa(), score::all(&test));
+        let pool = self.machine.pool()?;
+        let (metrics, logits) = pool.install(|| score::score(&model, &test, &all, isa, 0))?;
+        screen.say(format_args!(
+            "{}: {} digits on {isa}, {:.2} % right\n",
+            self.image.display(),
+            grouped(metrics.samples),
+            100.0 * metrics.accuracy
+        ));
+
+        let folder = tempdir(&self.image)?;
+        let work = Work { model: &model, test: &test, all: &all, folder: &folder.0 };
+        let mut answers = Vec::new();
+        for other in Isa::available().filter(|other| *other != isa && model.kind() == Kind::I8) {
+            let (_, logits) = pool.install(|| score::score(&model, &test, &all, other, 0))?;
+            answers.push(Answer { name: format!("runtime, {other}"), exact: true, outcome: Outcome::Logits(logits) });
+        }
+        if let Some(run) = &self.float {
+            let path = model_file(run);
+            let checkpoint = load_model(&path)?;
+            let (lowered, about) = lowered(&path, &checkpoint, 0)?;
+            let floats = image::write(&float::program(&lowered, &about, false))?;
+            let (_, logits) =
+                pool.install(|| score::score(&floats.model()?, &test, &all, isa, 0).map_err(anyhow::Error::from))?;
+            answers.push(Answer { name: "floats".into(), exact: false, outcome: Outcome::Logits(logits) });
+        }
+        if model.kind() == Kind::I8 {
+            answers.push(Answer { name: format!("C by {}", self.cc), exact: true, outcome: work.c(&self.cc)? });
+        }
+        for mode in ["default", "precise"] {
+            let outcome = work.onnx(&self.python, mode)?;
+            answers.push(Answer { name: format!("ONNX Runtime, {mode}"), exact: false, outcome });
+        }
+        if let Some(firmware) = &self.firmware {
+            for board in &self.boards {
+                let outcome =
+                    work.firmware(firmware, board, self.board_digits.min(test.len()), &self.image, &logits)?;
+                answers.push(Answer { name: format!("firmware, {board}"), exact: true, outcome });
+            }
+        }
+        let compared: Vec<Compared> = answers.iter().map(|answer| compare(answer, &model, &logits, &test)).collect();
+        self.report(screen, &model, metrics.accuracy, &answers, &compared);
+        Ok(if compared.iter().any(|compared| compared.good == Some(false)) { End::Refuted } else { End::Done })
+    }
+
+    fn report(&self, screen: &Screen, model: &Model<'_>, accuracy: f64, answers: &[Answer], compared: &[Compared]) {
+        let heading = ["executor", "digits", "equal", "worst", "same class", "right", ""];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        let percent = |part: Option<f64>| part.map_or_else(String::new, |part| format!("{:.2} %", 100.0 * part));
+        for (answer, of) in answers.iter().zip(compared) {
+            rows.push(vec![
+                answer.name.clone(),
+                if of.digits > 0 { grouped(of.digits as u64) } else { String::new() },
+                percent(of.equal),
+                of.worst.map_or_else(String::new, |worst| format!("{worst:.3}")),
+                percent(of.agreement),
+                percent(of.accuracy),
+                of.note.clone(),
+            ]);
+        }
+        screen.say(table(&rows));
+        let unit = if model.kind() == Kind::I8 { "steps of a byte" } else { "parts of the largest logit" };
+        screen.say(screen.dim(format_args!("worst: the largest difference of a logit, in {unit}")));
+        let row = |(answer, of): (&Answer, &Compared)| {
+            json!({
+                "executor": answer.name, "exact": answer.exact, "digits": of.digits, "equal": of.equal, "worst": of.worst,
+                "agreement": of.agreement, "accuracy": of.accuracy, "good": of.good, "note": of.note,
+            })
+        };
+        let rows: Vec<_> = answers.iter().zip(compared).map(row).collect();
+        let (image, crc32) = (self.image.display().to_string(), format!("{:08x}", model.crc32()));
+        screen.answer("validate", &json!({ "image": image, "crc32": crc32, "accuracy": accuracy, "executors": rows }));
+    }
+}
+
+fn compare(answer: &Answer, model: &Model<'_>, logits: &[f32], test: &Dataset) -> Compared {
+    let none = Compared {
+        digits: 0,
+        equal: None,
+        worst: None,
+        agreement: None,
+        accuracy: None,
+        good: None,
+        note: String::new(),
+    };
+    let found = match &answer.outcome {
+        Outcome::Missing(what) => return Compared { note: format!("missing: {what}"), ..none },
+        Outcome::Checksum { digits, found, expected } => {
+            let good = found == expected;
+            let note = if good { format!("logits {found}") } else { format!("logits {found}, here {expected}") };
+            return Compared {
+                digits: *digits,
+                equal: Some(f64::from(u8::from(good))),
+                good: Some(good),
+                note,
+                ..none
+            };
+        }
+        Outcome::Logits(found) => found,
+    };
+    let classes = model.classes();
+    let quantum = match (model.kind(), model.tensor(model.output())) {
+        (Kind::I8, Some(tensor)) => tensor.scale,
+        _ => logits.iter().fold(0.0f32, |most, x| most.max(x.abs())),
+    };
+    let (digits, mut equal, mut worst, mut same, mut right) = (found.len() / classes, 0usize, 0.0f32, 0usize, 0usize);
+    for (index, (a, b)) in logits.chunks_exact(classes).zip(found.chunks_exact(classes)).enumerate() {
+        equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
+        worst = a.iter().zip(b).fold(worst, |worst, (a, b)| worst.max((a - b).abs() / quantum));
+        same += usize::from(first_largest(a) == first_largest(b));
+        right += usize::from(first_largest(b) == usize::from(test.label(index)));
+    }
+    let of = |count: usize, all: usize| count as f64 / all.max(1) as f64;
+    let good = answer.exact.then_some(equal == logits.len() && found.len() == logits.len());
+    Compared {
+        digits,
+        equal: Some(of(equal, logits.len())),
+        worst: Some(worst),
+        agreement: Some(of(same, digits)),
+        accuracy: Some(of(right, digits)),
+        good,
+        note: match good {
+            Some(true) => "equal to the bit".into(),
+            Some(false) => "DIFFERS".into(),
+            None => String::new(),
+        },
+    }
+}
+
+fn first_largest(logits: &[f32]) -> usize {
+    (1..logits.len()).fold(0, |best, at| if logits[at] > logits[best] { at } else { best })
+}
+
+/// What the others are given.
+struct Work<'w> {
+    model: &'w Model<'w>,
+    test: &'w Dataset,
+    all: &'w [u32],
+    folder: &'w Path,
+}
+
+impl Work<'_> {
+    fn pixels(&self) -> anyhow::Result<PathBuf> {
+        let file = self.folder.join("digits.bin");
+        if !file.exists() {
+            let bytes: Vec<u8> = self.all.iter().flat_map(|index| self.test.image(*index as usize)).copied().collect();
+            fs::write(&file, bytes).with_context(|| file.display().to_string())?;
+        }
+        Ok(file)
+    }
+
+    /// The generated C, compiled and run.
+    fn c(&self, cc: &str) -> anyhow::Result<Outcome> {
+        let golden = Golden::of(self.model, self.test.image(0))?;
+        let mut command = Command::new(cc);
+        let program = self.folder.join("selftest");
+        command.args(["-O2", "-std=c99", "-o"]).arg(&program);
+        for (name, text) in c_source(self.model, "model", &golden)? {
+            let file = self.folder.join(&name);
+            fs::write(&file, text).with_context(|| file.display().to_string())?;
+            if name.ends_with(".c") {
+                command.arg(file);
+            }
+        }
+        match command.output() {
+            Err(error) => return Ok(Outcome::Missing(format!("{cc}: {error}"))),
+            Ok(output) if !output.status.success() => {
+                bail!("{cc} does not compile the generated C:\n{}", String::from_utf8_lossy(&output.stderr))
+            }
+            Ok(_) => {}
+        }
+        let logits = self.folder.join("c.bin");
+        let output = Command::new(&program).arg(self.pixels()?).arg(&logits).output().context("the generated C")?;
+        if !output.status.success() {
+            bail!("the generated C failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let tensor = self.model.tensor(self.model.output()).context("the output of the model")?;
+        let real = |byte: &u8| tensor.scale * f32::from(i16::from(*byte as i8) - i16::from(tensor.zero_point));
+        Ok(Outcome::Logits(fs::read(&logits).with_context(|| logits.display().to_string())?.iter().map(real).collect()))
+    }
+
+    fn onnx(&self, python: &str, mode: &str) -> anyhow::Result<Outcome> {
+        let (file, script, found) =
+            (self.folder.join("model.onnx"), self.folder.join("onnx.py"), self.folder.join("onnx.bin"));
+        fs::write(&file, onnx(self.model)?).with_context(|| file.display().to_string())?;
+        fs::write(&script, include_str!("validate/onnx.py")).with_context(|| script.display().to_string())?;
+        let mut command = Command::new(python);
+        command.arg(&script).arg(&file).arg(self.pixels()?);
+        command.args([self.test.rows().to_string(), self.test.cols().to_string()]).arg(&found).arg(mode);
+        match command.output() {
+            Err(error) => Ok(Outcome::Missing(format!("{python}: {error}"))),
+            Ok(output) if !output.status.success() => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.trim();
+                match said.strip_prefix("missing: ") {
+                    Some(what) => Ok(Outcome::Missing(what.to_owned())),
+                    None => bail!("ONNX Runtime refused the model: {said}"),
+                }
+            }
+            Ok(_) => {
+                let bytes = fs::read(&found).with_context(|| found.display().to_string())?;
+                Ok(Outcome::Logits(bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect()))
+            }
+        }
+    }
+
+    /// The firmware of a board, built for this very image.
+    fn firmware(
+        &self,
+        folder: &Path,
+        board: &str,
+        digits: usize,
+        image: &Path,
+        logits: &[f32],
+    ) -> anyhow::Result<Outcome> {
+        let script = folder.join("run.sh");
+        if !script.exists() {
+            return Ok(Outcome::Missing(format!("{}", script.display())));
+        }
+        let pixels = &self.pixels()?;
+        let length = (digits * self.test.pixels()) as u64;
+        let some = self.folder.join("some.bin");
+        let all = fs::read(pixels).with_context(|| pixels.display().to_string())?;
+        fs::write(&some, &all[..length as usize]).with_context(|| some.display().to_string())?;
+        let output = Command::new("bash")
+            .arg(&script)
+            .args([board, "digits"])
+            .env("INKSTONE_MODEL", fs::canonicalize(image)?)
+            .env("INKSTONE_DIGITS", &some)
+            .output();
+        let output = match output {
+            Err(error) => return Ok(Outcome::Missing(format!("bash: {error}"))),
+            Ok(output) => output,
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        let found = said.lines().find_map(|line| line.strip_prefix("logits "));
+        let Some(found) = found.filter(|_| output.status.success()) else {
+            let error = String::from_utf8_lossy(&output.stderr);
+            let last = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word");
+            return Ok(Outcome::Missing(format!("{}: {last}", script.display())));
+        };
+        let tensor = self.model.tensor(self.model.output()).context("the output of the model")?;
+        let byte = |x: &f32| ((x / tensor.scale).round() as i32 + i32::from(tensor.zero_point)) as u8;
+        let expected = fnv(logits[..digits * self.model.classes()].iter().map(byte));
+        Ok(Outcome::Checksum { digits, found: found.trim().to_owned(), expected: format!("{expected:016x}") })
+    }
+}
+
+/// FNV-1a of 64 bits: what firmware prints of its logits.
+fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A folder that goes when it is no longer needed.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // what is left of it lies where temporary files lie
+    }
+}
+
+fn tempdir(image: &Path) -> anyhow::Result<Folder> {
+    let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = std::env::temp_dir().join(format!("inkstone-validate-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(Folder(folder))
+}

@@ -1,0 +1,164 @@
+//! The command quantizes, exports, evaluates and validates; every test runs the binary.
+
+mod cli_support;
+
+use cli_support::{contents, inkstone, json, sha256, with};
+use serde_json::json as value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tempfile::{TempDir, tempdir};
+
+/// Some hundred digits: enough for networks that are better than guessing.
+const SMALL: [&str; 7] = ["train", "--limit", "1500", "--epochs", "1", "--batch", "10"];
+
+fn trained(model: &str, more: &[&str]) -> TempDir {
+    let dir = tempdir().unwrap();
+    json(dir.path(), &with(&with(&SMALL, &["--model", model, "--out", "run"]), more));
+    dir
+}
+
+fn fails(dir: &Path, words: &[&str], code: i32, expected: &str) {
+    let output = inkstone(dir, words).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words:?}\n{stderr}");
+    assert!(stderr.contains(expected), "{words:?}: expected {expected:?} in\n{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+#[test]
+fn a_network_goes_from_checkpoint_to_every_form() {
+    let dir = trained("cnn-tiny", &[]);
+    let at = dir.path();
+    let quantized = json(at, &["quantize", "run", "--out", "model.ink", "--calibration", "200", "--release", "7"]);
+    assert_eq!((&quantized["command"], &quantized["to"]), (&value!("quantize"), &value!("int8")));
+    let (float, int8) =
+        (quantized["accuracy_float"].as_f64().unwrap(), quantized["accuracy_quantized"].as_f64().unwrap());
+    assert!(float > 0.6 && (float - int8).abs() < 0.01, "{float} {int8}");
+    assert_eq!(quantized["candidates"].as_array().unwrap().len(), 4);
+    let losses: Vec<f64> =
+        quantized["candidates"].as_array().unwrap().iter().map(|c| c["loss"].as_f64().unwrap()).collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let chosen =
+        quantized["candidates"].as_array().unwrap().iter().find(|c| c["calibrator"] == quantized["calibrator"]);
+    assert_eq!(chosen.unwrap()["loss"].as_f64(), Some(least), "the calibrator of the least loss is taken");
+    assert_eq!(quantized["flash"], fs::metadata(at.join("model.ink")).unwrap().len());
+    assert!(quantized["arena"].as_u64().unwrap() <= 3072, "it is made for chips with 5 kB of RAM");
+    let flips = quantized["flips"].as_array().unwrap().len() as u64;
+    let agreement = &quantized["agreement"];
+    let same: u64 = (0..10).map(|class| agreement[class][class].as_u64().unwrap()).sum();
+    assert_eq!(same + flips, 10_000);
+    for layer in quantized["layers"].as_array().unwrap() {
+        assert!(layer["sqnr_db"].as_f64().unwrap() > 20.0, "{layer}");
+    }
+
+    // The same again gives the same bytes, for any number of threads.
+    let sum = sha256(&at.join("model.ink"));
+    json(at, &["quantize", "run", "--out", "again.ink", "--calibration", "200", "--release", "7", "--threads", "1"]);
+    assert_eq!(sha256(&at.join("again.ink")), sum);
+
+    // The device runtime on this machine says what the report said, on any instruction set.
+    let eval = json(at, &["eval", "model.ink", "--logits", "best.safetensors"]);
+    assert_eq!((eval["test_accuracy"].as_f64(), &eval["crc32"]), (Some(int8), &quantized["crc32"]));
+    json(at, &["eval", "model.ink", "--isa", "scalar", "--logits", "scalar.safetensors"]);
+    assert_eq!(sha256(&at.join("best.safetensors")), sha256(&at.join("scalar.safetensors")));
+
+    let inspected = json(at, &["inspect", "model.ink"]);
+    assert_eq!((&inspected["release"], &inspected["flash"]), (&value!(7), &quantized["flash"]));
+    assert_eq!(inspected["steps"].as_array().unwrap().len(), 5);
+
+    // C compiles without a warning and proves itself.
+    let exported = json(at, &["export", "model.ink", "--format", "c", "--out", "firmware"]);
+    assert_eq!(exported["files"].as_array().unwrap().len(), 3);
+    let program = at.join("selftest");
+    let words = ["-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "firmware/model.c", "firmware/selftest.c", "-o"];
+    let compiled = Command::new("cc")
+        .args(words)
+        .arg(&program)
+        .current_dir(at)
+        .status()
+        .expect("a C compiler: apt-get install gcc");
+    assert!(compiled.success());
+    let tested = Command::new(&program).output().unwrap();
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
+
+    for (format, file) in
+        [("image", "copy.ink"), ("rust", "model.rs"), ("onnx", "model.onnx"), ("safetensors", "model.st")]
+    {
+        let exported = json(at, &["export", "model.ink", "--format", format, "--out", file]);
+        assert_eq!((&exported["format"], &exported["kind"]), (&value!(format), &value!("int8")));
+        assert!(fs::metadata(at.join(file)).unwrap().len() > 5000);
+    }
+    assert_eq!(sha256(&at.join("copy.ink")), sum);
+    let golden = fs::read(at.join("copy.golden.safetensors")).unwrap();
+    let golden = safetensors::SafeTensors::deserialize(&golden).unwrap();
+    assert_eq!(golden.tensor("inputs").unwrap().shape(), [10, 784]);
+    assert_eq!(golden.tensor("logits").unwrap().shape(), [10, 10]);
+
+    let validated =
+        json(at, &["validate", "model.ink", "--float", "run", "--limit", "300", "--python", "no-such-python"]);
+    let executors = validated["executors"].as_array().unwrap();
+    let exact = executors.iter().filter(|row| row["exact"] == true && row["digits"] == 300);
+    assert!(exact.clone().count() >= 2 && exact.clone().all(|row| row["good"] == true), "{validated}");
+    assert!(executors.iter().any(|row| row["note"].as_str().unwrap().starts_with("missing: no-such-python")));
+
+    // Budgets fail with what uses how much, and write nothing.
+    let words = ["export", "model.ink", "--format", "c", "--out", "none"];
+    fails(at, &with(&words, &["--max-ram", "2k"]), 1, "--max-ram: the model takes");
+    fails(at, &with(&words, &["--max-flash", "4Ki"]), 1, "multiplications");
+    assert!(!at.join("none").exists());
+    json(at, &with(&words, &["--max-ram", "3Ki", "--max-flash", "16k"]));
+}
+
+#[test]
+fn floats_are_deployed_too() {
+    let dir = trained("mlp:16", &["--normalize", "image"]);
+    let at = dir.path();
+    let expected = json(at, &["eval", "run"])["test_accuracy"].as_f64().unwrap();
+    for (to, least) in [("f32", 0.9999), ("f16", 0.998)] {
+        let quantized = json(at, &["quantize", "run", "--to", to, "--out", "model.ink"]);
+        assert_eq!((&quantized["to"], &quantized["calibrator"]), (&value!(to), &value!(null)));
+        let eval = json(at, &["eval", "model.ink"])["test_accuracy"].as_f64().unwrap();
+        assert!((eval - expected).abs() < 1.0 - least, "{to}: {eval} {expected}");
+        fails(at, &["export", "model.ink", "--format", "c"], 1, "inkstone quantize --to int8");
+        json(at, &["export", "model.ink", "--format", "onnx"]);
+    }
+    fails(at, &["quantize", "run"], 1, "--normalize unit or mean-std");
+    json(at, &["export", "run", "--format", "onnx", "--out", "run.onnx"]);
+    let other = json(at, &["export", "run", "--format", "image", "--out", "run.ink"]);
+    assert_eq!(other["kind"], "f32");
+}
+
+#[test]
+fn bad_input_is_named() {
+    let dir = trained("linear", &[]);
+    let at = dir.path();
+    json(at, &["quantize", "run", "--out", "model.ink", "--calibration", "50"]);
+    let image = fs::read(at.join("model.ink")).unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(at.join(name), bytes).unwrap();
+    write("short.ink", &image[..image.len() - 1]);
+    write("damaged.ink", &[&image[..500], &[image[500] ^ 1], &image[501..]].concat());
+    write("text.ink", b"an image of a digit, and then some more words to fill what a header needs at least");
+"    let before = contents(at);
+    for (file, expected) in [("short.ink", "cut short"), ("damaged.ink", "damaged"), ("text.ink", "do not begin")] {
+        for words in [
+            vec!["eval", file],
+            vec!["inspect", file],
+            vec!["export", file, "--format", "onnx"],
+            vec!["validate", file],
+        ] {
+            fails(at, &words, 1, expected);
+        }
+    }
+    fails(at, &["eval", "none.ink"], 1, "none.ink");
+    fails(at, &["eval", "model.ink", "--test-shift", "1"], 2, "--test-shift");
+    fails(at, &["inspect", "model.ink", "--plan"], 2, "--plan");
+    fails(at, &["validate", "run"], 2, "expected an image");
+    fails(at, &["quantize", "run", "--to", "f16", "--calibrator", "kl"], 2, "--calibrator");
+    fails(at, &["quantize", "run", "--calibration", "0"], 2, "--calibration");
+    fails(at, &["quantize", "run", "--out", "no/such/folder/model.ink", "--calibration", "50"], 1, "--out");
+    fails(at, &["export", "model.ink", "--format", "c", "--name", "2 words"], 1, "a name in C");
+    fails(at, &["export", "model.ink", "--format", "onnx", "--max-ram", "much"], 2, "--max-ram");
+    fails(at, &["export", "model.ink", "--format", "onnx", "--out", "model.ink"], 2, "the model itself");
+    assert_eq!(contents(at), before, "what fails writes nothing");
+}

@@ -1,0 +1,57 @@
+//! What fuzzing starts from: an image for each kind of step, a model. `cargo test --test fuzz_corpus -- --ignored` writes them again.
+#![cfg(feature = "std")]
+
+mod image_support;
+
+use image_support::samples;
+use inkstone::checkpoint::{Meta, save_model};
+use inkstone::data::normalize::Normalize;
+use inkstone::export::image::write;
+use inkstone::graph::{Graph, Op};
+use inkstone::shape::Shape;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Larger images than the fuzzer makes are left out.
+const MOST: usize = 4096;
+
+/// Every file and its bytes.
+fn corpus() -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
+    let images = samples().into_iter().map(|(name, program)| (name, write(&program).unwrap().bytes().to_vec()));
+    let mut files: Vec<_> = images
+        .filter(|(_, bytes)| bytes.len() <= MOST)
+        .map(|(name, bytes)| (folder.join(format!("image/{name}.ink")), bytes))
+        .collect();
+    files.push((folder.join("checkpoint/perceptron.safetensors"), model()));
+    files
+}
+
+/// The file of a perceptron of two hidden units.
+fn model() -> Vec<u8> {
+    let graph = Graph::mlp(&[2], Op::Relu, Shape::new(&[1, 2, 2]).unwrap(), 2).unwrap();
+    let params: Vec<f32> = (0..graph.weights_len()).map(|i| i as f32 / 8.0).collect();
+    let meta = Meta { normalize: Normalize::Unit, classes: vec!["a".into(), "b".into()] };
+    let file = std::env::temp_dir().join(format!("inkstone-corpus-{}", std::process::id()));
+    save_model(&file, &graph, &params, &meta, 0).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    bytes
+}
+
+#[test]
+fn the_corpus_is_current() {
+    for (path, bytes) in corpus() {
+        let found = fs::read(&path).unwrap_or_default();
+        assert!(found == bytes, "{}: written by `cargo test --test fuzz_corpus -- --ignored`", path.display());
+    }
+}
+
+#[test]
+#[ignore = "writes the files that the other test compares"]
+fn write_the_corpus() {
+    for (path, bytes) in corpus() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
