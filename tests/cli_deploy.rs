@@ -139,7 +139,7 @@ fn bad_input_is_named() {
     write("short.ink", &image[..image.len() - 1]);
     write("damaged.ink", &[&image[..500], &[image[500] ^ 1], &image[501..]].concat());
     write("text.ink", b"an image of a digit, and then some more words to fill what a header needs at least");
-"    let before = contents(at);
+    let before = contents(at);
     for (file, expected) in [("short.ink", "cut short"), ("damaged.ink", "damaged"), ("text.ink", "do not begin")] {
         for words in [
             vec!["eval", file],

@@ -1,7 +1,7 @@
 extern crate std;
 use super::*;
 use crate::kernels::testing::bytes;
-use std::{vec, vec::Vec};
+use std::vec::Vec;
 
 #[test]
 fn pixels_keep_their_order() {
