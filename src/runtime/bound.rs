@@ -178,7 +178,7 @@ impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
         let step = self.model.step(index, false)?;
         // Behind what is alive at this step.
         let live = self.model.scratch_at(index).saturating_mul(self.batch());
-        let (model, isa, batch) = (self.model, self.isa(), self.batch());
+        let (model, isa, batch) = (&self.model, self.isa(), self.batch());
         let with = With { model, isa, batch };
         self.arena
             .split_at_mut_checked(live)
@@ -199,16 +199,16 @@ impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
 }
 
 /// What a step runs with.
-struct With<'m, const KERNELS: u32> {
-    model: Model<'m, KERNELS>,
+struct With<'r, 'm, const KERNELS: u32> {
+    model: &'r Model<'m, KERNELS>,
     isa: Isa,
     batch: usize,
 }
 
-impl<const KERNELS: u32> With<'_, KERNELS> {
+impl<const KERNELS: u32> With<'_, '_, KERNELS> {
     /// A step of a model of bytes.
     fn bytes_step(&self, step: &Step<'_>, activations: &mut [u8], scratch: &mut [i32]) -> Result<(), ShapeError> {
-        let Self { ref model, isa, batch } = *self;
+        let Self { model, isa, batch } = *self;
         let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
         let zero_point = model.tensor_record(step.a).zero_point;
         let zero_out = model.tensor_record(step.index + 1).zero_point;
@@ -233,7 +233,8 @@ impl<const KERNELS: u32> With<'_, KERNELS> {
                 let (input, out) = two(activations, from, to)?;
                 let input = Input { bytes: bytemuck::cast_slice(input), zero_point };
                 let requantize = Requantize::again(bias, multiplier, shift, zero_out, clamp);
-                let (conv, out) = (conv.of_images(batch)?, bytemuck::cast_slice_mut(out));
+                let conv = if KERNELS == ALL_KERNELS { conv.of_images(batch)? } else { conv };
+                let out = bytemuck::cast_slice_mut(out);
                 match (has(KERNELS, kernels::SHORT), has(KERNELS, kernels::LONG)) {
                     (true, true) => convolve_bytes::<KERNELS, true, true>(
                         isa, &conv, pool, input, weight, requantize, out, scratch,
@@ -278,7 +279,7 @@ impl<const KERNELS: u32> With<'_, KERNELS> {
 
     /// A step of a model of floats.
     fn floats_step(&self, step: &Step<'_>, activations: &mut [u8], scratch: &mut [i32]) -> Result<(), ShapeError> {
-        let Self { ref model, isa, batch } = *self;
+        let Self { model, isa, batch } = *self;
         let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
         match step.work {
             Work::Pixels => {

@@ -218,7 +218,7 @@ fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
 ) {
     match Window::of(conv, step) {
         Some(window) if SHORT => isa.run(Windowed { window, input, weight, out, scratch }),
-        None if LONG => isa.run(Patches { conv: *conv, input, weight, out, scratch }),
+        None if LONG => isa.run(Patches { conv, input, weight, out, scratch }),
         _ => {}
     }
 }

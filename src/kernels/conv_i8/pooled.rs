@@ -87,7 +87,7 @@ pub(crate) fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
     }
     if isa.lanes() == 1 {
         let (maxima, scratch) = scratch.split_at_mut(conv.ow / 2 * conv.c_out);
-        let sink = Pooled { conv: *conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
+        let sink = Pooled { conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
         run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
         return Ok(());
     }
@@ -109,7 +109,7 @@ pub(crate) fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
 /// Keeps the largest sums of a row of windows, and requantizes them when their last has come. Pixels come in order, for some channels after
 /// the others, or in strips of whole windows.
 struct Pooled<'a, 'o> {
-    conv: Conv,
+    conv: &'a Conv,
     /// `[ow / 2, c_out]`
     maxima: &'a mut [i32],
     requantize: Requantize<'a>,
@@ -127,7 +127,7 @@ impl Pooled<'_, '_> {
         if pixel == self.at {
             return;
         }
-        let Conv { oh, ow, .. } = self.conv;
+        let &Conv { oh, ow, .. } = self.conv;
         if pixel == self.at + 1 && self.x + 1 < ow {
             self.x += 1;
         } else {
@@ -141,7 +141,7 @@ impl Sink for Pooled<'_, '_> {
     #[inline(always)]
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
         self.go_to(row);
-        let Conv { oh, ow, c_out, .. } = self.conv;
+        let &Conv { oh, ow, c_out, .. } = self.conv;
         let (x, y) = (self.x, self.y);
         if x / 2 == ow / 2 || y / 2 == oh / 2 {
             return;

@@ -24,8 +24,8 @@ const SLIDES: usize = 5;
 
 /// What of a convolution is done at a time.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
-    conv: Conv,
+pub(super) struct Window<'c> {
+    conv: &'c Conv,
     /// Fours of output channels of a block.
     fours: usize,
     /// Pixels of a strip.
@@ -34,9 +34,9 @@ pub(super) struct Window {
     slides: usize,
 }
 
-impl Window {
+impl<'c> Window<'c> {
     /// In strips of a multiple of `step` pixels. None if the scratch would not hold four channels, or one such strip.
-    pub(super) const fn of(conv: &Conv, step: usize) -> Option<Self> {
+    pub(super) const fn of(conv: &'c Conv, step: usize) -> Option<Self> {
         let &Conv { kh, stride, oh, ow, .. } = conv;
         let (channels, group_out) = conv.group();
         let four = 4 * conv.taps().div_ceil(2);
@@ -59,12 +59,12 @@ impl Window {
         }
         let fit = 1 + (2 * WINDOW - one) / (stride * kh * channels);
         let pixels = if fit < ow { fit - fit % step } else { ow };
-        if pixels == 0 { None } else { Some(Self { conv: *conv, fours, pixels, slides }) }
+        if pixels == 0 { None } else { Some(Self { conv, fours, pixels, slides }) }
     }
 
     /// Words of scratch.
     pub(super) const fn scratch_len(&self) -> usize {
-        let Conv { kh, kw, stride, .. } = self.conv;
+        let &Conv { kh, kw, stride, .. } = self.conv;
         let columns = (self.pixels - 1) * stride + kw;
         let channels = self.conv.group().0;
         let numbers = columns * kh * channels + self.slides * stride * channels + 1;
@@ -79,7 +79,7 @@ impl Window {
 
 /// A convolution by way of its window.
 pub(super) struct Windowed<'a, 's, C> {
-    pub(super) window: Window,
+    pub(super) window: Window<'a>,
     pub(super) input: Input<'a>,
     pub(super) weight: &'a [i8],
     pub(super) out: C,
@@ -103,7 +103,7 @@ impl<C: Sink> Windowed<'_, '_, C> {
     /// `count` output channels of `group`, from `channel` on.
     #[inline(always)]
     fn block<S: Simd>(&mut self, simd: S, group: usize, channel: usize, count: usize) {
-        let Window { ref conv, fours, pixels, slides } = self.window;
+        let Window { conv, fours, pixels, slides } = self.window;
         let &Conv { h, w, c_in, kh, kw, stride, oh, ow, .. } = conv;
         let (channels, taps, steps) = (conv.group().0, conv.taps(), self.window.steps());
         let (weights, numbers) = self.scratch.split_at_mut(4 * fours * steps);
