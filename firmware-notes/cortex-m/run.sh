@@ -1,25 +1,81 @@
 #!/usr/bin/env bash
-# Builds the kernels for a board, makes sure that nothing allocates, and runs them in QEMU: run.sh mps2-an386|microbit
+# Builds a program for a board, looks at what is linked, and runs it in QEMU: run.sh BOARD [digits|kernels] [release|small]
+#
+# digits classifies the first DIGITS (200) digits of the test set by the image INKSTONE_MODEL (models/cnn-tiny.ink), from this folder.
 set -euo pipefail
 cd "$(dirname "$0")"
-case ${1:-} in
-mps2-an386) target=thumbv7em-none-eabihf qemu=(-cpu cortex-m4 -machine mps2-an386) ;;
+board=${1:-} program=${2:-digits} profile=${3:-release}
+case $board in
 microbit) target=thumbv6m-none-eabi qemu=(-machine microbit) ;;
-*) echo "which board? run.sh mps2-an386 (Cortex-M4) or run.sh microbit (Cortex-M0)" >&2 && exit 2 ;;
+mps2-an385) target=thumbv7m-none-eabi qemu=(-machine mps2-an385) ;;
+mps2-an386) target=thumbv7em-none-eabihf qemu=(-machine mps2-an386) ;;
+mps2-an500) target=thumbv7em-none-eabihf qemu=(-machine mps2-an500) ;;
+mps2-an505) target=thumbv8m.main-none-eabi qemu=(-machine mps2-an505) ;;
+*) echo "which board? microbit (Cortex-M0), mps2-an385 (M3), mps2-an386 (M4F), mps2-an500 (M7) or mps2-an505 (M33)" >&2 && exit 2 ;;
 esac
 export RUSTFLAGS="-C linker=arm-none-eabi-ld -C linker-flavor=ld -C link-arg=-Tlink.x"
-words=(build --locked --release --target "$target" --features "$1" --target-dir "target/$1")
+words=(build --locked --profile "$profile" --bin "$program" --target "$target" --features "$board" --target-dir "target/$board")
 if rustup target list --installed 2>/dev/null | grep -qx "$target"; then
     cargo "${words[@]}"
 else # Debian's compiler, which brings the source of `core`
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "${words[@]}" -Zbuild-std=core
 fi
-program=target/$1/$target/release/inkstone-cortex-m
-symbols=$(arm-none-eabi-nm --demangle "$program")
-grep -q inkstone <<<"$symbols" || { echo "no symbol of inkstone in $program: is it stripped?" >&2 && exit 1; }
+elf=target/$board/$target/$profile/$program
+
+symbols=$(arm-none-eabi-nm --demangle --print-size "$elf")
+grep -q inkstone <<<"$symbols" || { echo "no symbol of inkstone in $elf: is it stripped?" >&2 && exit 1; }
 if grep -E '__rust_(alloc|dealloc|realloc)|__rdl_|__rg_|alloc::|\b(malloc|free|sbrk)\b' <<<"$symbols"; then
-    echo "$program links an allocator" >&2
+    echo "$elf links an allocator" >&2
     exit 1
 fi
-arm-none-eabi-size "$program"
-timeout 120 qemu-system-arm "${qemu[@]}" -nographic -icount shift=0 -semihosting-config enable=on,target=native -kernel "$program"
+emulate() {
+    timeout 120 qemu-system-arm "${qemu[@]}" -nographic -icount shift=0 -semihosting-config enable=on,target=native -kernel "$1"
+}
+if [ "$program" = kernels ]; then
+    arm-none-eabi-size "$elf"
+    emulate "$elf"
+    exit
+fi
+
+if grep -E 'core::fmt::(num|float|builders|Formatter|write)' <<<"$symbols"; then
+    echo "$elf links the formatting code of core" >&2
+    exit 1
+fi
+panics=$(grep -cE 'core::(panicking|slice::index|option|result)::.*(panic|fail)' <<<"$symbols" || true)
+# Names of functions that were not inlined: what is inlined in `main` counts as the program's.
+own=0
+while read -r _ size _ name; do
+    [[ $name == *inkstone::* ]] && own=$((own + 16#$size))
+done < <(grep -E '^[0-9a-f]+ [0-9a-f]+ [tT] ' <<<"$symbols")
+read -r text data _ < <(arm-none-eabi-size "$elf" | tail -n 1)
+
+# The digits lie where the program runs, as its files have fixed names.
+data_dir=${INKSTONE_DATA:-../../data/mnist}
+work=target/$board/run-$profile
+rm -rf "$work"
+mkdir -p "$work"
+count=${DIGITS:-200}
+zcat "$data_dir/t10k-images-idx3-ubyte.gz" 2>/dev/null | head -c $((16 + 784 * count)) | tail -c +17 >"$work/digits.bin" || true
+zcat "$data_dir/t10k-labels-idx1-ubyte.gz" 2>/dev/null | head -c $((8 + count)) | tail -c +9 >"$work/labels.bin" || true
+path=$PWD/$elf
+(cd "$work" && emulate "$path" 2>&1 | tee output.txt)
+{ echo "flash: $((text + data)) bytes, $own of them code of inkstone in $profile, $panics kinds of panics linked"; } | tee -a "$work/output.txt"
+
+# On every machine the same logits: the host's stand in the list.
+model=$(basename "${INKSTONE_MODEL:-models/cnn-tiny.ink}")
+want=$(awk -v model="$model" -v count="$count" '$1 == model && $2 == count { print $3 }' models/logits.txt)
+got=$(awk '$1 == "logits" { print $2 }' "$work/output.txt")
+if [ -n "$want" ] && [ "$want" != "$got" ]; then
+    echo "the logits of $model are not the host's: $got instead of $want" >&2
+    exit 1
+fi
+# Sizes may not grow by three parts in a hundred; they shrink in silence.
+ram=$(awk '$1 == "RAM:" && $2 == "all" { static = $4 } $2 == "stack" { stack = $3 } END { print static + stack }' "$work/output.txt")
+awk -v board="$board" -v profile="$profile" -v model="$model" -v flash=$((text + data)) -v ram="$ram" '
+    $1 == board && $2 == profile && $3 == model {
+        if (flash > 1.03 * $4 || ram > 1.03 * $5) {
+            print board ": " flash " bytes of flash and " ram " of RAM, recorded " $4 " and " $5 > "/dev/stderr"
+            exit 1
+        }
+    }' sizes.txt
+echo "$board $profile $model $((text + data)) $ram"

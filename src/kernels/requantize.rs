@@ -1,6 +1,7 @@
 //! From the 32-bit sums of an int8 layer to its int8 output: the one rounding rule that host, device and generated C share.
 
 use super::Isa;
+use super::arch::scale;
 use super::simd::{Kernel, Simd};
 use crate::error::ShapeError;
 
@@ -98,6 +99,20 @@ impl<'a> Requantize<'a> {
         Ok(Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp, all_shift })
     }
 
+    /// As [`new`](Self::new) found them good before.
+    pub(crate) fn again(
+        bias: &'a [i32],
+        multiplier: &'a [i32],
+        shift: &'a [i32],
+        zero_point: i8,
+        clamp: (i8, i8),
+    ) -> Self {
+        let clamp = (clamp.0.into(), clamp.1.into());
+        // Of use to vectors alone.
+        let all_shift = cfg!(inkstone_vectors) && !shift.contains(&0);
+        Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp, all_shift }
+    }
+
     /// Rows of `channels` sums become rows of as many outputs, on any instruction set the same.
     ///
     /// # Shapes
@@ -156,6 +171,9 @@ impl Requantize<'_> {
     /// The sums of the channels from `first` on. Panics if there are fewer channels than sums or outputs.
     #[inline(always)]
     pub(super) fn part<S: Simd>(&self, simd: S, first: usize, sums: &[i32], out: &mut [i8]) {
+        if S::LANES == 1 {
+            return self.lane(first, sums, out);
+        }
         // One by one: a closure over all three would be a function of its own.
         let (bias, multiplier) = (&self.bias[first..][..out.len()], &self.multiplier[first..][..out.len()]);
         let shift = &self.shift[first..][..out.len()];
@@ -172,6 +190,20 @@ impl Requantize<'_> {
             let (bias, multiplier) = (simd.load_i32_partial(&bias[c..]), simd.load_i32_partial(&multiplier[c..]));
             let (sum, shift) = (simd.load_i32_partial(&sums[c..]), simd.load_i32_partial(&shift[c..]));
             simd.store_i8_partial(self.one(simd, sum, bias, multiplier, shift), &mut out[c..]);
+        }
+    }
+
+    /// The same for sets of one lane, once for all kernels: in each it would be a third of its code. No more than the channels there are.
+    #[inline(never)]
+    fn lane(&self, first: usize, sums: &[i32], out: &mut [i8]) {
+        let (min, max) = (self.clamp.0 - self.zero_point, self.clamp.1 - self.zero_point);
+        let multiplier = self.multiplier.get(first..).unwrap_or_default();
+        let factors = multiplier.iter().zip(self.shift.get(first..).unwrap_or_default());
+        let sums = sums.iter().zip(self.bias.get(first..).unwrap_or_default());
+        for ((out, (sum, bias)), (multiplier, shift)) in out.iter_mut().zip(sums).zip(factors) {
+            let scaled = scale(sum.wrapping_add(*bias), *multiplier, *shift);
+            // Clamped before the zero point is added: the sum of both may need more than 32 bits.
+            *out = (scaled.max(min).min(max) + self.zero_point) as i8;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::error::ImageError;
 use super::format::{ALIGN, Kind};
+use super::kernels::{self, ALL_KERNELS, has};
 use super::model::Model;
 use super::step::{Params, Step, Work};
 use crate::error::ShapeError;
@@ -17,8 +18,8 @@ use core::ops::Range;
 
 /// A model and its arena: write the pixels, run, read the logits.
 #[derive(Debug)]
-pub struct Bound<'m, 'a> {
-    model: Model<'m>,
+pub struct Bound<'m, 'a, const KERNELS: u32 = ALL_KERNELS> {
+    model: Model<'m, KERNELS>,
     isa: Isa,
     batch: usize,
     arena: &'a mut [u8],
@@ -88,8 +89,14 @@ fn first_largest<T: PartialOrd + Copy>(values: &[T]) -> usize {
     best
 }
 
-impl<'m, 'a> Bound<'m, 'a> {
-    pub(super) fn new(model: Model<'m>, isa: Isa, batch: usize, arena: &'a mut [u8]) -> Result<Self, ImageError> {
+impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
+    #[inline(never)]
+    pub(super) fn new(
+        model: Model<'m, KERNELS>,
+        isa: Isa,
+        batch: usize,
+        arena: &'a mut [u8],
+    ) -> Result<Self, ImageError> {
         let needed = model.arena_len(isa, batch)?;
         let got = arena.len();
         let Some((arena, _)) = arena.split_at_mut_checked(needed) else {
@@ -104,19 +111,25 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// Samples at a time.
     #[must_use]
     pub const fn batch(&self) -> usize {
-        self.batch
+        // Only `Model::bind_with`, which has all kernels, takes another number: what serves larger ones is not there otherwise.
+        if KERNELS == ALL_KERNELS { self.batch } else { 1 }
+    }
+
+    /// The instruction set: a constant where it is the only one, or the best of those that the target has.
+    fn isa(&self) -> Isa {
+        if KERNELS == ALL_KERNELS { self.isa } else { Isa::best() }
     }
 
     /// The model.
     #[must_use]
-    pub const fn model(&self) -> &Model<'m> {
+    pub const fn model(&self) -> &Model<'m, KERNELS> {
         &self.model
     }
 
     /// Where the raw pixels go, 0 to 255, sample after sample, each by rows: of models of bytes with its channels last, of floats plane by
     /// plane. A run writes over them.
     pub fn input_mut(&mut self) -> &mut [u8] {
-        let place = self.model.place(0, self.batch);
+        let place = self.model.place(0, self.batch());
         self.arena.get_mut(place).unwrap_or_default()
     }
 
@@ -153,7 +166,7 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// The bytes of a tensor: what the step before it wrote, until another tensor takes its place.
     #[must_use]
     pub fn tensor(&self, index: usize) -> &[u8] {
-        let place = if index <= self.model.output() { self.model.place(index, self.batch) } else { 0..0 };
+        let place = if index <= self.model.output() { self.model.place(index, self.batch()) } else { 0..0 };
         self.arena.get(place).unwrap_or_default()
     }
 
@@ -162,157 +175,205 @@ impl<'m, 'a> Bound<'m, 'a> {
     /// # Errors
     /// [`ImageError::Rule`] if the model has no such step; none otherwise: see [`run`](Self::run).
     pub fn step(&mut self, index: usize) -> Result<(), ImageError> {
-        let step = self.model.step(index)?;
-        let Self { model, isa, batch, ref mut arena } = *self;
-        let outside = |error| ImageError::Shape { step: index, error };
+        let step = self.model.step(index, false)?;
         // Behind what is alive at this step.
-        let at = model.scratch_at(index).saturating_mul(batch);
-        let (activations, scratch) = arena.split_at_mut_checked(at).ok_or(outside(OUTSIDE))?;
-        let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| outside(OUTSIDE))?;
-        let mut frame = Frame { model, isa, batch, activations, scratch };
-        match model.kind() {
-            Kind::I8 => frame.bytes_step(&step),
-            Kind::F32 | Kind::F16 => frame.floats_step(&step),
-        }
-        .map_err(outside)
+        let live = self.model.scratch_at(index).saturating_mul(self.batch());
+        let (model, isa, batch) = (&self.model, self.isa(), self.batch());
+        let with = With { model, isa, batch };
+        self.arena
+            .split_at_mut_checked(live)
+            .ok_or(OUTSIDE)
+            .and_then(|(activations, scratch)| {
+                let scratch = bytemuck::try_cast_slice_mut(scratch).map_err(|_| OUTSIDE)?;
+                match model.kind() {
+                    Kind::I8 if has(KERNELS, kernels::I8) => with.bytes_step(&step, activations, scratch),
+                    Kind::F32 | Kind::F16 if has(KERNELS, kernels::F32 | kernels::F16) => {
+                        with.floats_step(&step, activations, scratch)
+                    }
+                    // `Model::only` found that it holds what it needs.
+                    _ => Ok(()),
+                }
+            })
+            .map_err(|error| ImageError::Shape { step: index, error })
     }
 }
 
-/// The memory of one step.
-struct Frame<'m, 'r> {
-    model: Model<'m>,
+/// What a step runs with.
+struct With<'r, 'm, const KERNELS: u32> {
+    model: &'r Model<'m, KERNELS>,
     isa: Isa,
     batch: usize,
-    activations: &'r mut [u8],
-    scratch: &'r mut [i32],
 }
 
-impl Frame<'_, '_> {
+impl<const KERNELS: u32> With<'_, '_, KERNELS> {
     /// A step of a model of bytes.
-    fn bytes_step(&mut self, step: &Step<'_>) -> Result<(), ShapeError> {
-        let Self { ref model, isa, batch, .. } = *self;
+    fn bytes_step(&self, step: &Step<'_>, activations: &mut [u8], scratch: &mut [i32]) -> Result<(), ShapeError> {
+        let Self { model, isa, batch } = *self;
         let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
         let zero_point = model.tensor_record(step.a).zero_point;
         let zero_out = model.tensor_record(step.index + 1).zero_point;
         match step.work {
             Work::Pixels => {
-                self.copy(from, &to)?;
-                elementwise_i8::from_pixels(part(self.activations, to)?);
+                copy(activations, from, &to)?;
+                elementwise_i8::from_pixels(part(activations, to)?);
             }
-            Work::Table(table) => {
-                self.copy(from, &to)?;
-                elementwise_i8::look_up(table, bytemuck::cast_slice_mut(part(self.activations, to)?));
+            Work::Table(table) if has(KERNELS, kernels::MAP) => {
+                copy(activations, from, &to)?;
+                elementwise_i8::look_up(table, bytemuck::cast_slice_mut(part(activations, to)?));
             }
-            Work::Add(Some(by), _) => {
+            Work::Add(Some(by), _) if has(KERNELS, kernels::ADD) => {
                 let b = model.place(step.b.unwrap_or(step.a), batch);
-                self.copy(from, &to)?;
-                let (b, out) = two(self.activations, b, to)?;
+                copy(activations, from, &to)?;
+                let (b, out) = two(activations, b, to)?;
                 elementwise_i8::add(isa, &by, bytemuck::cast_slice_mut(out), bytemuck::cast_slice(b))?;
             }
-            Work::Conv { conv, pool, params: Params::I8 { weight, bias, multiplier, shift, clamp }, .. } => {
-                let (input, out) = two(self.activations, from, to)?;
+            Work::Conv { conv, pool, params: Params::I8 { weight, bias, multiplier, shift, clamp }, .. }
+                if has(KERNELS, kernels::CONV | kernels::POOLED) =>
+            {
+                let (input, out) = two(activations, from, to)?;
                 let input = Input { bytes: bytemuck::cast_slice(input), zero_point };
-                let requantize = Requantize::new(bias, multiplier, shift, zero_out, clamp)?;
-                let (conv, out) = (conv.of_images(batch)?, bytemuck::cast_slice_mut(out));
-                if pool {
-                    conv_i8::conv2d_max_pool2(isa, &conv, input, weight, requantize, out, self.scratch)?;
-                } else {
-                    conv_i8::conv2d(isa, &conv, input, weight, requantize, out, self.scratch)?;
+                let requantize = Requantize::again(bias, multiplier, shift, zero_out, clamp);
+                let conv = if KERNELS == ALL_KERNELS { conv.of_images(batch)? } else { conv };
+                let out = bytemuck::cast_slice_mut(out);
+                match (has(KERNELS, kernels::SHORT), has(KERNELS, kernels::LONG)) {
+                    (true, true) => convolve_bytes::<KERNELS, true, true>(
+                        isa, &conv, pool, input, weight, requantize, out, scratch,
+                    )?,
+                    (true, false) => convolve_bytes::<KERNELS, true, false>(
+                        isa, &conv, pool, input, weight, requantize, out, scratch,
+                    )?,
+                    (false, _) => convolve_bytes::<KERNELS, false, true>(
+                        isa, &conv, pool, input, weight, requantize, out, scratch,
+                    )?,
                 }
             }
-            Work::Dense { inputs, outputs, params: Params::I8 { weight, bias, multiplier, shift, clamp }, .. } => {
-                let (input, out) = two(self.activations, from, to)?;
-                let requantize = Requantize::new(bias, multiplier, shift, zero_out, clamp)?;
+            Work::Dense { inputs, outputs, params: Params::I8 { weight, bias, multiplier, shift, clamp }, .. }
+                if has(KERNELS, kernels::DENSE) =>
+            {
+                let (input, out) = two(activations, from, to)?;
+                let requantize = Requantize::again(bias, multiplier, shift, zero_out, clamp);
                 let x = Mat::new(bytemuck::cast_slice(input), batch, inputs)?;
                 let y = MatMut::new(bytemuck::cast_slice_mut(out), batch, outputs)?;
-                gemm_i8::matmul(isa, y, x, Mat::new(weight, outputs, inputs)?, requantize, self.scratch)?;
+                let w = Mat::new(weight, outputs, inputs)?;
+                if KERNELS == ALL_KERNELS {
+                    gemm_i8::matmul(isa, y, x, w, requantize, scratch)?;
+                } else {
+                    gemm_i8::matmul_few(isa, y, x, w, requantize, scratch)?;
+                }
             }
-            Work::MaxPool(pool) => {
-                let (input, out) = two(self.activations, from, to)?;
+            Work::MaxPool(pool) if has(KERNELS, kernels::MAX_POOL) => {
+                let (input, out) = two(activations, from, to)?;
                 let pool = pool.of_images(batch)?;
                 pool_i8::max_pool2d(isa, &pool, bytemuck::cast_slice(input), bytemuck::cast_slice_mut(out))?;
             }
-            Work::AvgPool(pool, Some(by)) => {
-                let (input, out) = two(self.activations, from, to)?;
+            Work::AvgPool(pool, Some(by)) if has(KERNELS, kernels::AVG_POOL) => {
+                let (input, out) = two(activations, from, to)?;
                 let pool = pool.of_images(batch)?;
                 pool_i8::avg_pool2d(isa, &pool, bytemuck::cast_slice(input), by, bytemuck::cast_slice_mut(out))?;
             }
-            // Steps of floats: `decode` makes none of them for a model of bytes.
-            Work::Conv { .. } | Work::Dense { .. } | Work::AvgPool(_, None) | Work::Add(None, _) | Work::Map(_) => {}
+            // Steps of floats, and those without a kernel: `decode` makes none of them here.
+            _ => {}
         }
         Ok(())
     }
 
     /// A step of a model of floats.
-    fn floats_step(&mut self, step: &Step<'_>) -> Result<(), ShapeError> {
-        let Self { ref model, isa, batch, .. } = *self;
+    fn floats_step(&self, step: &Step<'_>, activations: &mut [u8], scratch: &mut [i32]) -> Result<(), ShapeError> {
+        let Self { model, isa, batch } = *self;
         let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
         match step.work {
             Work::Pixels => {
                 let normalization = model.normalization();
-                let (pixels, out) = two(self.activations, from, to)?;
+                let (pixels, out) = two(activations, from, to)?;
                 pixels_to_floats(isa, normalization, batch, pixels, floats(out)?)?;
             }
-            Work::Map(activation) => {
-                self.copy(from, &to)?;
-                elementwise::activate(isa, activation, floats(part(self.activations, to)?)?);
+            Work::Map(activation) if has(KERNELS, kernels::MAP) => {
+                copy(activations, from, &to)?;
+                elementwise::activate(isa, activation, floats(part(activations, to)?)?);
             }
-            Work::Add(_, activation) => {
+            Work::Add(_, activation) if has(KERNELS, kernels::ADD) => {
                 let b = model.place(step.b.unwrap_or(step.a), batch);
-                self.copy(from, &to)?;
-                let (b, out) = two(self.activations, b, to)?;
+                copy(activations, from, &to)?;
+                let (b, out) = two(activations, b, to)?;
                 let (b, out) = (read(b)?, floats(out)?);
                 for (out, b) in out.iter_mut().zip(b) {
                     *out += b;
                 }
                 elementwise::activate(isa, activation, out);
             }
-            Work::Conv { conv, params, activation, .. } => {
-                let (input, out) = two(self.activations, from, to)?;
-                let scratch = bytemuck::cast_slice_mut(self.scratch);
-                convolve(isa, &conv.of_images(batch)?, params, activation, read(input)?, floats(out)?, scratch)?;
+            Work::Conv { conv, params, activation, .. } if has(KERNELS, kernels::CONV) => {
+                let (input, out) = two(activations, from, to)?;
+                let scratch = bytemuck::cast_slice_mut(scratch);
+                convolve::<KERNELS>(
+                    isa,
+                    &conv.of_images(batch)?,
+                    params,
+                    activation,
+                    read(input)?,
+                    floats(out)?,
+                    scratch,
+                )?;
             }
-            Work::Dense { inputs, outputs, params, activation } => {
-                let (input, out) = two(self.activations, from, to)?;
-                let scratch: &mut [f32] = bytemuck::cast_slice_mut(self.scratch);
+            Work::Dense { inputs, outputs, params, activation } if has(KERNELS, kernels::DENSE) => {
+                let (input, out) = two(activations, from, to)?;
+                let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
                 let x = Mat::new(read(input)?, batch, inputs)?;
                 let y = MatMut::new(floats(out)?, batch, outputs)?;
                 let by = |bias| Epilogue { accumulate: false, bias: Some(bias), activation };
                 match params {
-                    Params::F32 { weight, bias } => {
+                    Params::F32 { weight, bias } if has(KERNELS, kernels::F32) => {
                         matmul_with(isa, y, x, Mat::new(weight, outputs, inputs)?.t(), by(bias), scratch)?;
                     }
-                    Params::F16 { weight, bias } => {
+                    Params::F16 { weight, bias } if has(KERNELS, kernels::F16) => {
                         gemm_f16::matmul_with(isa, y, x, Mat::new(weight, outputs, inputs)?.t(), by(bias), scratch)?;
                     }
-                    Params::I8 { .. } => {}
+                    _ => {}
                 }
             }
-            Work::MaxPool(pool) => {
-                let (input, out) = two(self.activations, from, to)?;
+            Work::MaxPool(pool) if has(KERNELS, kernels::MAX_POOL) => {
+                let (input, out) = two(activations, from, to)?;
                 let (pool, out) = (pool.of_images(batch)?, floats(out)?);
-                let places = self.scratch.get_mut(..out.len()).unwrap_or_default();
+                let places = scratch.get_mut(..out.len()).unwrap_or_default();
                 pool::max_pool2d(isa, &pool, read(input)?, out, bytemuck::cast_slice_mut(places))?;
             }
-            Work::AvgPool(pool, _) => {
-                let (input, out) = two(self.activations, from, to)?;
+            Work::AvgPool(pool, _) if has(KERNELS, kernels::AVG_POOL) => {
+                let (input, out) = two(activations, from, to)?;
                 mean(isa, &pool.of_images(batch)?, read(input)?, floats(out)?)?;
             }
-            // Steps of bytes, as above.
-            Work::Table(_) => {}
+            // Steps of bytes, and those without a kernel, as above.
+            _ => {}
         }
         Ok(())
     }
+}
 
-    /// Brings what lies at `from` to `to`, if it is not there.
-    fn copy(&mut self, from: Range<usize>, to: &Range<usize>) -> Result<(), ShapeError> {
-        if from.start != to.start && from.start != from.end {
-            let (from, to) = two(self.activations, from, to.clone())?;
-            if from.len() == to.len() {
-                to.copy_from_slice(from);
-            }
+/// Brings what lies at `from` to `to`, if it is not there.
+fn copy(activations: &mut [u8], from: Range<usize>, to: &Range<usize>) -> Result<(), ShapeError> {
+    if from.start != to.start && from.start != from.end {
+        let (from, to) = two(activations, from, to.clone())?;
+        if from.len() == to.len() {
+            to.copy_from_slice(from);
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+/// A convolution of bytes, by the ways that are linked.
+#[expect(clippy::too_many_arguments, reason = "those of a convolution")]
+fn convolve_bytes<const KERNELS: u32, const SHORT: bool, const LONG: bool>(
+    isa: Isa,
+    conv: &Conv,
+    pool: bool,
+    input: Input<'_>,
+    weight: &[i8],
+    by: Requantize<'_>,
+    out: &mut [i8],
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
+    if has(KERNELS, kernels::POOLED) && (pool || !has(KERNELS, kernels::CONV)) {
+        conv_i8::conv2d_max_pool2_by::<SHORT, LONG>(isa, conv, input, weight, by, out, scratch)
+    } else {
+        conv_i8::conv2d_by::<SHORT, LONG>(isa, conv, input, weight, by, out, scratch)
     }
 }
 
@@ -344,7 +405,7 @@ fn pixels_to_floats(
     Ok(())
 }
 
-fn convolve(
+fn convolve<const KERNELS: u32>(
     isa: Isa,
     conv: &Conv,
     params: Params<'_>,
@@ -355,9 +416,13 @@ fn convolve(
 ) -> Result<(), ShapeError> {
     let by = |bias| Epilogue { accumulate: false, bias: Some(bias), activation };
     match params {
-        Params::F32 { weight, bias } => conv::conv2d(isa, conv, input, weight, by(bias), out, scratch),
-        Params::F16 { weight, bias } => conv_f16::conv2d(isa, conv, input, weight, by(bias), out, scratch),
-        Params::I8 { .. } => Ok(()),
+        Params::F32 { weight, bias } if has(KERNELS, kernels::F32) => {
+            conv::conv2d(isa, conv, input, weight, by(bias), out, scratch)
+        }
+        Params::F16 { weight, bias } if has(KERNELS, kernels::F16) => {
+            conv_f16::conv2d(isa, conv, input, weight, by(bias), out, scratch)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -83,8 +83,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
 }
 
 /// The records of the tensors, one by one.
-pub(super) fn tensors(model: &Model<'_>) -> Result<(), ImageError> {
-    let Model { bytes, kind, header } = *model;
+pub(super) fn tensors<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError> {
+    let (Model { bytes, header, .. }, kind) = (*model, model.kind());
     let mut arena = 0;
     for index in 0..header.tensors {
         let tensor = model.tensor_record(index);
@@ -133,8 +133,8 @@ pub(super) fn tensors(model: &Model<'_>) -> Result<(), ImageError> {
 }
 
 /// The records of the steps and their constants, which lie one after the other to the end of the image.
-pub(super) fn steps(model: &Model<'_>) -> Result<(), ImageError> {
-    let Model { bytes, kind, header } = *model;
+pub(super) fn steps<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError> {
+    let (Model { bytes, header, .. }, kind) = (*model, model.kind());
     let mut at = header.constants_at();
     for index in 0..header.steps {
         let step = model.step_record(index);
@@ -165,7 +165,7 @@ pub(super) fn steps(model: &Model<'_>) -> Result<(), ImageError> {
             }
             at = align(end);
         }
-        model.step(index)?;
+        model.step(index, true)?;
         // What one sample needs can be counted on any instruction set.
         model.scratch_len(crate::kernels::Isa::SCALAR, 1, index)?;
     }
@@ -197,7 +197,7 @@ fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
 }
 
 /// That no step writes over what a later one reads, its scratch neither, and that everything written is read.
-pub(super) fn places(model: &Model<'_>) -> Result<(), ImageError> {
+pub(super) fn places<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError> {
     let steps = model.header.steps;
     let reads = |index: usize, tensor: usize| {
         let step = model.step_record(index);
@@ -231,10 +231,10 @@ pub(super) fn places(model: &Model<'_>) -> Result<(), ImageError> {
 }
 
 /// Whether step `index` may write over `tensor`, which it reads.
-fn in_place(model: &Model<'_>, index: usize, tensor: usize) -> bool {
-    let Ok(step) = model.step(index) else { return false };
+fn in_place<const K: u32>(model: &Model<'_, K>, index: usize, tensor: usize) -> bool {
+    let Ok(step) = model.step(index, false) else { return false };
     match step.work {
-        Work::Pixels => model.kind == Kind::I8,
+        Work::Pixels => model.kind() == Kind::I8,
         Work::Map(_) | Work::Table(_) => true,
         Work::Add(..) => step.a == tensor && step.b != Some(tensor),
         _ => false,

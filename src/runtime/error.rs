@@ -83,6 +83,25 @@ pub enum ImageError {
     },
 }
 
+impl ImageError {
+    /// What is wrong, without the numbers that `Display` names: for devices that have no room for the code that formats them.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        match *self {
+            Self::TooShort { .. } => "the image is cut short",
+            Self::Trailing { .. } => "bytes follow the image",
+            Self::Magic => "these bytes are no image",
+            Self::Version { .. } => "the image has another version than this library reads",
+            Self::Checksum { .. } => "the image is damaged",
+            Self::Misaligned { what, .. } | Self::Field { what, .. } => what,
+            Self::Rule { rule, .. } => rule,
+            Self::Shape { .. } => "sizes of a step do not fit together",
+            Self::Arena { .. } => "the arena is too small",
+            Self::Batch { .. } => "a batch of no sample, or one that memory cannot hold",
+        }
+    }
+}
+
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -167,17 +167,27 @@ pub const fn align(at: usize) -> usize {
     }
 }
 
+/// `N` bytes from `at` on; zeros if not all of them are there. In one check, as records are read for each step of each run.
+const fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    match bytes.split_at_checked(at) {
+        Some((_, rest)) => match rest.first_chunk() {
+            Some(field) => *field,
+            None => [0; N],
+        },
+        None => [0; N],
+    }
+}
+
 pub(super) const fn byte(bytes: &[u8], at: usize) -> u8 {
-    if at < bytes.len() { bytes[at] } else { 0 }
+    field::<1>(bytes, at)[0]
 }
 
 pub(super) const fn half(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([byte(bytes, at), byte(bytes, at.saturating_add(1))])
+    u16::from_le_bytes(field(bytes, at))
 }
 
 pub(super) const fn word(bytes: &[u8], at: usize) -> u32 {
-    let (low, high) = (half(bytes, at), half(bytes, at.saturating_add(2)));
-    low as u32 | (high as u32) << 16
+    u32::from_le_bytes(field(bytes, at))
 }
 
 /// The fields of a header, read but not checked; zeros where bytes are missing.

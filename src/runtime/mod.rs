@@ -23,6 +23,7 @@ mod check;
 mod crc32;
 mod error;
 pub mod format;
+mod kernels;
 mod model;
 mod step;
 
@@ -33,6 +34,7 @@ pub use arena::{Arena, device_arena_len};
 pub use bound::{Bound, Output};
 pub use error::ImageError;
 pub use format::Kind;
+pub use kernels::{ALL_KERNELS, device_kernels};
 pub use model::{Model, Tensor};
 pub use step::{Params, Step, Work};
 #[cfg(feature = "std")]

@@ -4,13 +4,25 @@ use super::bound::Bound;
 use super::check;
 use super::error::ImageError;
 use super::format::{BYTE, Header, Kind, PIXEL, SINGLE, StepRecord, TensorRecord, align};
+use super::kernels::{self, ALL_KERNELS, has};
 use super::step::{Step, constants, decode, scratch_bytes};
 use crate::kernels::Isa;
 use core::ops::Range;
 
+/// The rule that an image for another program breaks.
+pub(super) const NOT_HELD: &str = "the program holds the kernels that the image needs";
+
 /// An image: a view of its bytes, of which all were checked.
+///
+/// Firmware names the `KERNELS` that its image needs, and gets no others: neither their code nor that which checks their steps.
+///
+/// ```ignore
+/// static IMAGE: &[u8] = inkstone::include_model!("digits.ink");
+/// const KERNELS: u32 = inkstone::runtime::device_kernels(IMAGE);
+/// let model = Model::<KERNELS>::only(IMAGE)?;
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Model<'m> {
+pub struct Model<'m, const KERNELS: u32 = ALL_KERNELS> {
     pub(super) bytes: &'m [u8],
     pub(super) kind: Kind,
     pub(super) header: Header,
@@ -54,8 +66,35 @@ impl<'m> Model<'m> {
     /// # Errors
     /// [`ImageError`] saying which rule is broken, and where.
     pub fn new(bytes: &'m [u8]) -> Result<Self, ImageError> {
+        Self::only(bytes)
+    }
+
+    /// As [`bind`](Self::bind), on a chosen instruction set and for `batch` samples at a time.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind) and [`arena_len`](Self::arena_len).
+    pub fn bind_with<'a>(&self, isa: Isa, batch: usize, arena: &'a mut [u8]) -> Result<Bound<'m, 'a>, ImageError> {
+        Bound::new(*self, isa, batch, arena)
+    }
+}
+
+impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
+    /// As [`new`](Model::new), for images that need no other kernels than `KERNELS`.
+    ///
+    /// # Errors
+    /// As [`new`](Model::new); [`ImageError::Rule`] for an image that needs another kernel.
+    #[inline(never)]
+    pub fn only(bytes: &'m [u8]) -> Result<Self, ImageError> {
         let (kind, header) = check::header(bytes)?;
         let model = Self { bytes, kind, header };
+        let of_kind = match kind {
+            Kind::F32 => kernels::F32,
+            Kind::F16 => kernels::F16,
+            Kind::I8 => kernels::I8,
+        };
+        if !has(KERNELS, of_kind) {
+            return Err(ImageError::Rule { rule: NOT_HELD, at: 0 });
+        }
         check::tensors(&model)?;
         check::steps(&model)?;
         check::places(&model)?;
@@ -65,7 +104,13 @@ impl<'m> Model<'m> {
     /// What its numbers are.
     #[must_use]
     pub const fn kind(&self) -> Kind {
-        self.kind
+        // Known when the program is compiled, if it holds the kernels of one.
+        match KERNELS & (kernels::F32 | kernels::F16 | kernels::I8) {
+            kernels::F32 => Kind::F32,
+            kernels::F16 => Kind::F16,
+            kernels::I8 => Kind::I8,
+            _ => self.kind,
+        }
     }
 
     /// Bytes of the image: what it takes of flash.
@@ -126,9 +171,9 @@ impl<'m> Model<'m> {
     }
 
     /// The steps, in order.
-    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m> {
+    pub fn steps(&self) -> impl Iterator<Item = Step<'m>> + use<'m, KERNELS> {
         let model = *self;
-        (0..self.header.steps).filter_map(move |index| model.step(index).ok())
+        (0..self.header.steps).filter_map(move |index| model.step(index, false).ok())
     }
 
     /// Tensor `index`: the pixels are 0, and step `i` writes `i + 1`.
@@ -154,7 +199,7 @@ impl<'m> Model<'m> {
         }
         let step = self.step_record(index);
         let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
-        constants(self.kind, &step, &input, &output).map_or(0, |lens| lens.iter().sum())
+        constants(self.kind(), &step, &input, &output).map_or(0, |lens| lens.iter().sum())
     }
 
     /// Rows and columns of the window of step `index`, its stride and its padding; zeros for a step without one.
@@ -193,7 +238,7 @@ impl<'m> Model<'m> {
         self.has(index)?;
         let step = self.step_record(index);
         let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
-        scratch_bytes(isa, self.kind, &step, &input, &output, batch).ok_or(ImageError::Batch { samples: batch })
+        scratch_bytes(isa, self.kind(), &step, &input, &output, batch).ok_or(ImageError::Batch { samples: batch })
     }
 
     /// Where the scratch of step `index` begins in the arena, for one sample: behind the tensors that are alive then.
@@ -225,16 +270,8 @@ impl<'m> Model<'m> {
     ///
     /// # Errors
     /// [`ImageError::Arena`] names the bytes that it needs, [`ImageError::Misaligned`] if the arena does not begin at a multiple of 16.
-    pub fn bind<'a>(&self, arena: &'a mut [u8]) -> Result<Bound<'m, 'a>, ImageError> {
-        self.bind_with(Isa::best(), 1, arena)
-    }
-
-    /// As [`bind`](Self::bind), on a chosen instruction set and for `batch` samples at a time.
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind) and [`arena_len`](Self::arena_len).
-    pub fn bind_with<'a>(&self, isa: Isa, batch: usize, arena: &'a mut [u8]) -> Result<Bound<'m, 'a>, ImageError> {
-        Bound::new(*self, isa, batch, arena)
+    pub fn bind<'a>(&self, arena: &'a mut [u8]) -> Result<Bound<'m, 'a, KERNELS>, ImageError> {
+        Bound::new(*self, Isa::best(), 1, arena)
     }
 
     pub(super) const fn tensor_record(&self, index: usize) -> TensorRecord {
@@ -250,13 +287,13 @@ impl<'m> Model<'m> {
         if index < self.header.steps { Ok(()) } else { Err(ImageError::Rule { rule: "a model has a step", at: index }) }
     }
 
-    /// Step `index`.
-    pub(super) fn step(&self, index: usize) -> Result<Step<'m>, ImageError> {
+    /// Step `index`; whether its constants are good is looked at if `values` says so.
+    pub(super) fn step(&self, index: usize, values: bool) -> Result<Step<'m>, ImageError> {
         self.has(index)?;
         let step = self.step_record(index);
         let (input, output) = (self.tensor_record(step.a.into()), self.tensor_record(index + 1));
         let second = (step.b as usize <= index).then(|| self.tensor_record(step.b.into()));
-        decode(self.bytes, self.kind, index, &step, &input, second.as_ref(), &output)
+        decode::<KERNELS>(self.bytes, self.kind(), (index, values), &step, &input, second.as_ref(), &output)
     }
 
     /// The bytes of tensor `index` in an arena for `batch` samples.

@@ -2,6 +2,8 @@
 
 use super::error::ImageError;
 use super::format::{Kind, NONE, StepKind, StepRecord, TensorRecord, align};
+use super::kernels::{self, has};
+use super::model::NOT_HELD;
 use crate::kernels::conv::Conv;
 use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::gemm_f32::linear_scratch_len;
@@ -273,11 +275,12 @@ pub(super) fn constants(
     Some([weights, channels, of_bytes, of_bytes])
 }
 
-/// What a step computes, from its record, the tensors around it and the whole image. Everything is checked but the tensors' places.
-pub(super) fn decode<'m>(
+/// What a step computes, from its record, the tensors around it and the whole image. Everything is checked but the tensors' places; numbers
+/// of the constants only if `values` says so, as that takes time.
+pub(super) fn decode<'m, const KERNELS: u32>(
     bytes: &'m [u8],
     kind: Kind,
-    index: usize,
+    (index, values): (usize, bool),
     step: &StepRecord,
     input: &TensorRecord,
     second: Option<&TensorRecord>,
@@ -315,12 +318,14 @@ pub(super) fn decode<'m>(
             Kind::I8 => {
                 let (bias, multiplier, shift) =
                     (cast(bias).ok_or(aligned)?, cast(multiplier).ok_or(aligned)?, cast(shift).ok_or(aligned)?);
-                Requantize::new(bias, multiplier, shift, output.zero_point, clamp).map_err(shape)?;
+                if values {
+                    Requantize::new(bias, multiplier, shift, output.zero_point, clamp).map_err(shape)?;
+                }
                 if weights_of > MAX_K {
                     return Err(rule("sums of bytes have at most 131,071 products"));
                 }
                 let most = i32::MAX - ((weights_of as i32) << 14); // MAX_K products of 2¹⁴ fit
-                if bias.iter().any(|bias: &i32| bias.unsigned_abs() > most.unsigned_abs()) {
+                if values && bias.iter().any(|bias: &i32| bias.unsigned_abs() > most.unsigned_abs()) {
                     return Err(rule("sums of bytes and their bias fit in 32 bits"));
                 }
                 Params::I8 { weight: bytemuck::cast_slice(weight), bias, multiplier, shift, clamp }
@@ -332,7 +337,7 @@ pub(super) fn decode<'m>(
             fits([input.channels, input.rows, input.cols])?;
             Work::Pixels
         }
-        StepKind::Conv => {
+        StepKind::Conv if has(KERNELS, kernels::CONV | kernels::POOLED) => {
             let conv = conv(step, input, output.channels, 1).map_err(shape)?;
             let [_, channels, rows, cols] = conv.output();
             let pool = match step.pool {
@@ -340,18 +345,24 @@ pub(super) fn decode<'m>(
                 1 if i8s => true,
                 _ => return Err(rule("only convolutions of bytes have the pooling in them")),
             };
+            if KERNELS != kernels::ALL_KERNELS {
+                let length = if conv_i8::is_short(&conv, pool) { kernels::SHORT } else { kernels::LONG };
+                if !has(KERNELS, length) || !has(KERNELS, if pool { kernels::POOLED } else { kernels::CONV }) {
+                    return Err(rule(NOT_HELD));
+                }
+            }
             if pool {
                 Pool::new(conv.output(), [2, 2], 2, 0).map_err(shape)?;
             }
             fits(if pool { [channels, rows / 2, cols / 2] } else { [channels, rows, cols] })?;
             Work::Conv { conv, pool, params: params(conv.taps())?, activation: function }
         }
-        StepKind::Dense => {
+        StepKind::Dense if has(KERNELS, kernels::DENSE) => {
             let inputs = input.elements().ok_or(rule("a tensor can be counted"))?;
             fits([output.channels, 1, 1])?;
             Work::Dense { inputs, outputs: output.channels, params: params(inputs)?, activation: function }
         }
-        StepKind::MaxPool | StepKind::AvgPool => {
+        StepKind::MaxPool | StepKind::AvgPool if has(KERNELS, kernels::MAX_POOL | kernels::AVG_POOL) => {
             let pool = pool(step, input, 1).map_err(shape)?;
             let [_, channels, rows, cols] = pool.output();
             fits([channels, rows, cols])?;
@@ -362,7 +373,8 @@ pub(super) fn decode<'m>(
                 (StepKind::MaxPool, true) if (input.scale, input.zero_point) != (output.scale, output.zero_point) => {
                     return Err(rule("the largest of some bytes has their scale and zero point"));
                 }
-                (StepKind::MaxPool, _) => Work::MaxPool(pool),
+                (StepKind::MaxPool, _) if has(KERNELS, kernels::MAX_POOL) => Work::MaxPool(pool),
+                _ if !has(KERNELS, kernels::AVG_POOL) || op == StepKind::MaxPool => return Err(rule(NOT_HELD)),
                 (_, false) => Work::AvgPool(pool, None),
                 (_, true) => {
                     let (multiplier, shift) = (step.multipliers[0], step.shift.into());
@@ -373,7 +385,7 @@ pub(super) fn decode<'m>(
                 }
             }
         }
-        StepKind::Add => {
+        StepKind::Add if has(KERNELS, kernels::ADD) => {
             let second = second.ok_or(rule("a sum has two addends"))?;
             fits([second.channels, second.rows, second.cols])?;
             fits([input.channels, input.rows, input.cols])?;
@@ -385,14 +397,15 @@ pub(super) fn decode<'m>(
             };
             Work::Add(sum, function)
         }
-        StepKind::Map if !same => return Err(rule("a function of each number keeps the shape")),
-        StepKind::Map if i8s => {
+        _ if !has(KERNELS, kernels::MAP) || op != StepKind::Map => return Err(rule(NOT_HELD)),
+        _ if !same => return Err(rule("a function of each number keeps the shape")),
+        _ if i8s => {
             let end = step.constants.checked_add(256).ok_or(rule("the constants of a step lie in the image"))?;
             let table = bytes.get(step.constants..end).ok_or(rule("the constants of a step lie in the image"))?;
             let table = bytemuck::cast_slice::<u8, i8>(table).try_into().map_err(|_| rule("a table has 256 bytes"))?;
             Work::Table(table)
         }
-        StepKind::Map => Work::Map(function),
+        _ => Work::Map(function),
     };
     let b = if step.b == NONE { None } else { Some(step.b.into()) };
     if b.is_some() != matches!(op, StepKind::Add) {

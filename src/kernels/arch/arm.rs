@@ -13,6 +13,17 @@ pub(super) fn smlad(a: u32, b: u32, acc: i32) -> i32 {
     sum
 }
 
+/// `a · b` in 64 bits, low word first. In assembly, as the compiler would unroll loops over it until registers run out.
+#[inline(always)]
+pub(super) fn smull(a: i32, b: i32) -> [u32; 2] {
+    let (low, high);
+    // SAFETY: only registers are touched; every Cortex-M but M0 and its like has it, those of `cfg(inkstone_dsp)` among them.
+    unsafe {
+        asm!("smull {0}, {1}, {2}, {3}", out(reg) low, out(reg) high, in(reg) a, in(reg) b, options(pure, nomem, nostack, preserves_flags));
+    }
+    [low, high]
+}
+
 /// `acc + Σ a[i] · b[i]` over the four bytes of each word, wrapping.
 #[inline(always)]
 pub(super) fn dot_bytes(a: u32, b: u32, acc: i32) -> i32 {
@@ -56,9 +67,13 @@ pub(super) fn dot_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
     assert!(needed.is_some_and(|needed| needed <= w.len()));
     let start = Places { x: x.as_ptr(), row_0: w.as_ptr(), row_3: w.as_ptr().wrapping_add(3 * stride) };
     let (mut at, mut sums) = (start, [0; 4]);
-    if x.len() >= 4 {
+    if x.len() >= 8 {
         // SAFETY: the assert found eight bytes of `x` and four of each row of `w` for each step.
-        (at, sums) = unsafe { steps::<4>(at, stride, x.len() / 4, sums) };
+        (at, sums) = unsafe { steps::<8>(at, stride, x.len() / 8, sums) };
+    }
+    if x.len() % 8 >= 4 {
+        // SAFETY: as above; these are four of the steps that are left.
+        (at, sums) = unsafe { steps::<4>(at, stride, 1, sums) };
     }
     if x.len() % 4 > 0 {
         // SAFETY: as above; these are the steps that are left.

@@ -24,6 +24,7 @@ pub(crate) use aarch64::Neon;
 pub(crate) use avx512::Avx512;
 #[cfg(inkstone_vectors)]
 pub(crate) use baseline::Baseline;
+pub(in crate::kernels) use scalar::scale;
 pub(crate) use scalar::{Scalar, half_to_single};
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(crate) use wasm32::Simd128;

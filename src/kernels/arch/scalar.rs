@@ -246,9 +246,18 @@ impl<const DSP: bool> Simd for Scalar<DSP> {
 
 /// One lane of `scale_i32`.
 #[inline(always)]
-pub(super) fn scale(x: i32, multiplier: i32, shift: i32) -> i32 {
-    let shift = 31 + (shift & 31);
-    ((i64::from(x) * i64::from(multiplier) + (1 << (shift - 1))) >> shift) as i32
+pub(in crate::kernels) fn scale(x: i32, multiplier: i32, shift: i32) -> i32 {
+    // A shift of 64 bits by a number that is not constant takes many instructions where registers have 32. The product shifted by 31 fits
+    // in 32 bits, as the multiplier is not negative, and what is shifted out below the half does not matter.
+    #[cfg(inkstone_dsp)]
+    let product: i64 = bytemuck::cast(super::arm::smull(x, multiplier));
+    #[cfg(not(inkstone_dsp))]
+    let product = i64::from(x) * i64::from(multiplier);
+    let whole = (product >> 31) as i32;
+    match shift & 31 {
+        0 => whole.wrapping_add((product >> 30) as i32 & 1),
+        shift => ((whole >> (shift - 1)) + 1) >> 1,
+    }
 }
 
 /// The same number in single precision, without a branch, so that loops over it vectorize.

@@ -25,6 +25,7 @@ use crate::view::MatMut;
 use direct::Direct;
 use lanes::Lanes;
 use patches::Patches;
+pub(crate) use pooled::conv2d_max_pool2_by;
 pub use pooled::{conv2d_max_pool2, pooled_scratch_len};
 use window::{Window, Windowed};
 use winograd::{Four, Two, Winograd};
@@ -67,6 +68,11 @@ pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     }
 }
 
+/// Whether sets of one lane go by a window of the image, as they do for sums of few products; `pooled` if pooling follows.
+pub(crate) const fn is_short(conv: &Conv, pooled: bool) -> bool {
+    Window::of(conv, if pooled { 2 } else { 1 }).is_some()
+}
+
 /// The same on a set of one lane, for strips of a multiple of `step` pixels.
 const fn lane_scratch_len(conv: &Conv, step: usize) -> usize {
     match Window::of(conv, step) {
@@ -107,7 +113,7 @@ pub fn conv2d_i32(
 ) -> Result<(), ShapeError> {
     check(isa, conv, input, weight, out.len(), scratch)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
-    run(isa, conv, input, weight, Sums(Tile::whole(out)), scratch);
+    run::<_, true, true>(isa, conv, input, weight, Sums(Tile::whole(out)), scratch);
     Ok(())
 }
 
@@ -129,10 +135,24 @@ pub fn conv2d(
     out: &mut [i8],
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
+    conv2d_by::<true, true>(isa, conv, input, weight, requantize, out, scratch)
+}
+
+/// [`conv2d`] of which on sets of one lane only convolutions that are `SHORT` or `LONG` are there: of others nothing is computed.
+#[cfg_attr(not(feature = "std"), inline)]
+pub(crate) fn conv2d_by<const SHORT: bool, const LONG: bool>(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    requantize: Requantize<'_>,
+    out: &mut [i8],
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
     check(isa, conv, input, weight, out.len(), scratch)?;
     requantize.check_channels(conv.c_out)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
-    run(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch);
+    run::<_, SHORT, LONG>(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch);
     Ok(())
 }
 
@@ -167,9 +187,16 @@ fn check_input(conv: &Conv, input: Input<'_>, weight: &[i8]) -> Result<(), Shape
     Ok(())
 }
 
-fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
+fn run<C: Sink, const SHORT: bool, const LONG: bool>(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    out: C,
+    scratch: &mut [i32],
+) {
     if isa.lanes() == 1 {
-        return run_lane(isa, conv, 1, input, weight, out, scratch);
+        return run_lane::<_, SHORT, LONG>(isa, conv, 1, input, weight, out, scratch);
     }
     match Way::of(conv) {
         Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
@@ -180,10 +207,19 @@ fn run<C: Sink>(isa: Isa, conv: &Conv, input: Input<'_>, weight: &[i8], out: C, 
 }
 
 /// The same on a set of one lane, in strips of a multiple of `step` pixels.
-fn run_lane<C: Sink>(isa: Isa, conv: &Conv, step: usize, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
+fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
+    isa: Isa,
+    conv: &Conv,
+    step: usize,
+    input: Input<'_>,
+    weight: &[i8],
+    out: C,
+    scratch: &mut [i32],
+) {
     match Window::of(conv, step) {
-        Some(window) => isa.run(Windowed { window, input, weight, out, scratch }),
-        None => isa.run(Patches { conv: *conv, input, weight, out, scratch }),
+        Some(window) if SHORT => isa.run(Windowed { window, input, weight, out, scratch }),
+        None if LONG => isa.run(Patches { conv, input, weight, out, scratch }),
+        _ => {}
     }
 }
 

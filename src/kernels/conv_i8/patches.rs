@@ -17,7 +17,7 @@ pub(super) const fn scratch_len(conv: &Conv) -> usize {
 
 /// Any kernel, stride, padding and groups.
 pub(super) struct Patches<'a, 's, C> {
-    pub(super) conv: Conv,
+    pub(super) conv: &'a Conv,
     pub(super) input: Input<'a>,
     pub(super) weight: &'a [i8],
     pub(super) out: C,
@@ -28,7 +28,7 @@ impl<C: Sink> Kernel for Patches<'_, '_, C> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
-        let Conv { h, w, c_in, groups, oh, ow, .. } = self.conv;
+        let &Conv { h, w, c_in, groups, oh, ow, .. } = self.conv;
         let (taps, group_out) = (self.conv.taps(), self.conv.group().1);
         let mut sums = [0; CHANNELS];
         for (n, image) in self.input.bytes.chunks_exact(h * w * c_in).enumerate() {
@@ -36,7 +36,7 @@ impl<C: Sink> Kernel for Patches<'_, '_, C> {
                 for x in 0..ow {
                     for group in 0..groups {
                         let patch = Spread::new(self.scratch, taps);
-                        gather(simd, &self.conv, image, self.input.zero_point, (y, x), group, patch);
+                        gather(simd, self.conv, image, self.input.zero_point, (y, x), group, patch);
                         for first in (0..group_out).step_by(CHANNELS) {
                             let channel = group * group_out + first;
                             let sums = &mut sums[..CHANNELS.min(group_out - first)];

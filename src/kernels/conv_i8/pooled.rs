@@ -63,6 +63,20 @@ pub fn conv2d_max_pool2(
     out: &mut [i8],
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
+    conv2d_max_pool2_by::<true, true>(isa, conv, input, weight, requantize, out, scratch)
+}
+
+/// As [`conv2d_by`](super::conv2d_by) is to `conv2d`.
+#[cfg_attr(not(feature = "std"), inline)]
+pub(crate) fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
+    isa: Isa,
+    conv: &Conv,
+    input: Input<'_>,
+    weight: &[i8],
+    requantize: Requantize<'_>,
+    out: &mut [i8],
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
     let pool = Pool::new([conv.n, conv.c_out, conv.oh, conv.ow], [2, 2], 2, 0)?;
     check_input(conv, input, weight)?;
     super::length("the output of a pooled convolution", pool.output_len(), out.len())?;
@@ -73,8 +87,8 @@ pub fn conv2d_max_pool2(
     }
     if isa.lanes() == 1 {
         let (maxima, scratch) = scratch.split_at_mut(conv.ow / 2 * conv.c_out);
-        let sink = Pooled { conv: *conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
-        run_lane(isa, conv, 2, input, weight, sink, scratch);
+        let sink = Pooled { conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
+        run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
         return Ok(());
     }
     let images = together(conv);
@@ -95,7 +109,7 @@ pub fn conv2d_max_pool2(
 /// Keeps the largest sums of a row of windows, and requantizes them when their last has come. Pixels come in order, for some channels after
 /// the others, or in strips of whole windows.
 struct Pooled<'a, 'o> {
-    conv: Conv,
+    conv: &'a Conv,
     /// `[ow / 2, c_out]`
     maxima: &'a mut [i32],
     requantize: Requantize<'a>,
@@ -113,7 +127,7 @@ impl Pooled<'_, '_> {
         if pixel == self.at {
             return;
         }
-        let Conv { oh, ow, .. } = self.conv;
+        let &Conv { oh, ow, .. } = self.conv;
         if pixel == self.at + 1 && self.x + 1 < ow {
             self.x += 1;
         } else {
@@ -127,7 +141,7 @@ impl Sink for Pooled<'_, '_> {
     #[inline(always)]
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
         self.go_to(row);
-        let Conv { oh, ow, c_out, .. } = self.conv;
+        let &Conv { oh, ow, c_out, .. } = self.conv;
         let (x, y) = (self.x, self.y);
         if x / 2 == ow / 2 || y / 2 == oh / 2 {
             return;

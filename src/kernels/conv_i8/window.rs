@@ -11,9 +11,9 @@ use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
 use crate::kernels::simd::{Kernel, Simd};
 
-/// Words that the widened weights of four channels may take: 144 weights each. Of more channels at once only so many as fit in half of it:
-/// each block of them widens the image once more, which measured a tenth of a convolution's instructions, for half a kilobyte.
-const WEIGHTS: usize = 288;
+/// Words that the widened weights of a block may take: 72 weights for each of four channels. Each block widens the image once more, so
+/// that longer sums, of fewer channels a block, are better off with patches, and with less scratch.
+const WEIGHTS: usize = 144;
 /// Words that the window may take.
 const WINDOW: usize = 224;
 /// Fours of channels of a block, at most, and of sums that are handed over together.
@@ -24,8 +24,8 @@ const SLIDES: usize = 5;
 
 /// What of a convolution is done at a time.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
-    conv: Conv,
+pub(super) struct Window<'c> {
+    conv: &'c Conv,
     /// Fours of output channels of a block.
     fours: usize,
     /// Pixels of a strip.
@@ -34,14 +34,13 @@ pub(super) struct Window {
     slides: usize,
 }
 
-impl Window {
+impl<'c> Window<'c> {
     /// In strips of a multiple of `step` pixels. None if the scratch would not hold four channels, or one such strip.
-    pub(super) const fn of(conv: &Conv, step: usize) -> Option<Self> {
+    pub(super) const fn of(conv: &'c Conv, step: usize) -> Option<Self> {
         let &Conv { kh, stride, oh, ow, .. } = conv;
         let (channels, group_out) = conv.group();
         let four = 4 * conv.taps().div_ceil(2);
-        let several = WEIGHTS / 2 / four;
-        let fit = if several == 0 && four <= WEIGHTS { 1 } else { several };
+        let fit = WEIGHTS / four;
         let needed = group_out.div_ceil(4);
         let most = if needed < FOURS { needed } else { FOURS };
         let fours = if fit < most { fit } else { most };
@@ -60,12 +59,12 @@ impl Window {
         }
         let fit = 1 + (2 * WINDOW - one) / (stride * kh * channels);
         let pixels = if fit < ow { fit - fit % step } else { ow };
-        if pixels == 0 { None } else { Some(Self { conv: *conv, fours, pixels, slides }) }
+        if pixels == 0 { None } else { Some(Self { conv, fours, pixels, slides }) }
     }
 
     /// Words of scratch.
     pub(super) const fn scratch_len(&self) -> usize {
-        let Conv { kh, kw, stride, .. } = self.conv;
+        let &Conv { kh, kw, stride, .. } = self.conv;
         let columns = (self.pixels - 1) * stride + kw;
         let channels = self.conv.group().0;
         let numbers = columns * kh * channels + self.slides * stride * channels + 1;
@@ -80,7 +79,7 @@ impl Window {
 
 /// A convolution by way of its window.
 pub(super) struct Windowed<'a, 's, C> {
-    pub(super) window: Window,
+    pub(super) window: Window<'a>,
     pub(super) input: Input<'a>,
     pub(super) weight: &'a [i8],
     pub(super) out: C,
@@ -104,7 +103,7 @@ impl<C: Sink> Windowed<'_, '_, C> {
     /// `count` output channels of `group`, from `channel` on.
     #[inline(always)]
     fn block<S: Simd>(&mut self, simd: S, group: usize, channel: usize, count: usize) {
-        let Window { ref conv, fours, pixels, slides } = self.window;
+        let Window { conv, fours, pixels, slides } = self.window;
         let &Conv { h, w, c_in, kh, kw, stride, oh, ow, .. } = conv;
         let (channels, taps, steps) = (conv.group().0, conv.taps(), self.window.steps());
         let (weights, numbers) = self.scratch.split_at_mut(4 * fours * steps);

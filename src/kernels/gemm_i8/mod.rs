@@ -90,6 +90,29 @@ pub fn matmul(
     Ok(())
 }
 
+/// [`matmul`] of at most a dozen rows of `x`, without the code that packs operands.
+///
+/// # Errors
+/// As [`matmul`]; [`ShapeError::Range`] for more rows.
+#[cfg_attr(not(feature = "std"), inline)]
+pub(crate) fn matmul_few(
+    isa: Isa,
+    c: MatMut<'_, i8>,
+    x: Mat<'_, i8>,
+    w: Mat<'_, i8>,
+    requantize: Requantize<'_>,
+    scratch: &mut [i32],
+) -> Result<(), ShapeError> {
+    let (x, w) = check([c.rows(), c.cols()], x, w, scratch)?;
+    requantize.check_channels(w.rows())?;
+    if x.rows() > FEW {
+        let (what, got) = ("the rows of few", x.rows() as i64);
+        return Err(ShapeError::Range { what, min: 0, max: FEW as i64, got });
+    }
+    by(true, isa, Bytes(Tile::whole(c), requantize), x, w, scratch);
+    Ok(())
+}
+
 fn check<'x, 'w>(
     c: [usize; 2],
     x: Mat<'x, i8>,

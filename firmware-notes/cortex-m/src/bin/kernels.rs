@@ -5,20 +5,14 @@
 #![no_std]
 #![no_main]
 
-mod host;
-
 use core::panic::PanicInfo;
-use cortex_m::peripheral::SYST;
-use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::entry;
-use host::{exit, print, print_number};
 use inkstone::kernels::conv::Conv;
 use inkstone::kernels::{Epilogue, Isa, conv_i8, gemm_i8, matmul_scratch_len, matmul_with};
 use inkstone::reference;
 use inkstone::view::{Mat, MatMut};
-
-/// Half instructions a tick under QEMU, as measured.
-const HALVES: u32 = if cfg!(feature = "microbit") { 125 } else { 80 };
+use inkstone_cortex_m::host::{exit, print, print_number};
+use inkstone_cortex_m::timer::Timer;
 
 /// Inputs and outputs of a fully connected layer: small enough for 16 kB of RAM on a Cortex-M0.
 const DENSE: [usize; 2] = if cfg!(feature = "microbit") { [64, 32] } else { [784, 128] };
@@ -38,16 +32,10 @@ fn fill(bytes: &mut [i8], mut seed: u32) {
     }
 }
 
-fn count(timer: &mut SYST, work: impl FnOnce()) -> u32 {
-    timer.set_clock_source(SystClkSource::Core);
-    timer.set_reload(0x00ff_ffff);
-    timer.clear_current();
-    timer.enable_counter();
-    let before = SYST::get_current();
+fn count(timer: &Timer, work: impl FnOnce()) -> u32 {
+    let start = timer.now();
     work();
-    let after = SYST::get_current();
-    timer.disable_counter();
-    (before.wrapping_sub(after) & 0x00ff_ffff) * HALVES / 2
+    timer.since(start)
 }
 
 fn report(name: &str, isa: Isa, instructions: u32, macs: u64) {
@@ -76,13 +64,13 @@ fn check(equal: bool, name: &str, isa: Isa) {
 
 #[entry]
 fn main() -> ! {
-    let Some(mut peripherals) = cortex_m::Peripherals::take() else { exit(false) };
+    let Some(timer) = Timer::start() else { exit(false) };
     for isa in Isa::available() {
         print("isa ");
         print(isa.name());
         print("\n");
-        dense(isa, &mut peripherals.SYST);
-        convs(isa, &mut peripherals.SYST);
+        dense(isa, &timer);
+        convs(isa, &timer);
         odd(isa);
         single(isa);
     }
@@ -91,7 +79,7 @@ fn main() -> ! {
 }
 
 /// A fully connected layer of bytes.
-fn dense(isa: Isa, timer: &mut SYST) {
+fn dense(isa: Isa, timer: &Timer) {
     const K: usize = DENSE[0];
     const N: usize = DENSE[1];
     const SCRATCH: usize = gemm_i8::scratch_len(1, N, K);
@@ -169,14 +157,14 @@ fn odd(isa: Isa) {
 
 /// 3x3 convolutions of bytes.
 #[cfg(not(feature = "microbit"))]
-fn convs(isa: Isa, timer: &mut SYST) {
+fn convs(isa: Isa, timer: &Timer) {
     conv::<1, 8, 28, { 28 * 28 }, 72, { 28 * 28 * 8 }>("conv 28x28 1->8", isa, timer);
     conv::<8, 16, 14, { 14 * 14 * 8 }, { 16 * 72 }, { 14 * 14 * 16 }>("conv 14x14 8->16", isa, timer);
 }
 
 /// The same, small enough for 16 kB.
 #[cfg(feature = "microbit")]
-fn convs(isa: Isa, timer: &mut SYST) {
+fn convs(isa: Isa, timer: &Timer) {
     conv::<3, 4, 6, { 6 * 6 * 3 }, { 4 * 27 }, { 6 * 6 * 4 }>("conv 6x6 3->4", isa, timer);
 }
 
@@ -190,7 +178,7 @@ fn conv<
 >(
     name: &str,
     isa: Isa,
-    timer: &mut SYST,
+    timer: &Timer,
 ) {
     let Ok(conv) = Conv::new([1, C_IN, SIDE, SIDE], [C_OUT, C_IN, 3, 3], 1, 1, 1) else { exit(false) };
     let (mut x, mut w) = ([0; IN], [0; WEIGHTS]);
