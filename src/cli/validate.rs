@@ -140,9 +140,10 @@ impl Validate {
             answers.push(Answer { name: format!("ONNX Runtime, {mode}"), exact: false, outcome });
         }
         if let Some(firmware) = &self.firmware {
+            let data = self.data.data.dir()?;
             for board in &self.boards {
-                let outcome =
-                    work.firmware(firmware, board, self.board_digits.min(test.len()), &self.image, &logits)?;
+                let files = [self.image.as_path(), data.as_path()];
+                let outcome = work.firmware(firmware, board, self.board_digits.min(test.len()), files, &logits)?;
                 answers.push(Answer { name: format!("firmware, {board}"), exact: true, outcome });
             }
         }
@@ -318,23 +319,19 @@ impl Work<'_> {
         folder: &Path,
         board: &str,
         digits: usize,
-        image: &Path,
+        [image, data]: [&Path; 2],
         logits: &[f32],
     ) -> anyhow::Result<Outcome> {
         let script = folder.join("run.sh");
         if !script.exists() {
             return Ok(Outcome::Missing(format!("{}", script.display())));
         }
-        let pixels = &self.pixels()?;
-        let length = (digits * self.test.pixels()) as u64;
-        let some = self.folder.join("some.bin");
-        let all = fs::read(pixels).with_context(|| pixels.display().to_string())?;
-        fs::write(&some, &all[..length as usize]).with_context(|| some.display().to_string())?;
         let output = Command::new("bash")
             .arg(&script)
             .args([board, "digits"])
             .env("INKSTONE_MODEL", fs::canonicalize(image)?)
-            .env("INKSTONE_DIGITS", &some)
+            .env("INKSTONE_DATA", fs::canonicalize(data)?)
+            .env("DIGITS", digits.to_string())
             .output();
         let output = match output {
             Err(error) => return Ok(Outcome::Missing(format!("bash: {error}"))),
