@@ -12,6 +12,7 @@ use crate::kernels::pool::Pool;
 use crate::kernels::pool_i8::{MAX_WINDOW, Mean};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::{Activation, Isa, conv_i8, f16};
+use half::slice::HalfBitsSliceExt;
 
 /// The constants of a convolution or of a linear layer.
 #[derive(Clone, Copy, Debug)]
@@ -314,7 +315,10 @@ pub(super) fn decode<'m, const KERNELS: u32>(
         let aligned = rule("constants are aligned");
         Ok(match kind {
             Kind::F32 => Params::F32 { weight: cast(weight).ok_or(aligned)?, bias: cast(bias).ok_or(aligned)? },
-            Kind::F16 => Params::F16 { weight: cast(weight).ok_or(aligned)?, bias: cast(bias).ok_or(aligned)? },
+            Kind::F16 => Params::F16 {
+                weight: cast::<u16>(weight).ok_or(aligned)?.reinterpret_cast(),
+                bias: cast(bias).ok_or(aligned)?,
+            },
             Kind::I8 => {
                 let (bias, multiplier, shift) =
                     (cast(bias).ok_or(aligned)?, cast(multiplier).ok_or(aligned)?, cast(shift).ok_or(aligned)?);
