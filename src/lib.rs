@@ -11,6 +11,9 @@
 //! | [`study`] | the name of a published report | its figures beside ours, its claims decided |
 //! | [`report`] | results of studies | one page of plots and tables |
 //! | [`checkpoint`] | weights and optimizer state | safetensors that PyTorch reads, runs that resume to the same bytes |
+//! | [`quant`] | a graph, weights, training images | a program for a device, in bytes or floats, and what it loses |
+//! | [`export`] | that program | an image; the same as C, Rust, ONNX |
+//! | [`runtime`] | an image and pixels | logits, without an allocator, the same integers everywhere |
 //! | [`bench`](mod@bench) | instruction sets and threads | speeds of the kernels, in percent of what the machine does at most |
 //!
 //! Under them all lie [`kernels`] (arithmetic on slices, compiled once for each instruction set), [`view`] and [`shape`] (sizes,
@@ -21,9 +24,9 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | (none) | `no_std`, no allocator: kernels, views, operations and their shapes |
+//! | (none) | `no_std`, no allocator: kernels, views, the runtime of images, operations and their shapes |
 //! | `alloc` | graphs and plans |
-//! | `std` | files: data sets, checkpoints; detection of instruction sets at run time |
+//! | `std` | files: data sets, checkpoints, images; detection of instruction sets at run time |
 //! | `train` | training on all cores, gradient checks |
 //! | `cli` (default) | the command `inkstone`, the page of the studies |
 //!
