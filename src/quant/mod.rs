@@ -79,3 +79,6 @@ impl fmt::Display for QuantError {
 }
 
 impl std::error::Error for QuantError {}
+
+#[cfg(all(test, feature = "train"))]
+mod tests;

@@ -1,0 +1,188 @@
+//! Networks of every kind of layer, ready for a device, against the code that trains them.
+
+use super::calibrate::{self, Calibrator};
+use super::float::{self, About};
+use super::lower::{LayerWork, lower};
+use super::score::{all, score};
+use super::{QuantError, convert, fidelity};
+use crate::data::{Dataset, Normalize};
+use crate::export::image;
+use crate::graph::{Graph, Op};
+use crate::kernels::Isa;
+use crate::runtime::Kind;
+use crate::shape::Shape;
+use crate::train::{ActivationKind, ModelSpec, Network};
+
+/// Uniform in `[-1, 1)`.
+fn uniform(len: usize, mut seed: u64) -> Vec<f32> {
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Weights of a size that keeps signals alive, and running variances above 0.
+fn weights(graph: &Graph) -> Vec<f32> {
+    let mut weights = uniform(graph.weights_len(), 3);
+    for param in graph.params() {
+        let size = (3.0 / param.fan_in as f32).sqrt();
+        weights[param.range()].iter_mut().for_each(|w| *w *= size);
+    }
+    for running in graph.running() {
+        weights[running.variance()].iter_mut().for_each(|v| *v = 0.5 + v.abs());
+    }
+    weights
+}
+
+/// Pictures of soft spots, as digits are.
+fn pictures(count: usize) -> Dataset {
+    let mut images = Vec::new();
+    for index in 0..count {
+        let (y0, x0) = (7 + index * 5 % 14, 6 + index * 11 % 15);
+        images.extend((0..28 * 28).map(|at: usize| {
+            let (y, x) = (at / 28, at % 28);
+            255usize.saturating_sub(6 * ((y.abs_diff(y0)).pow(2) + (x.abs_diff(x0)).pow(2))) as u8
+        }));
+    }
+    let labels = (0..count).map(|index| (index % 10) as u8).collect();
+    Dataset::new(images, labels, 28, 28, 10).unwrap()
+}
+
+fn about(normalize: Normalize) -> About {
+    About { normalization: normalize.constant(), classes: (0..10).map(|c| c.to_string()).collect(), release: 1 }
+}
+
+fn graph(spec: &str, activation: ActivationKind) -> Graph {
+    let spec: ModelSpec = spec.parse().unwrap();
+    spec.graph(activation, Shape::new(&[1, 28, 28]).unwrap(), 10).unwrap()
+}
+
+/// What the code that trains says of every picture.
+fn trained(graph: &Graph, weights: &[f32], data: &Dataset, normalize: Normalize) -> Vec<f32> {
+    let mut network = Network::inference(graph, data.len(), Isa::best()).unwrap();
+    let mut x = Vec::new();
+    for index in 0..data.len() {
+        let (scale, offset) = normalize.affine(data.image(index));
+        x.extend(data.image(index).iter().map(|pixel| f32::from(*pixel) * scale + offset));
+    }
+    network.forward(weights, &x).unwrap().to_vec()
+}
+
+const SPECS: [(&str, ActivationKind); 9] = [
+    ("linear", ActivationKind::Relu),
+    ("mlp:24,16", ActivationKind::Tanh),
+    ("mlp:24", ActivationKind::Sigmoid),
+    ("mlp:24,16+batch-norm", ActivationKind::Relu),
+    ("cnn-8-16", ActivationKind::Relu),
+    ("cnn-tiny", ActivationKind::Relu),
+    ("cnn-small+batch-norm+residual", ActivationKind::Relu),
+    ("resnet-small", ActivationKind::Relu),
+    ("cnn-deep", ActivationKind::Relu),
+];
+
+#[test]
+fn floats_on_a_device_are_those_of_training() {
+    let data = pictures(6);
+    for (spec, activation) in SPECS {
+        let graph = graph(spec, activation);
+        let weights = weights(&graph);
+        for normalize in [Normalize::Unit, Normalize::MeanStd { mean: 0.1307, std: 0.3081 }, Normalize::Image] {
+            let want = trained(&graph, &weights, &data, normalize);
+            let image =
+                image::write(&float::program(&lower(&graph, &weights).unwrap(), &about(normalize), false)).unwrap();
+            let (_, got) = score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap();
+            let most = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            for (want, got) in want.iter().zip(&got) {
+                // A last logarithm of softmax is left out of images.
+                assert!((want - got).abs() <= 2e-4 * most, "{spec} {normalize}: {want} {got}");
+            }
+        }
+    }
+}
+
+/// Noise far below the signal at every step, exact on every instruction set, batch by batch.
+#[test]
+fn bytes_follow_floats_step_by_step() {
+    let data = pictures(40);
+    for (spec, activation) in SPECS {
+        let graph = graph(spec, activation);
+        let weights = weights(&graph);
+        for normalize in [Normalize::Unit, Normalize::MeanStd { mean: 0.1307, std: 0.3081 }] {
+            let (lowered, about) = (lower(&graph, &weights).unwrap(), about(normalize));
+            let seen = all(&data);
+            let made =
+                calibrate::candidates(&lowered, &about, &data, (&seen, &seen), &Calibrator::ALL, Isa::best()).unwrap();
+            let image = &made[0].image; // of everything that was seen
+            let model = image.model().unwrap();
+            assert_eq!((model.kind(), model.release()), (Kind::I8, 1));
+            let report = fidelity::compare(&model, &lowered, &about, &data, 40, Isa::best()).unwrap();
+            for layer in &report.layers {
+                assert!(layer.sqnr_db.is_none_or(|db| db > 18.0), "{spec} {normalize}: {layer:?}");
+                assert!(layer.clipped < 0.01, "{spec} {normalize}: {layer:?}");
+            }
+            let (_, want) = score(&model, &data, &seen, Isa::best(), 0).unwrap();
+            let (_, got) = score(&model, &data, &seen, Isa::SCALAR, 0).unwrap();
+            assert_eq!(want, got, "{spec}");
+            let least = made.iter().map(|made| made.loss).fold(f64::INFINITY, f64::min);
+            assert_eq!(calibrate::best(&made).unwrap().loss, least);
+        }
+    }
+}
+
+/// A convolution, its batch norm, its ReLU and the pooling behind it are one step.
+#[test]
+fn what_belongs_together_is_one_step() {
+    let graph = graph("cnn-tiny", ActivationKind::Relu);
+    let lowered = lower(&graph, &weights(&graph)).unwrap();
+    let names: Vec<&str> = lowered.layers.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["0+1", "3+4", "6+7", "9", "11"]);
+    assert!(lowered.layers[..3].iter().all(|layer| layer.relu));
+    assert_eq!(convert::written(&lowered), [0, 1, 2, 4, 5]);
+    let program = convert::program(&lowered, &about(Normalize::Unit), &[(-1.0, 1.0); 5]).unwrap();
+    assert!(program.steps[3].pool && program.steps.len() == 5);
+}
+
+/// A batch norm between a flattened image and a linear layer becomes part of the latter.
+#[test]
+fn a_batch_norm_goes_into_the_layer_behind_it() {
+    let ops = [Op::Flatten, Op::BatchNorm { features: 784 }, Op::Linear { in_features: 784, out_features: 10 }];
+    let graph = Graph::sequential(Shape::new(&[1, 28, 28]).unwrap(), &ops).unwrap();
+    let (weights, data) = (weights(&graph), pictures(5));
+    let lowered = lower(&graph, &weights).unwrap();
+    assert!(matches!(lowered.layers[..], [ref layer] if matches!(layer.work, LayerWork::Dense { .. })));
+    let image = image::write(&float::program(&lowered, &about(Normalize::Unit), false)).unwrap();
+    let (_, got) = score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap();
+    for (want, got) in trained(&graph, &weights, &data, Normalize::Unit).iter().zip(&got) {
+        assert!((want - got).abs() < 1e-3, "{want} {got}");
+    }
+}
+
+#[test]
+fn what_no_device_runs_is_named() {
+    let input = Shape::new(&[1, 28, 28]).unwrap();
+    let refused = |ops: &[Op]| {
+        let graph = Graph::sequential(input, ops).unwrap();
+        lower(&graph, &weights(&graph)).unwrap_err().to_string()
+    };
+    let linear = Op::Linear { in_features: 784, out_features: 10 };
+    let middle = refused(&[Op::Flatten, Op::LogSoftmax, linear]);
+    assert!(middle.contains("layer 1") && middle.contains("only at the end"), "{middle}");
+    let norm = refused(&[Op::Flatten, Op::BatchNorm { features: 784 }, Op::Relu, linear]);
+    assert!(norm.contains("batch norm of a flattened image"), "{norm}");
+    let flat = refused(&[Op::Relu, Op::Flatten]);
+    assert!(flat.contains("last layer"), "{flat}");
+
+    let graph = graph("linear", ActivationKind::Relu);
+    let lowered = lower(&graph, &weights(&graph)).unwrap();
+    let ranges = [(-1.0, 1.0)];
+    assert_eq!(convert::program(&lowered, &about(Normalize::Image), &ranges), Err(QuantError::Normalization));
+    let far = About { normalization: Some([1.0, 300.0]), ..about(Normalize::Unit) };
+    assert!(matches!(convert::program(&lowered, &far, &ranges), Err(QuantError::Offset { .. })));
+    let mut broken = weights(&graph);
+    broken[5] = f32::NAN;
+    let broken = lower(&graph, &broken).unwrap();
+    let error = convert::program(&broken, &about(Normalize::Unit), &ranges).unwrap_err().to_string();
+    assert!(error.contains("weights that are numbers"), "{error}");
+    assert!(matches!(lower(&graph, &[0.0]), Err(QuantError::Weights { .. })));
+}
