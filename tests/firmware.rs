@@ -1,6 +1,5 @@
 //! The images of `firmware-notes/cortex-m`: what the boards compute is compared with a list, and here the list with what this machine
 //! computes.
-#![cfg(not(inkstone_unit_tests))]
 
 use inkstone::data::dataset::{find_mnist, load_mnist};
 use inkstone::export::image::Image;
