@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a program for a board, looks at what is linked, and runs it in QEMU: run.sh BOARD [digits|kernels] [release|small]
 #
-# digits classifies the first DIGITS (200) digits of the test set by the image INKSTONE_MODEL (models/cnn-tiny.ink), from this folder.
+# digits classifies the first DIGITS (200) digits of the test set by the image INKSTONE_MODEL (models/cnn-tiny.ink), a path from this folder.
 set -euo pipefail
 cd "$(dirname "$0")"
 board=${1:-} program=${2:-digits} profile=${3:-release}
@@ -14,13 +14,15 @@ mps2-an505) target=thumbv8m.main-none-eabi qemu=(-machine mps2-an505) ;;
 *) echo "which board? microbit (Cortex-M0), mps2-an385 (M3), mps2-an386 (M4F), mps2-an500 (M7) or mps2-an505 (M33)" >&2 && exit 2 ;;
 esac
 export RUSTFLAGS="-C linker=arm-none-eabi-ld -C linker-flavor=ld -C link-arg=-Tlink.x"
-words=(build --locked --profile "$profile" --bin "$program" --target "$target" --features "$board" --target-dir "target/$board")
+# Boards that are built one after the other may share a folder, and with it what they have in common.
+dir=${BUILD_DIR:-target/$board}
+words=(build --locked --profile "$profile" --bin "$program" --target "$target" --features "$board" --target-dir "$dir")
 if rustup target list --installed 2>/dev/null | grep -qx "$target"; then
     cargo "${words[@]}"
 else # Debian's compiler, which brings the source of `core`
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo "${words[@]}" -Zbuild-std=core
 fi
-elf=target/$board/$target/$profile/$program
+elf=$dir/$target/$profile/$program
 
 symbols=$(arm-none-eabi-nm --demangle --print-size "$elf")
 grep -q inkstone <<<"$symbols" || { echo "no symbol of inkstone in $elf: is it stripped?" >&2 && exit 1; }

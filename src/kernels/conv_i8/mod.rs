@@ -53,7 +53,7 @@ impl Way {
     }
 }
 
-/// Elements of scratch for `conv`: on a set of one lane, as microcontrollers have, at most 512 for sums of up to 144 products, and half
+/// Elements of scratch for `conv`: on a set of one lane, as microcontrollers have, at most 512 for sums of up to 72 products, and half
 /// as many as products for longer ones; packed weights and transformed or widened images or rows on the others.
 #[must_use]
 pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {

@@ -111,7 +111,7 @@ fn sums_are_those_of_the_definition_on_every_isa() {
 fn one_lane_needs_two_kilobytes_or_a_patch() {
     for sizes in SIZES {
         let conv = conv(sizes);
-        let most = if conv.taps() <= 144 { 512 } else { 2 * conv.taps().div_ceil(4) };
+        let most = if conv.taps() <= 72 { 512 } else { 2 * conv.taps().div_ceil(4) };
         assert!(scratch_len(Isa::SCALAR, &conv) <= most, "{sizes:?}");
     }
     // Tall strides and tall kernels leave no window.
