@@ -1,5 +1,6 @@
 //! `inkstone inspect`: layers, shapes, parameters, operations and memory of a network.
 
+use super::device::Device;
 use super::draw::table;
 use super::export::usage;
 use super::screen::{bytes, grouped};
@@ -27,6 +28,12 @@ pub(crate) struct Inspect {
     /// Samples in a batch, for the memory that inference and training take
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
+    /// Of an image: instructions of each step on this core (cortex-m0, m3, m4, m7, m33), estimated from what QEMU counted of others
+    #[arg(long, value_name = "CORE")]
+    device: Option<String>,
+    /// The clock of the device, for milliseconds: one instruction a cycle, which is the least that a digit takes
+    #[arg(long, value_name = "MHZ", requires = "device", default_value_t = 64.0)]
+    clock: f64,
     /// Also print where each tensor lies in the arenas, and when it is alive
     #[arg(long)]
     plan: bool,
@@ -46,6 +53,11 @@ impl Inspect {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         if deployed::is_image(&self.model) {
             return self.run_image(screen);
+        }
+        if self.device.is_some() {
+            return Err(Usage::error(
+                "--device: an image says what a device will run: `inkstone quantize` makes one first",
+            ));
         }
         let path = model_file(&self.model);
         let untrained = self.model.to_str().filter(|_| !path.exists()).and_then(|text| text.parse::<ModelSpec>().ok());
@@ -159,6 +171,11 @@ impl Inspect {
             bytes(model.arena_len(Isa::best(), 1)? as u64)
         ));
         screen.say(format_args!("classes {}", classes.join(" ")));
+        let device = self.device.as_deref().map(|core| Device::named(core, self.clock)).transpose()?;
+        let estimate = device.as_ref().map(|device| device.estimate(&model));
+        if let (Some(device), Some(estimate)) = (&device, &estimate) {
+            screen.say(format_args!("\n{}", device.table(&model, estimate, arena)));
+        }
         let steps: Vec<_> = model
             .steps()
             .map(|step| {
@@ -178,6 +195,8 @@ impl Inspect {
                 "model": self.model.display().to_string(), "kind": model.kind().name(), "crc32": format!("{:08x}", model.crc32()),
                 "release": model.release(), "flash": model.len(), "constants": model.constants_len(), "arena": arena,
                 "activations": model.activations_len(), "macs": model.macs(), "classes": classes, "steps": steps,
+                "device": self.device, "stack": device.as_ref().map(Device::stack), "instructions": estimate,
+                "milliseconds": device.as_ref().zip(estimate.as_ref()).and_then(|(device, steps)| device.milliseconds(steps)),
             }),
         );
         Ok(End::Done)

@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod data;
 mod deployed;
+mod device;
 mod draw;
 mod eval;
 mod export;

@@ -1,0 +1,148 @@
+//! What an image will take on a microcontroller, estimated from what others were measured to take.
+
+use super::Usage;
+use super::draw::table;
+use super::screen::{bytes, grouped};
+use anyhow::Context;
+use inkstone::runtime::{Kind, Model, Step, Work};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// What steps cost on a core, in instructions: see `devices.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Costs {
+    board: String,
+    stack: u64,
+    pixel: f64,
+    conv: ConvCost,
+    dense: DenseCost,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConvCost {
+    mac: f64,
+    sum: f64,
+    output: f64,
+    error: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DenseCost {
+    mac: f64,
+    step: f64,
+    error: f64,
+}
+
+/// A core at a clock.
+pub(super) struct Device {
+    core: String,
+    megahertz: f64,
+    costs: Costs,
+}
+
+impl Device {
+    /// The core called `core`, as "cortex-m4" or "m4".
+    pub(super) fn named(core: &str, megahertz: f64) -> anyhow::Result<Self> {
+        if !(megahertz.is_finite() && megahertz > 0.0) {
+            return Err(Usage::error(format_args!("--clock: expected a number of MHz above 0, found {megahertz}")));
+        }
+        let mut all: BTreeMap<String, Costs> =
+            toml::from_str(include_str!("devices.toml")).context("the table of devices")?;
+        let name = if core.starts_with("cortex-") { core.to_owned() } else { format!("cortex-{core}") };
+        let Some(costs) = all.remove(&name) else {
+            let known: Vec<&str> = all.keys().map(String::as_str).collect();
+            return Err(Usage::error(format_args!("--device: expected one of {}, found {core}", known.join(", "))));
+        };
+        Ok(Self { core: name, megahertz, costs })
+    }
+
+    /// Bytes of stack, as deep as it was measured to get.
+    pub(super) fn stack(&self) -> u64 {
+        self.costs.stack
+    }
+
+    /// By step: instructions, none for what was not measured.
+    pub(super) fn estimate(&self, model: &Model<'_>) -> Vec<Option<u64>> {
+        let one = |step: Step<'_>| self.step(model, &step).map(|instructions| instructions.round() as u64);
+        model.steps().map(one).collect()
+    }
+
+    fn step(&self, model: &Model<'_>, step: &Step<'_>) -> Option<f64> {
+        if model.kind() != Kind::I8 {
+            return None;
+        }
+        let outputs = model.tensor(step.index + 1)?.elements() as f64;
+        let Costs { pixel, conv, dense, .. } = &self.costs;
+        match step.work {
+            Work::Pixels => Some(pixel * outputs),
+            Work::Conv { conv: sizes, .. } => {
+                Some(conv.mac * step.macs() as f64 + conv.sum * sizes.output_len() as f64 + conv.output * outputs)
+            }
+            Work::Dense { inputs, outputs, .. } => {
+                Some(dense.mac * inputs as f64 * outputs.next_multiple_of(4) as f64 + dense.step)
+            }
+            _ => None,
+        }
+    }
+
+    /// Milliseconds of a digit, if every step was measured.
+    pub(super) fn milliseconds(&self, estimate: &[Option<u64>]) -> Option<f64> {
+        let all: Option<u64> = estimate.iter().copied().sum();
+        all.map(|instructions| instructions as f64 / (1e3 * self.megahertz))
+    }
+
+    /// Flash, memory, instructions and time.
+    pub(super) fn table(&self, model: &Model<'_>, estimate: &[Option<u64>], arena: usize) -> String {
+        let mut rows =
+            vec![vec![format!("on {}", self.core), "instructions".to_owned(), "a multiplication".to_owned()]];
+        for (step, instructions) in model.steps().zip(estimate) {
+            let each = match (instructions, step.macs()) {
+                (Some(instructions), macs @ 1..) => format!("{:.2}", *instructions as f64 / macs as f64),
+                _ => String::new(),
+            };
+            let instructions = instructions.map_or_else(|| "not measured".to_owned(), grouped);
+            rows.push(vec![format!("{} {}", step.index, step.name()), instructions, each]);
+        }
+        let all: u64 = estimate.iter().flatten().sum();
+        rows.push(vec!["a digit".to_owned(), grouped(all), String::new()]);
+        let time = self.milliseconds(estimate).map_or_else(
+            || "steps that were not measured come on top".to_owned(),
+            |ms| format!("at least {ms:.2} ms at {} MHz, at an instruction a cycle", self.megahertz),
+        );
+        let (conv, dense) = (100.0 * self.costs.conv.error, 100.0 * self.costs.dense.error);
+        format!(
+            "{}\n{time}; memory {}: arena and {} of stack.\nEstimated from what QEMU counted on {}: convolutions within {conv:.0} %, linear \
+             layers within {dense:.0} % there.",
+            table(&rows),
+            bytes(arena as u64 + self.costs.stack),
+            bytes(self.costs.stack),
+            self.costs.board
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_of_the_table_is_known_and_others_are_not() {
+        for core in ["cortex-m0", "cortex-m3", "m4", "cortex-m7", "cortex-m33"] {
+            let device = Device::named(core, 100.0).unwrap();
+            assert!(device.stack() > 500 && device.costs.conv.mac > 1.0, "{core}");
+        }
+        let error = Device::named("cortex-a72", 100.0).err().unwrap().to_string();
+        assert!(error.contains("cortex-m33"), "{error}");
+        assert!(Device::named("m4", 0.0).is_err() && Device::named("m4", f64::NAN).is_err());
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_time() {
+        let device = Device::named("m4", 100.0).unwrap();
+        assert_eq!(device.milliseconds(&[Some(150_000), Some(50_000)]), Some(2.0));
+        assert_eq!(device.milliseconds(&[Some(150_000), None]), None);
+    }
+}
