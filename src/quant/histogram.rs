@@ -177,9 +177,11 @@ mod tests {
         let mut values: Vec<f32> = (0..100_000).map(|i| ((i * 7919 % 100_000) as f32 / 50_000.0) - 1.0).collect();
         values.push(3.0);
         let histogram = of(&values);
-        for (low, high) in [histogram.least_squares(), histogram.least_divergence()] {
-            assert!(high < 2.9 && low < 0.0, "{low} {high}");
-        }
+        let (low, high) = histogram.least_squares();
+        assert!(high < 2.9 && low < 0.0, "{low} {high}");
+        // Divergence hardly minds empty bars, but nearly all numbers stay inside.
+        let (low, high) = histogram.least_divergence();
+        assert!((0.9..=3.0).contains(&high) && low < -0.3, "{low} {high}");
     }
 
     #[test]
