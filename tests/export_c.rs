@@ -111,8 +111,8 @@ fn c_source_on_microcontrollers() {
     }
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    fs::write(dir.join("board.c"), include_str!("source_support/board.c")).unwrap();
-    fs::write(dir.join("board.ld"), include_str!("source_support/board.ld")).unwrap();
+    fs::write(dir.join("board.c"), include_str!("../firmware-notes/c/board.c")).unwrap();
+    fs::write(dir.join("board.ld"), include_str!("../firmware-notes/c/board.ld")).unwrap();
     let mut ran = 0;
     for (name, program) in programs() {
         let image = image(&program);
