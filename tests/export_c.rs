@@ -37,7 +37,7 @@ fn is_here(program: &str) -> bool {
 fn export(dir: &Path, model: &Model<'_>) {
     let golden = Golden::of(model, &pictures(model, 21, 6)).unwrap();
     assert_eq!(golden.samples(), 8);
-    for (file, text) in c_source(model, "digits", &golden).unwrap() {
+    for (file, text) in c_source(model, "digits", &golden).unwrap().files {
         fs::write(dir.join(file), text).unwrap();
     }
 }

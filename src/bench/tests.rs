@@ -20,6 +20,8 @@ fn every_case_has_a_name_of_its_own_and_every_family_has_some_that_are_quick() {
     // Each name in a list of quick ones is that of a case.
     let quick = |family| cases.iter().filter(|case| case.family() == family && case.is_quick()).count();
     assert_eq!(Family::ALL.map(quick), [8, 3, 5, 5, 2, 3, 17, 4]);
+    let networks = cases.iter().filter(|case| case.family() == Family::Inference).count();
+    assert_eq!(networks, 14, "each network in each kind of number, one digit and many");
     for case in &cases {
         let cost = case.cost();
         assert!(cost.operations > 0 && cost.bytes > 0 && cost.intensity().is_finite(), "{}", case.name());

@@ -14,7 +14,7 @@ use inkstone::export::c_source::c_source;
 use inkstone::export::golden::Golden;
 use inkstone::export::image::{self, Image};
 use inkstone::export::onnx::onnx;
-use inkstone::export::rust_source::rust_source;
+use inkstone::export::rust_source::{arena_len, rust_source};
 use inkstone::export::safetensors;
 use inkstone::kernels::Isa;
 use inkstone::quant::float;
@@ -39,15 +39,15 @@ pub(crate) struct Export {
     /// The file, of C the directory [default: as the model, beside it]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// What functions and files are called
-    #[arg(long, value_name = "NAME", default_value = "model")]
-    name: String,
+    /// What the functions of C begin with [default: model]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     #[command(flatten)]
     data: DataFlag,
-    /// Fail if the model takes more flash: bytes, or with k, Ki, M, Mi behind the number
+    /// Fail if the model takes more flash, its code left out: bytes, or with k, Ki, M, Mi behind the number
     #[arg(long, value_name = "BYTES", value_parser = amount)]
     max_flash: Option<u64>,
-    /// Fail if the model needs more memory to run in
+    /// Fail if the model needs more memory to run in, the stack left out
     #[arg(long, value_name = "BYTES", value_parser = amount)]
     max_ram: Option<u64>,
 }
@@ -88,13 +88,18 @@ impl Export {
         let model = image.model()?;
         let data = self.data.data.load()?;
         check_input(&path, &model, data.test.rows(), data.test.cols())?;
-        let (flash, arena) = (model.len() as u64, device_arena_len(image.bytes()) as u64);
-        for (what, most, found) in [("--max-flash", self.max_flash, flash), ("--max-ram", self.max_ram, arena)] {
-            if let Some(most) = most.filter(|most| found > *most) {
-                bail!("{what}: the model takes {found} bytes, {} more than {most}\n{}", found - most, usage(&model));
-            }
+        if self.name.is_some() && self.format != Format::C {
+            return Err(Usage::error("--name: only functions of C are named: leave it out"));
+        }
+        let is_source = matches!(self.format, Format::C | Format::Rust | Format::Image);
+        if !is_source && (self.max_flash.is_some() || self.max_ram.is_some()) {
+            return Err(Usage::error(
+                "--max-flash, --max-ram: what other runtimes take is theirs: expected --format image, c or rust",
+            ));
         }
         let extension = match self.format {
+            // Beside a checkpoint an image of bytes may lie, which this is not.
+            Format::Image if !deployed::is_image(&path) => "f32.ink",
             Format::Image => "ink",
             Format::C => "",
             Format::Rust => "rs",
@@ -104,6 +109,7 @@ impl Export {
         let out = self.out.clone().unwrap_or_else(|| path.with_extension(extension));
         let pixels = digits(&data.test);
         let refused = || path.display().to_string();
+        let (mut flash, mut arena) = (model.len(), device_arena_len(image.bytes()));
         let files: Vec<(PathBuf, Vec<u8>)> = match self.format {
             Format::Image => {
                 let mut files = vec![(out.clone(), image.bytes().to_vec())];
@@ -115,24 +121,36 @@ impl Export {
             }
             Format::C => {
                 let golden = Golden::of(&model, &pixels).with_context(refused)?;
-                let files = c_source(&model, &self.name, &golden).with_context(refused)?;
-                files.into_iter().map(|(file, text)| (out.join(file), text.into_bytes())).collect()
+                let name = self.name.as_deref().unwrap_or("model");
+                let source = c_source(&model, name, &golden).with_context(refused)?;
+                (flash, arena) = (source.flash, source.arena);
+                source.files.into_iter().map(|(file, text)| (out.join(file), text.into_bytes())).collect()
             }
             Format::Rust => {
                 let golden = Golden::of(&model, &pixels).with_context(refused)?;
-                vec![(out.clone(), rust_source(&model, &golden).with_context(refused)?.into_bytes())]
+                let text = rust_source(&model, &golden).with_context(refused)?;
+                (flash, arena) = (model.constants_len(), arena_len(&model)?);
+                vec![(out.clone(), text.into_bytes())]
             }
             Format::Onnx => vec![(out.clone(), onnx(&model).with_context(refused)?)],
             Format::Safetensors => vec![(out.clone(), safetensors::tensors(&model).with_context(refused)?)],
         };
+        for (what, most, found) in
+            [("--max-flash", self.max_flash, flash as u64), ("--max-ram", self.max_ram, arena as u64)]
+        {
+            if let Some(most) = most.filter(|most| found > *most) {
+                bail!("{what}: the model takes {found} bytes, {} more than {most}\n{}", found - most, usage(&model));
+            }
+        }
+        let same = |file: &Path| {
+            std::fs::canonicalize(file).is_ok_and(|file| std::fs::canonicalize(&path).is_ok_and(|path| file == path))
+        };
+        if self.format != Format::Image && files.iter().any(|(file, _)| same(file)) {
+            let out = out.display();
+            return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
+        }
         if self.format == Format::C {
             std::fs::create_dir_all(&out).with_context(|| format!("--out {}", out.display()))?;
-        }
-        if files.iter().any(|(file, _)| *file == path && self.format != Format::Image) {
-            return Err(Usage::error(format_args!(
-                "--out {}: that is the model itself: name another file",
-                out.display()
-            )));
         }
         for (file, contents) in &files {
             write_atomic(file, contents).context("--out")?;

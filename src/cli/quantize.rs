@@ -37,15 +37,15 @@ pub(crate) struct Quantize {
     out: Option<PathBuf>,
     #[command(flatten)]
     data: DataFlag,
-    /// Training images that ranges are read from; as many others choose the calibrator
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
-    calibration: u32,
+    /// Training images that ranges are read from; as many others choose the calibrator [default: 2000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    calibration: Option<u32>,
     /// How ranges are chosen [default: all are tried]
     #[arg(long, value_name = "NAME", value_enum)]
     calibrator: Option<CalibratorName>,
-    /// Which training images are taken
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Which training images are taken [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// A number for the image, so that a device can refuse older ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     release: u32,
@@ -99,8 +99,15 @@ const LAYER_IMAGES: usize = 500;
 
 impl Quantize {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
-        if self.to != To::Int8 && self.calibrator.is_some() {
-            return Err(Usage::error("--calibrator: floats need no ranges: leave it out, or quantize --to int8"));
+        let given = [
+            ("--calibrator", self.calibrator.is_some()),
+            ("--calibration", self.calibration.is_some()),
+            ("--seed", self.seed.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, given)| *given && self.to != To::Int8) {
+            return Err(Usage::error(format_args!(
+                "{flag}: floats need no ranges: leave it out, or quantize --to int8"
+            )));
         }
         let path = model_file(&self.model);
         let model = load_model(&path)?;
@@ -112,12 +119,13 @@ impl Quantize {
         let pool = self.machine.pool()?;
 
         let calibrators = self.calibrator.map_or(Calibrator::ALL.to_vec(), |name| vec![name.calibrator()]);
+        let (seen, others) =
+            calibrate::images(data.train.len(), self.calibration.unwrap_or(2000) as usize, self.seed.unwrap_or(1));
         let (image, candidates) = pool.install(|| -> anyhow::Result<(Image, Vec<Candidate>)> {
             if self.to != To::Int8 {
                 let program = float::program(&lowered, &about, self.to == To::F16);
                 return Ok((image::write(&program)?, Vec::new()));
             }
-            let (seen, others) = calibrate::images(data.train.len(), self.calibration as usize, self.seed);
             let images = (seen.as_slice(), others.as_slice());
             let candidates = calibrate::candidates(&lowered, &about, &data.train, images, &calibrators, isa)
                 .with_context(|| path.display().to_string())?;
@@ -137,7 +145,7 @@ impl Quantize {
                     mark.to_owned(),
                 ]
             }));
-            let others = grouped(u64::from(self.calibration));
+            let others = grouped(others.len() as u64);
             screen.say(format_args!(
                 "Calibrators, on {others} training images that they had not seen\n{}\n",
                 table(&rows)

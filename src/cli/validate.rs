@@ -36,8 +36,8 @@ pub(crate) struct Validate {
     #[arg(long, value_name = "RUN")]
     float: Option<PathBuf>,
     /// Only the first N samples of the test set
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     /// The C compiler
     #[arg(long, value_name = "COMMAND", default_value = "cc")]
     cc: String,
@@ -57,8 +57,8 @@ pub(crate) struct Validate {
     )]
     boards: Vec<String>,
     /// Digits that each board classifies
-    #[arg(long, value_name = "N", default_value_t = 200, requires = "firmware")]
-    board_digits: usize,
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "firmware", value_parser = clap::value_parser!(u32).range(1..))]
+    board_digits: u32,
     #[command(flatten)]
     data: DataFlag,
     #[command(flatten)]
@@ -104,7 +104,7 @@ impl Validate {
         let image = deployed::load(&self.image)?;
         let model = image.model()?;
         let mut test = self.data.data.load()?.test;
-        test.limit(self.limit.unwrap_or(usize::MAX));
+        test.limit(self.limit.map_or(usize::MAX, |limit| limit as usize));
         deployed::check_input(&self.image, &model, test.rows(), test.cols())?;
         let (isa, all) = (self.machine.isa(), score::all(&test));
         let pool = self.machine.pool()?;
@@ -143,7 +143,8 @@ impl Validate {
             let data = self.data.data.dir()?;
             for board in &self.boards {
                 let files = [self.image.as_path(), data.as_path()];
-                let outcome = work.firmware(firmware, board, self.board_digits.min(test.len()), files, &logits)?;
+                let outcome =
+                    work.firmware(firmware, board, (self.board_digits as usize).min(test.len()), files, &logits)?;
                 answers.push(Answer { name: format!("firmware, {board}"), exact: true, outcome });
             }
         }
@@ -264,7 +265,7 @@ impl Work<'_> {
         let mut command = Command::new(cc);
         let program = self.folder.join("selftest");
         command.args(["-O2", "-std=c99", "-o"]).arg(&program);
-        for (name, text) in c_source(self.model, "model", &golden)? {
+        for (name, text) in c_source(self.model, "model", &golden)?.files {
             let file = self.folder.join(&name);
             fs::write(&file, text).with_context(|| file.display().to_string())?;
             if name.ends_with(".c") {
@@ -295,7 +296,7 @@ impl Work<'_> {
         fs::write(&script, include_str!("validate/onnx.py")).with_context(|| script.display().to_string())?;
         let mut command = Command::new(python);
         command.arg(&script).arg(&file).arg(self.pixels()?);
-        command.args([self.test.rows().to_string(), self.test.cols().to_string()]).arg(&found).arg(mode);
+        command.arg(&found).arg(mode);
         match command.output() {
             Err(error) => Ok(Outcome::Missing(format!("{python}: {error}"))),
             Ok(output) if !output.status.success() => {
@@ -339,10 +340,14 @@ impl Work<'_> {
         };
         let said = String::from_utf8_lossy(&output.stdout);
         let found = said.lines().find_map(|line| line.strip_prefix("logits "));
-        let Some(found) = found.filter(|_| output.status.success()) else {
+        let Some(found) = found else {
             let error = String::from_utf8_lossy(&output.stderr);
-            let last = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word");
-            return Ok(Outcome::Missing(format!("{}: {last}", script.display())));
+            let last = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word").to_owned();
+            // What the shell says of a tool that is not there.
+            if output.status.code() == Some(127) || last.contains("not found") || last.contains("No such file") {
+                return Ok(Outcome::Missing(last));
+            }
+            bail!("{} {board} digits: {last}", script.display());
         };
         let tensor = self.model.tensor(self.model.output()).context("the output of the model")?;
         let byte = |x: &f32| ((x / tensor.scale).round() as i32 + i32::from(tensor.zero_point)) as u8;
@@ -368,6 +373,7 @@ impl Drop for Folder {
 fn tempdir(image: &Path) -> anyhow::Result<Folder> {
     let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let folder = std::env::temp_dir().join(format!("inkstone-validate-{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    // A folder that is there is somebody else's.
+    fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
     Ok(Folder(folder))
 }

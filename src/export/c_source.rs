@@ -61,13 +61,24 @@ impl Part {
     }
 }
 
-/// `[("model.c", text), ("model.h", text), ("selftest.c", text)]` of an int8 model. Functions and constants begin with `name`, a letter and
+/// Files, and what they take of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CSource {
+    /// `[("model.c", text), ("model.h", text), ("selftest.c", text)]`
+    pub files: Vec<(String, String)>,
+    /// Bytes of constants.
+    pub flash: usize,
+    /// Bytes of the static arena; the stack comes on top.
+    pub arena: usize,
+}
+
+/// The C of an int8 model. Functions and constants begin with `name`, a letter and
 /// then letters, digits and underscores; `golden` becomes part of the self-test.
 ///
 /// # Errors
 /// [`ExportError::Unsupported`] for a model of floats, another kind of name, and names of classes that C has no room for;
 /// [`ExportError::Program`] if `golden` is of a model of other sizes.
-pub fn c_source(model: &Model<'_>, name: &str, golden: &Golden) -> Result<Vec<(String, String)>, ExportError> {
+pub fn c_source(model: &Model<'_>, name: &str, golden: &Golden) -> Result<CSource, ExportError> {
     if model.kind() != Kind::I8 {
         return Err(super::only_int8(model));
     }
@@ -111,11 +122,12 @@ pub fn c_source(model: &Model<'_>, name: &str, golden: &Golden) -> Result<Vec<(S
     vectors.push(("PICTURES", table(golden.inputs(), input.bytes())));
     vectors.push(("LOGITS", table(golden.logits(), model.classes())));
     vectors.push(("EXPECTED_CLASSES", numbers(golden.classes(), "    ")));
-    Ok(vec![
+    let files = vec![
         ("model.c".into(), code),
         ("model.h".into(), fill(include_str!("c/model.h"), &fields)),
         ("selftest.c".into(), fill(include_str!("c/selftest.c"), &vectors)),
-    ])
+    ];
+    Ok(CSource { files, flash: source.flash, arena: model.activations_len() + source.scratch })
 }
 
 fn tensor(model: &Model<'_>, index: usize) -> Result<Tensor, ExportError> {

@@ -70,6 +70,15 @@ pub struct Layout {
 /// [`ExportError::Program`] if they are more than memory can address.
 pub fn layout(program: &Program) -> Result<Layout, ExportError> {
     let steps = &program.steps;
+    let reads_before = |(index, step): (usize, &ProgramStep)| step.a <= index && step.b.is_none_or(|b| b <= index);
+    if program.tensors.len() != steps.len() + 1 || steps.is_empty() || !steps.iter().enumerate().all(reads_before) {
+        return Err(ExportError::Program("each step writes one tensor, behind those that it reads".into()));
+    }
+    // So that sums of lengths fit.
+    let most = isize::MAX as usize / 64 / (steps.len() + 1);
+    if program.tensors.iter().any(|tensor| tensor.elements() > most) {
+        return Err(ExportError::Program("the tensors are more than memory can address".into()));
+    }
     let readers = |tensor: usize| steps.iter().filter(|step| step.a == tensor || step.b == Some(tensor)).count();
     let len = |tensor: usize| {
         let bytes = if tensor > 0 && program.kind != Kind::I8 { 4 } else { 1 };

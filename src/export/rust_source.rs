@@ -10,6 +10,16 @@ use crate::runtime::{Kind, Model, Params, Step, Work};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+/// Bytes of memory that the module's network takes: its tensors, and the scratch of its busiest step.
+///
+/// # Errors
+/// [`ExportError::Image`] if memory cannot hold it.
+pub fn arena_len(model: &Model<'_>) -> Result<usize, ExportError> {
+    let scratch = (0..model.step_count()).map(|index| model.scratch_len(Isa::SCALAR, 1, index));
+    let scratch = scratch.collect::<Result<Vec<_>, _>>().map_err(ExportError::Image)?.into_iter().max().unwrap_or(0);
+    Ok(model.activations_len() + scratch)
+}
+
 /// The module of an int8 model, with a self-test over `golden`.
 ///
 /// # Errors
@@ -28,9 +38,7 @@ pub fn rust_source(model: &Model<'_>, golden: &Golden) -> Result<String, ExportE
     for step in model.steps() {
         source.step(&step)?;
     }
-    let scratch = (0..model.step_count()).map(|index| model.scratch_len(Isa::SCALAR, 1, index));
-    let scratch =
-        scratch.collect::<Result<Vec<_>, _>>().map_err(ExportError::Image)?.into_iter().max().unwrap_or(0) / 4;
+    let scratch = (arena_len(model)? - model.activations_len()) / 4;
     let (arena, inputs, classes) = (model.activations_len(), input.bytes(), model.classes());
     let place = |tensor: crate::runtime::Tensor| format!("{}..{}", tensor.offset, tensor.offset + tensor.bytes());
     let uses: Vec<String> = source.uses.iter().map(|line| format!("use inkstone::{line};\n")).collect();

@@ -18,7 +18,8 @@ use crate::runtime::format::StepKind;
 const WEIGHT: f64 = 127.0;
 
 /// The bytes of pixels: `q = pixel − 128` stands for `scale · (q − zero_point)`, up to a part of a step where the zero point is no whole
-/// number. The layer that reads the pixels makes that good in its bias.
+/// number. A convolution or linear layer that reads the pixels makes that good in its bias, but for padding, which stands for the whole step
+/// nearest to 0.
 #[derive(Clone, Copy, Debug)]
 struct Pixels {
     params: QParams,
@@ -52,12 +53,14 @@ impl Steps {
     fn of(lowered: &Lowered) -> Self {
         let mut steps = Self { tensor: vec![1], swallowed: Vec::new() };
         let mut next = 1;
-        for layer in &lowered.layers {
+        for (index, layer) in lowered.layers.iter().enumerate() {
             let two = Window { kernel: [2, 2], stride: 2, padding: 0 };
             let conv = layer.a.checked_sub(1).is_some_and(|before| {
                 matches!(lowered.layers[before].work, LayerWork::Conv { .. }) && !steps.swallowed[before]
             });
-            let swallowed = layer.work == LayerWork::MaxPool(two) && conv && lowered.readers(layer.a) == 1;
+            // Right behind it: the two become one step.
+            let alone = layer.a == index && lowered.readers(layer.a) == 1;
+            let swallowed = layer.work == LayerWork::MaxPool(two) && conv && alone;
             if !swallowed {
                 next += 1;
             }
@@ -168,7 +171,7 @@ impl Given<'_> {
             LayerWork::AvgPool(window) => {
                 pooled(&mut step, StepKind::AvgPool, window);
                 let pixels = (window.kernel[0] * window.kernel[1]) as f64;
-                output = asked.at_least(self.input.scale / pixels);
+                output = asked.above(self.input.scale / pixels);
                 let by = self.factor(self.input.scale / (output.scale * pixels))?;
                 (step.multipliers, step.shift) = ([by.multiplier, 0], by.shift);
             }
@@ -226,7 +229,7 @@ impl Given<'_> {
         let scales: Vec<f64> = rows().map(scale).collect();
         let largest = scales.iter().fold(0.0f64, |most, scale| most.max(*scale));
         // A factor of 1 and more has no multiplier.
-        let output = asked.at_least(self.input.scale * largest);
+        let output = asked.above(self.input.scale * largest);
         let (mut bytes, mut parts) = (Vec::with_capacity(weight.len()), [Vec::new(), Vec::new(), Vec::new()]);
         for ((row, bias), scale) in rows().zip(&scales) {
             let mut sum = 0i64;
@@ -236,6 +239,12 @@ impl Given<'_> {
                 bytes.push(byte as u8);
             }
             let bias = (f64::from(*bias) / (self.input.scale * scale) - self.exact * sum as f64).round();
+            if bias.abs() > f64::from(i32::MAX - ((*taps as i32) << 14)) {
+                return Err(QuantError::layer(
+                    &self.layer.name,
+                    "sums that fit in 32 bits with their bias: fewer products",
+                ));
+            }
             let by = self.factor(self.input.scale * scale / output.scale)?;
             for (part, number) in parts.iter_mut().zip([bias as i32, by.multiplier, by.shift.into()]) {
                 part.extend_from_slice(&number.to_le_bytes());

@@ -166,7 +166,7 @@ fn layers(
         saturated: sums.saturated as f64 / sums.count.max(1) as f64,
         clipped: sums.clipped as f64 / sums.count.max(1) as f64,
     };
-    // Not the pixels: what rounding their zero point costs, the layer that reads them makes good.
+    // Not the pixels: what rounding their zero point costs, a convolution or linear layer that reads them makes good.
     Ok(total.iter().enumerate().skip(1).map(row).collect())
 }
 

@@ -22,10 +22,10 @@ impl ProgramTensor {
         Self { dims, scale: 0.0, zero_point: 0 }
     }
 
-    /// Numbers of one sample.
+    /// Numbers of one sample, as far as they can be counted.
     #[must_use]
     pub const fn elements(&self) -> usize {
-        self.dims[0] * self.dims[1] * self.dims[2]
+        self.dims[0].saturating_mul(self.dims[1]).saturating_mul(self.dims[2])
     }
 }
 

@@ -22,10 +22,10 @@ impl QParams {
         Self { scale, zero_point: (-128.0 - low / scale).round().clamp(-128.0, 127.0) as i8 }
     }
 
-    /// With steps of at least this size.
+    /// With steps larger than this.
     #[must_use]
-    pub fn at_least(self, scale: f64) -> Self {
-        if self.scale >= scale {
+    pub fn above(self, scale: f64) -> Self {
+        if self.scale > scale {
             return self;
         }
         // The zero point stays: only the steps grow.

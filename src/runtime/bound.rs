@@ -65,7 +65,8 @@ impl<'o> Output<'o> {
         }
     }
 
-    /// The class of the largest logit, the first of equals; NaN is larger than none. 0 for a sample that is not there.
+    /// The class of the largest logit, the first of equals; NaN counts as smaller than all, unless it is the
+    /// first. 0 for a sample that is not there.
     #[must_use]
     pub fn class(&self, sample: usize) -> usize {
         let from = sample.saturating_mul(self.classes);

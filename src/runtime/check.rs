@@ -199,6 +199,12 @@ fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
 /// That no step writes over what a later one reads, its scratch neither, and that everything written is read.
 pub(super) fn places<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError> {
     let steps = model.header.steps;
+    for index in 0..steps {
+        let scratch = model.step_record(index).scratch;
+        if scratch != NONE && usize::from(scratch) * ALIGN > model.header.arena {
+            return Err(rule("the scratch of a step begins in the arena of the tensors, or behind all", index));
+        }
+    }
     let reads = |index: usize, tensor: usize| {
         let step = model.step_record(index);
         usize::from(step.a) == tensor || usize::from(step.b) == tensor

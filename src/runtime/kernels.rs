@@ -1,6 +1,6 @@
 //! Which kernels a program has to hold: one for a known image needs no other's, and flash is scarce.
 
-use super::format::{Header, Kind, StepKind, StepRecord, TensorRecord};
+use super::format::{Header, Kind, MAX_STEPS, StepKind, StepRecord, TensorRecord};
 use super::step::conv;
 use crate::kernels::conv_i8;
 
@@ -34,7 +34,8 @@ pub const fn device_kernels(image: &[u8]) -> u32 {
         None => return 0,
     };
     let mut i = 0;
-    while i < header.steps {
+    // More than an image has: bytes that are none take no longer.
+    while i < header.steps && i < MAX_STEPS {
         let step = StepRecord::read(image, header.steps_at(), i);
         let (input, output) = (TensorRecord::read(image, step.a as usize), TensorRecord::read(image, i + 1));
         all |= match StepKind::from_byte(step.op) {

@@ -1,5 +1,6 @@
-//! The device runtime: reads an image in place and runs it in memory of the caller's. No allocator, no copy of a weight, no panic, and
-//! for int8 no floating point.
+//! The device runtime: reads an image in place and runs it in memory of the caller's. No allocator; weights are read where they lie, and where
+//! a kernel wants them in another order, a block at a time in scratch. No image that was accepted makes it panic, and running one of bytes
+//! takes no floating point.
 //!
 //! In come the bytes of an `.ink` file, out go logits. [`Model::new`] proves every offset, shape and bound of the image once;
 //! [`Model::bind`] names the bytes of memory that are missing, if any are; [`Bound::run`] then cannot fail. The room before is `export`,

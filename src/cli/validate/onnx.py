@@ -1,4 +1,4 @@
-"""Runs an ONNX file over raw pixels: onnx.py FILE.onnx PIXELS ROWS COLS LOGITS precise|default"""
+"""Runs an ONNX file over raw pixels: onnx.py FILE.onnx PIXELS LOGITS precise|default"""
 
 import sys
 
@@ -8,7 +8,7 @@ try:
 except ImportError as error:
     sys.exit(f"missing: {error}")
 
-file, pixels, rows, cols, logits, mode = sys.argv[1:]
+file, pixels, logits, mode = sys.argv[1:]
 options = ort.SessionOptions()
 options.log_severity_level = 3
 if mode == "precise":  # pairs of products are not added in 16 bits, in which they may saturate
