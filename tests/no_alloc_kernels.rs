@@ -1,4 +1,4 @@
-//! No kernel of the core allocates, on any instruction set, when it succeeds or when it refuses: the allocator of this program ends it if
+//! No kernel of the core allocates, and no network that it runs, on any instruction set, when it succeeds or when it refuses: the allocator of this program ends it if
 //! it is asked for anything meanwhile. Without the usual harness, whose threads allocate whenever they like.
 
 use inkstone::error::ShapeError;
@@ -11,6 +11,7 @@ use inkstone::kernels::requantize::{Multiplier, Requantize};
 use inkstone::kernels::{
     Activation, Epilogue, Isa, conv_i8, convert, dropout, elementwise, f16, gemm_f16, gemm_f32, peak, softmax,
 };
+use inkstone::runtime::Model;
 use inkstone::view::{Mat, MatMut};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
@@ -84,6 +85,7 @@ fn main() {
         elements(isa);
         rows(isa);
         resampling(isa);
+        networks(isa);
         #[cfg(feature = "train")]
         updates(isa);
         println!("isa {isa}: {} calls of kernels, none of which allocates", CALLS.load(Ordering::SeqCst));
@@ -388,6 +390,32 @@ fn resampling(isa: Isa) {
         out.fill(f32::NAN);
         armed(|| affine::displace(isa, &warp, image, [&still, &still], &mut out)).unwrap();
         assert!(out.iter().all(|x| *x == 9.0), "{isa}");
+    }
+}
+
+/// Images are checked, bound and run, several digits at a time too, and bytes that are none refused.
+fn networks(isa: Isa) {
+    let images = [
+        inkstone::include_model!("../firmware-notes/cortex-m/models/cnn-tiny.ink"),
+        inkstone::include_model!("../firmware-notes/cortex-m/models/cnn-8-16.ink"),
+        inkstone::include_model!("../firmware-notes/cortex-m/models/mlp-128.ink"),
+    ];
+    for image in images {
+        assert!(armed(|| Model::new(&image[..image.len() - 1])).is_err());
+        let model = armed(|| Model::new(image)).unwrap();
+        for batch in [1, 3] {
+            let needed = armed(|| model.arena_len(isa, batch)).unwrap();
+            let mut arena = vec![0u128; needed.div_ceil(16)]; // its alignment is that of an arena
+            let arena: &mut [u8] = bytemuck::cast_slice_mut(&mut arena);
+            assert!(armed(|| model.bind_with(isa, batch, &mut arena[..needed - 1]).is_err()));
+            let mut bound = armed(|| model.bind_with(isa, batch, arena)).unwrap();
+            bound.input_mut().fill(77);
+            let classes = armed(|| {
+                let output = bound.run();
+                [output.class(0), output.class(batch - 1)]
+            });
+            assert_eq!(classes[0], classes[1], "{isa}");
+        }
     }
 }
 
