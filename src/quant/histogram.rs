@@ -175,7 +175,7 @@ mod tests {
     /// Two far numbers are worth clipping if half a million others get smaller steps for it.
     #[test]
     fn least_ranges_weigh_clipping_against_steps() {
-        let mut values: Vec<f32> = (0..400_000).map(|i| ((i * 7919 % 400_000) as f32 / 200_000.0) - 1.0).collect();
+        let mut values: Vec<f32> = (0..400_000u64).map(|i| ((i * 7919 % 400_000) as f32 / 200_000.0) - 1.0).collect();
         values.extend([-2.0, 2.0]);
         let histogram = of(&values);
         let (low, high) = histogram.least_squares();
