@@ -4,7 +4,7 @@ use super::calibrate::floats;
 use super::convert::written;
 use super::float::About;
 use super::lower::Lowered;
-use super::score::{all, each_part, score};
+use super::score::{all, each_part, first_largest, score};
 use super::{QuantError, float};
 use crate::data::Dataset;
 use crate::export::image;
@@ -86,10 +86,6 @@ pub fn compare(
     let few = &indices[..layer_images.min(indices.len())];
     let layers = if model.kind() == Kind::I8 { layers(model, &original, lowered, data, few, isa)? } else { Vec::new() };
     Ok(Fidelity { float, quantized, agreement, flips, layers })
-}
-
-fn first_largest(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, at| if logits[at] > logits[best] { at } else { best })
 }
 
 /// Sums over the images.
