@@ -154,6 +154,7 @@ impl Validate {
     }
 
     fn report(&self, screen: &Screen, model: &Model<'_>, accuracy: f64, answers: &[Answer], compared: &[Compared]) {
+        let bytes = model.kind() == Kind::I8;
         let heading = ["executor", "digits", "equal", "worst", "same class", "right", ""];
         let mut rows = vec![heading.map(str::to_owned).to_vec()];
         let percent = |part: Option<f64>| part.map_or_else(String::new, |part| format!("{:.2} %", 100.0 * part));
@@ -162,14 +163,17 @@ impl Validate {
                 answer.name.clone(),
                 if of.digits > 0 { grouped(of.digits as u64) } else { String::new() },
                 percent(of.equal),
-                of.worst.map_or_else(String::new, |worst| format!("{worst:.3}")),
+                of.worst.map_or_else(
+                    String::new,
+                    |worst| if bytes { format!("{worst:.3}") } else { format!("{worst:.1e}") },
+                ),
                 percent(of.agreement),
                 percent(of.accuracy),
                 of.note.clone(),
             ]);
         }
         screen.say(table(&rows));
-        let unit = if model.kind() == Kind::I8 { "steps of a byte" } else { "parts of the largest logit" };
+        let unit = if bytes { "steps of a byte" } else { "parts of the largest logit" };
         screen.say(screen.dim(format_args!("worst: the largest difference of a logit, in {unit}")));
         let row = |(answer, of): (&Answer, &Compared)| {
             json!({
