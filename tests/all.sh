@@ -127,7 +127,7 @@ on_boards() {
     local words
     for run in "$@"; do
         IFS=: read -ra words <<<"$run"
-        BUILD_DIR=target/of-${1%%:*} bash firmware-notes/cortex-m/run.sh "${words[@]}" || return 1
+        MUST_COMPARE=1 BUILD_DIR=target/of-${1%%:*} bash firmware-notes/cortex-m/run.sh "${words[@]}" || return 1
     done
 }
 

@@ -158,6 +158,21 @@ fn a_batch_norm_goes_into_the_layer_behind_it() {
     }
 }
 
+/// A mean of one pixel keeps the scale, and no factor is quite 1.
+#[test]
+fn a_mean_of_one_pixel_is_quantized() {
+    let ops = [Op::GlobalAvgPool, Op::GlobalAvgPool, Op::Flatten, Op::Linear { in_features: 1, out_features: 10 }];
+    let graph = Graph::sequential(Shape::new(&[1, 28, 28]).unwrap(), &ops).unwrap();
+    let lowered = lower(&graph, &weights(&graph)).unwrap();
+    let program = convert::program(&lowered, &about(Normalize::Unit), &[(0.0, 1.0); 3]).unwrap();
+    let (data, image) = (pictures(8), image::write(&program).unwrap());
+    let (_, got) = score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap();
+    let want = trained(&graph, &weights(&graph), &data, Normalize::Unit);
+    for (want, got) in want.iter().zip(&got) {
+        assert!((want.clamp(0.0, 1.0) - got).abs() < 0.02, "{want} {got}");
+    }
+}
+
 #[test]
 fn what_no_device_runs_is_named() {
     let input = Shape::new(&[1, 28, 28]).unwrap();

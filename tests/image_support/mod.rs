@@ -1,6 +1,6 @@
 //! Networks made by hand: one for each kind of step and of number, and chains of drawn steps. Small, so that every byte of their images
 //! can be tried.
-#![allow(dead_code)] // each test uses a part of it
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use inkstone::kernels::{Activation, Isa, f16, pool_i8, requantize::Multiplier};
 use inkstone::quant::program::{Program, ProgramStep, ProgramTensor};

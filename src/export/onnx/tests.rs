@@ -1,3 +1,5 @@
+//! The bytes of ONNX files, and what is refused; `tests/export_onnx.rs` has ONNX Runtime read them.
+
 use super::bytes::turned;
 use super::*;
 use crate::export::image;

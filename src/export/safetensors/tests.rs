@@ -1,3 +1,5 @@
+//! The constants of images as they are read back.
+
 use super::*;
 use crate::export::image;
 use crate::quant::program::{Program, ProgramStep, ProgramTensor};

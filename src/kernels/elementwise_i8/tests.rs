@@ -1,3 +1,5 @@
+//! Every byte and both ends of every factor, against wider integers.
+
 extern crate std;
 use super::*;
 use crate::kernels::testing::bytes;

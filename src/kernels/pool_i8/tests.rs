@@ -1,3 +1,5 @@
+//! Every instruction set at the edges of a register of channels, against the definition window by window.
+
 extern crate std;
 use super::*;
 use crate::kernels::requantize::Multiplier;
