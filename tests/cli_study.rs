@@ -33,6 +33,17 @@ fn a_part_is_trained_compared_and_kept() {
     assert_eq!(line["sha256"].as_str().unwrap(), sha256(&part.join("run-0001/model.safetensors")));
     let first = contents(&part.join("run-0001"));
 
+    // In bytes the network is that of `quantize`.
+    let quantized = json(dir.path(), &["quantize", "out/multilayer/softmax/run-0001", "--out", "model.ink"]);
+    let results = results(&dir.path().join("out"));
+    let int8 = &results[0]["runs"][0]["exam"]["int8"];
+    let same =
+        [("bytes", "bytes"), ("arena", "arena"), ("calibrator", "calibrator"), ("accuracy", "accuracy_quantized")];
+    for (key, told) in same {
+        assert_eq!(int8[key], quantized[told], "{int8}");
+    }
+    assert!(page.contains("In bytes (int8, quantized after training) 1 network of "), "{page}");
+
     // A second seed is added to the first, which is not trained again; another part's results stay.
     let more = inkstone(dir.path(), &with(&PART, &["--seeds", "2"])).output().unwrap();
     let said = String::from_utf8(more.stdout).unwrap();

@@ -119,8 +119,11 @@ impl Quantize {
         let pool = self.machine.pool()?;
 
         let calibrators = self.calibrator.map_or(Calibrator::ALL.to_vec(), |name| vec![name.calibrator()]);
-        let (seen, others) =
-            calibrate::images(data.train.len(), self.calibration.unwrap_or(2000) as usize, self.seed.unwrap_or(1));
+        let (seen, others) = calibrate::images(
+            data.train.len(),
+            self.calibration.map_or(calibrate::IMAGES, |n| n as usize),
+            self.seed.unwrap_or(calibrate::SEED),
+        );
         let (image, candidates) = pool.install(|| -> anyhow::Result<(Image, Vec<Candidate>)> {
             if self.to != To::Int8 {
                 let program = float::program(&lowered, &about, self.to == To::F16);

@@ -13,6 +13,11 @@ use crate::runtime::Model;
 use float::About;
 use std::fmt;
 
+/// Training images that ranges are read from, and as many others choose by, where nothing else is said; and the seed of that choice.
+pub const IMAGES: usize = 2000;
+/// Alike.
+pub const SEED: u64 = 1;
+
 /// The share of numbers on either side that the percentiles leave out.
 const SHARE: f64 = 5e-5;
 
@@ -105,6 +110,16 @@ pub fn candidates(
         Ok(Candidate { calibrator: *calibrator, loss: metrics.loss, accuracy: metrics.accuracy, image })
     };
     calibrators.iter().map(candidate).collect()
+}
+
+/// The network in bytes by the calibrator that does best, from [`IMAGES`] training images and as many others.
+///
+/// # Errors
+/// As [`candidates`].
+pub fn quantize(lowered: &Lowered, about: &About, train: &Dataset, isa: Isa) -> Result<Candidate, QuantError> {
+    let (seen, others) = images(train.len(), IMAGES, SEED);
+    let all = candidates(lowered, about, train, (&seen, &others), &Calibrator::ALL, isa)?;
+    best(&all).cloned().ok_or_else(|| QuantError::Run("no calibrator was tried".to_owned()))
 }
 
 /// The candidate of the least loss, the first of equals.

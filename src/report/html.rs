@@ -2,6 +2,7 @@
 
 use super::Chapter;
 use super::figures::{Art, Drawn};
+use super::int8;
 use super::words::{
     self, beside, interval, number, plural, reason, short, shown, spread, time, total_seconds, verdict,
 };
@@ -67,7 +68,7 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
             }
             p { (all.reproduced) " of " (all.judged) " published figures reproduce, " (all.holding) " of " (all.decided) " claims hold; " (time(seconds)) " of training, runs that went side by side counted each." }
             div.wide { table {
-                thead { tr { th { "study" } th.number { "figures" } th.number { "claims" } th.number { "seeds" } th.number { "training" } th { "not trained" } } }
+                thead { tr { th { "study" } th.number { "figures" } th.number { "claims" } th.number { "seeds" } th.number { "training" } th.number { "points lost in int8" } th { "not trained" } } }
                 tbody { @for chapter in chapters {
                     @let sum = tally(&mut chapter.results.iter().copied());
                     tr {
@@ -76,6 +77,7 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
                         td.number { (sum.holding) " of " (sum.decided) }
                         td.number { (seeds(chapter)) }
                         td.number { (time(chapter.results.iter().map(|result| result.seconds).sum())) }
+                        td.number { (int8::of_study(chapter)) }
                         td { (absent(chapter)) }
                     }
                 } }
@@ -168,6 +170,7 @@ fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
                 p.quick { strong { "Not trained: " } (result.missing.join("; ")) ". What follows is of the other runs." }
             }
             (settings(part, result))
+            @if let Some(sentence) = int8::sentence(result) { p { (sentence) } }
             @if !result.rows.is_empty() { (rows(part, result)) }
             @for sheet in &result.sheets {
                 p.caption { (sheet.title) ":" }
@@ -200,13 +203,14 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
                 summary { "Settings: " (plural(part.runs.len(), "run")) ", " (plural(result.seeds as usize, "seed")) " each, " (time(result.seconds)) " of training" }
                 p { "All: " (words::settings(part, None)) "." }
                 div.wide { table {
-                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "seconds" } } }
+                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "int8: bytes" } th.number { "accuracy, %" } th.number { "seconds" } } }
                     tbody { @for run in &result.runs { tr {
                         td { (run.name) @if result.seeds > 1 { ", seed " (run.seed) } }
                         td { (words::settings(part, part.runs.iter().find(|known| known.name == run.name))) }
                         td.number { (run.record.epochs) }
                         td.number { (shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy))) }
                         td.number { (shown(run.record.test_loss)) }
+                        @for cell in int8::cells(run) { td.number { (cell) } }
                         td.number { (format!("{:.1}", run.record.seconds)) }
                     } } }
                 } }

@@ -2,6 +2,7 @@
 
 use super::Chapter;
 use super::figures::{Art, Drawn};
+use super::int8;
 use super::words::{
     self, beside, interval, number, plural, reason, short, shown, spread, time, total_seconds, verdict,
 };
@@ -27,14 +28,15 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
         sum.decided,
         time(all().map(|result| result.seconds).sum())
     );
-    table(&mut text, &["study", "figures", "claims", "training"]);
+    table(&mut text, &["study", "figures", "claims", "training", "points lost in int8"]);
     for chapter in chapters {
         let sum = chapter.results.iter().map(|result| result.tally()).fold(Tally::default(), std::ops::Add::add);
         let seconds = chapter.results.iter().map(|result| result.seconds).sum();
         let (figures, claims) =
             (format!("{} of {}", sum.reproduced, sum.judged), format!("{} of {}", sum.holding, sum.decided));
         let quick = if chapter.is_short() { " (quick)" } else { "" };
-        row(&mut text, &[format!("{}{quick}", chapter.study.name), figures, claims, time(seconds)]);
+        let name = format!("{}{quick}", chapter.study.name);
+        row(&mut text, &[name, figures, claims, time(seconds), int8::of_study(chapter)]);
     }
     summary_of_misses(&mut text, chapters);
     for chapter in chapters {
@@ -128,6 +130,7 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
         for run in part.runs.iter().filter(|run| !part.settings(Some(run)).is_empty() && part.runs.len() <= MOST_RUNS) {
             let _ = writeln!(text, "- {}: {}", run.name, words::settings(part, Some(run)));
         }
+        networks(text, result);
     }
     if !result.rows.is_empty() {
         text.push('\n');
@@ -172,6 +175,25 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
         let [a, b] = pair.only_wrong.map(|count| count.to_string());
         row(text, &[first, second, a, b, number(pair.p)]);
     }
+}
+
+/// Every network, as floats and in bytes: folded away.
+fn networks(text: &mut String, result: &PartResult) {
+    if let Some(sentence) = int8::sentence(result) {
+        let _ = writeln!(text, "\n{sentence}");
+    }
+    if result.runs.is_empty() {
+        return;
+    }
+    text.push_str("\n<details><summary>Every network</summary>\n\n");
+    table(text, &["run", "seed", "test accuracy, %", "int8: bytes", "accuracy, %", "seconds"]);
+    for run in &result.runs {
+        let [bytes, accuracy] = int8::cells(run);
+        let float = shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy));
+        let seconds = format!("{:.1}", run.record.seconds);
+        row(text, &[run.name.clone(), run.seed.to_string(), float, bytes, accuracy, seconds]);
+    }
+    text.push_str("\n</details>\n");
 }
 
 fn picture(text: &mut String, drawn: &Drawn, folder: &str) {

@@ -9,6 +9,7 @@ mod compare;
 mod dots;
 mod figures;
 mod html;
+mod int8;
 mod lines;
 mod markdown;
 mod picture;

@@ -75,7 +75,7 @@ impl Finished<'_> {
             Some(exam) => Some(exam.clone()),
             None => {
                 let file = self.campaign.model(&trained.record);
-                Some(Exam::hold(&file, &self.splits.test, self.isa, wanted)?)
+                Some(Exam::hold(&file, self.splits, self.isa, wanted)?)
             }
         };
         Ok(trained)

@@ -1,7 +1,8 @@
 //! A trained network before the test set: where it errs, and what its weights look like.
 
+use super::deployed::Int8;
 use crate::checkpoint::load_model;
-use crate::data::Dataset;
+use crate::data::{Dataset, Splits};
 use crate::graph::{Op, Param, ParamKind};
 use crate::kernels::Isa;
 use crate::train::{Evaluator, TrainError};
@@ -30,6 +31,9 @@ pub struct Exam {
     pub linear: Option<Look>,
     /// Those weights, if they are to be shown.
     pub weights: Option<Weights>,
+    /// The same network in bytes; none in results of earlier versions.
+    #[serde(default)]
+    pub int8: Option<Int8>,
 }
 
 /// What the pictures of a linear model's weights look like.
@@ -71,12 +75,13 @@ pub struct Weights {
 }
 
 impl Exam {
-    /// Of the model in `file` over `test`, with what is to be shown of it. Runs on the current rayon pool.
+    /// Of the model in `file` over the test set, with what is to be shown of it. Runs on the current rayon pool.
     ///
     /// # Errors
     /// [`TrainError`] if the file is no model, or one of images of another size.
-    pub fn hold(file: &Path, test: &Dataset, isa: Isa, wanted: Wanted) -> Result<Self, TrainError> {
-        let model = load_model(file)?;
+    pub fn hold(file: &Path, splits: &Splits, isa: Isa, wanted: Wanted) -> Result<Self, TrainError> {
+        let (model, test) = (load_model(file)?, &splits.test);
+        let int8 = Some(Int8::of(&model, splits, isa));
         let mut evaluator = Evaluator::new(&model.graph, isa)?;
         let metrics = evaluator.evaluate(&model.params, test, &model.meta.normalize, None, wanted.hardest)?;
         let specimen = |hard: &crate::train::Hard| Specimen {
@@ -101,7 +106,7 @@ impl Exam {
         let (linear, weights) = (pictures.as_ref().map(look), pictures.filter(|_| wanted.weights));
         let (sha256, confusion, wrong) = (model.sha256, metrics.confusion, metrics.wrong);
         let test = test.sha256().clone();
-        Ok(Self { sha256, test, confusion, wrong, hardest, near_zero, linear, weights })
+        Ok(Self { sha256, test, confusion, wrong, hardest, near_zero, linear, weights, int8 })
     }
 
     /// Whether it is that of the model with this checksum before `test` and shows what is wanted.
@@ -111,6 +116,7 @@ impl Exam {
         self.sha256 == sha256
             && self.test == *test.sha256()
             && self.hardest.len() as u64 == (wanted.hardest as u64).min(self.samples())
+            && self.int8.is_some()
             && shows
     }
 
@@ -118,6 +124,19 @@ impl Exam {
     #[must_use]
     pub fn samples(&self) -> u64 {
         self.confusion.iter().flatten().sum()
+    }
+
+    /// The part of the images that are read right.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = self.confusion.iter().enumerate().filter_map(|(label, row)| row.get(label)).sum();
+        right as f64 / f64::max(self.samples() as f64, 1.0)
+    }
+
+    /// Points of accuracy that the network loses in bytes; none if it has none.
+    #[must_use]
+    pub fn int8_loss(&self) -> Option<f64> {
+        Some(100.0 * (self.accuracy() - self.int8.as_ref()?.image()?.accuracy))
     }
 
     /// The part of the images of `label` that is read as `read`; none if there are none.
@@ -184,7 +203,9 @@ mod tests {
             near_zero: 0.0,
             linear: None,
             weights: None,
+            int8: None,
         };
+        assert_eq!((exam.accuracy(), exam.int8_loss()), (0.75, None));
         assert_eq!((exam.samples(), exam.share(0, 1), exam.share(1, 0), exam.share(2, 0)), (4, Some(0.25), None, None));
     }
 }

@@ -42,6 +42,9 @@ enum Quantity {
     Digit(u8),
     /// Fraction of the first digit that is read as the second.
     Confused(u8, u8),
+    /// Percent of the test set that are read right in bytes, and bytes of that image.
+    Int8Accuracy,
+    Int8Bytes,
     /// Percent of the weights closer to 0 than [`NEAR_ZERO`](super::exam::NEAR_ZERO).
     NearZero,
     /// Standard deviation of the weights of a linear model.
@@ -110,7 +113,7 @@ pub const POINTS: f64 = 0.3;
 /// Part of a published loss that ours may be above it.
 pub const PART: f64 = 0.1;
 
-const QUANTITIES: [(&str, Quantity); 12] = [
+const QUANTITIES: [(&str, Quantity); 14] = [
     ("train_loss", Quantity::TrainLoss),
     ("train_accuracy", Quantity::TrainAccuracy),
     ("val_loss", Quantity::ValLoss),
@@ -120,6 +123,8 @@ const QUANTITIES: [(&str, Quantity); 12] = [
     ("epochs", Quantity::Epochs),
     ("seconds", Quantity::Seconds),
     ("lr", Quantity::Lr),
+    ("int8_accuracy", Quantity::Int8Accuracy),
+    ("int8_bytes", Quantity::Int8Bytes),
     ("near_zero", Quantity::NearZero),
     ("contrast", Quantity::Contrast),
     ("roughness", Quantity::Roughness),
@@ -129,7 +134,9 @@ impl Quantity {
     const fn unit(self) -> Unit {
         match self {
             Self::TrainLoss | Self::ValLoss | Self::TestLoss => Unit::Nats,
-            Self::TrainAccuracy | Self::ValAccuracy | Self::TestAccuracy | Self::Digit(_) => Unit::Percent,
+            Self::TrainAccuracy | Self::ValAccuracy | Self::TestAccuracy | Self::Int8Accuracy | Self::Digit(_) => {
+                Unit::Percent
+            }
             _ => Unit::Shown,
         }
     }
@@ -157,13 +164,19 @@ impl Quantity {
             Self::Seconds => Some(report.seconds),
             Self::Lr => Some(report.lr),
             Self::Digit(digit) => report.test_per_class_accuracy.get(usize::from(digit)).copied()?.map(percent),
-            Self::Confused(..) | Self::NearZero | Self::Contrast | Self::Roughness => None,
+            Self::Confused(..)
+            | Self::Int8Accuracy
+            | Self::Int8Bytes
+            | Self::NearZero
+            | Self::Contrast
+            | Self::Roughness => None,
         }
     }
 
     fn of_result(self, run: &Trained) -> Option<f64> {
         let percent = |accuracy: f64| 100.0 * accuracy;
         let Trained { record, exam, .. } = run;
+        let int8 = || exam.as_ref()?.int8.as_ref()?.image();
         match self {
             Self::TrainLoss => record.train_loss,
             Self::TrainAccuracy => record.train_accuracy.map(percent),
@@ -176,6 +189,8 @@ impl Quantity {
             Self::Lr => run.history.last().map(|last| last.lr),
             Self::Digit(digit) => exam.as_ref()?.share(digit, digit).map(percent),
             Self::Confused(label, read) => exam.as_ref()?.share(label, read),
+            Self::Int8Accuracy => int8().map(|image| percent(image.accuracy)),
+            Self::Int8Bytes => int8().map(|image| image.bytes as f64),
             Self::NearZero => exam.as_ref().map(|exam| percent(exam.near_zero)),
             Self::Contrast => exam.as_ref()?.linear.map(|linear| linear.contrast),
             Self::Roughness => exam.as_ref()?.linear.map(|linear| linear.roughness),
@@ -252,7 +267,7 @@ impl Measure {
     pub fn samples(self, run: &Trained) -> Option<u64> {
         match self.quantity {
             Quantity::ValAccuracy => Some(run.val_samples),
-            Quantity::TestAccuracy => run.exam.as_ref().map(Exam::samples),
+            Quantity::TestAccuracy | Quantity::Int8Accuracy => run.exam.as_ref().map(Exam::samples),
             _ => None,
         }
     }

@@ -1,12 +1,13 @@
 //! Five public reports on MNIST, run again: what they trained and what they published as data, what came out beside it.
 //!
 //! In comes the name of a report; its file says what it trains ([`spec`]) and shows ([`figure`]), [`sweep`](crate::train::sweep) trains it,
-//! [`conclude`] puts its runs together with an [`exam`] of each before the test set, [`measure`] reads figures off them, [`rule`] decides
+//! [`conclude`] puts its runs together with an [`exam`] of each before the test set, as floats and as it would be [`deployed`], [`measure`] reads figures off them, [`rule`] decides
 //! what the report claims, and out go [`results`], which the room `report` shows. [`checks`] are parts that train nothing. A study holds no
 //! trainer of its own.
 
 pub mod checks;
 pub mod conclude;
+pub mod deployed;
 pub mod exam;
 pub mod figure;
 pub mod measure;
@@ -17,6 +18,7 @@ pub mod statistics;
 mod trust;
 
 pub use conclude::Finished;
+pub use deployed::{Deployed, Int8};
 pub use exam::{Exam, Specimen};
 pub use figure::Figure;
 pub use measure::{Measure, Trained};

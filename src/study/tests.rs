@@ -106,7 +106,9 @@ fn figures_are_read_off_a_run() {
     let confusion = vec![vec![3, 1], vec![1, 4]];
     let (sha256, wrong, linear) = (String::new(), vec![3, 7], Some(exam::Look { contrast: 0.5, roughness: 0.25 }));
     let (test, hardest) = (Default::default(), Vec::new());
-    run.exam = Some(Exam { sha256, test, confusion, wrong, hardest, near_zero: 0.125, linear, weights: None });
+    let (arena, calibrator) = (5, "mse".to_owned());
+    let int8 = Some(Int8::Image(Deployed { bytes: 1234, arena, calibrator, loss: 0.5, accuracy: 0.75 }));
+    run.exam = Some(Exam { sha256, test, confusion, wrong, hardest, near_zero: 0.125, linear, weights: None, int8 });
     for (measure, want) in [
         ("test_loss", Some(0.75)),
         ("test_loss@2", Some(0.25)),
@@ -123,6 +125,8 @@ fn figures_are_read_off_a_run() {
         ("seconds", Some(1.5)),
         ("train_loss", Some(0.375)),
         ("digit_1", Some(80.0)),
+        ("int8_accuracy", Some(75.0)),
+        ("int8_bytes", Some(1234.0)),
         ("digit_2", None),
         ("confused_0_1", Some(0.25)),
         ("near_zero", Some(12.5)),
@@ -283,7 +287,8 @@ fn results_that_make_no_sense_are_found_out() {
         let linear = Some(exam::Look { contrast: 0.5, roughness: 0.25 });
         let (confusion, wrong, hardest) = (vec![vec![3, 1], vec![1, 4]], vec![3, 7], vec![specimen.clone()]);
         let (sha256, test, weights) = (String::new(), Default::default(), Some(weights));
-        run.exam = Some(Exam { sha256, test, confusion, wrong, hardest, near_zero: 0.125, linear, weights });
+        run.exam =
+            Some(Exam { sha256, test, confusion, wrong, hardest, near_zero: 0.125, linear, weights, int8: None });
         PartResult { seeds: 1, runs: vec![run], gallery: vec![specimen], ..PartResult::default() }
     };
     assert_eq!(good().fault(), None);

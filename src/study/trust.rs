@@ -1,5 +1,6 @@
 //! What a file of results must be before anything is drawn from it: it may come from anywhere.
 
+use super::deployed::Int8;
 use super::exam::{Exam, Specimen};
 use super::measure::Trained;
 use super::results::PartResult;
@@ -89,7 +90,8 @@ impl Exam {
             (1..=CLASSES).contains(&weights.pictures.len()) && weights.pictures.iter().all(whole)
         });
         let look = self.linear.iter().all(|look| number(look.contrast) && number(look.roughness));
-        let good = square && counts && pictures && look && number(self.near_zero) && specimens(&self.hardest);
+        let int8 = self.int8.iter().filter_map(Int8::image).all(|image| number(image.loss) && number(image.accuracy));
+        let good = int8 && square && counts && pictures && look && number(self.near_zero) && specimens(&self.hardest);
         (!good || !self.wrong.is_sorted()).then_some("an exam that is none")
     }
 }

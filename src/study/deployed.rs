@@ -1,0 +1,75 @@
+//! A trained network in bytes: what it takes of a device, and what that costs.
+
+use crate::checkpoint::Model;
+use crate::data::Splits;
+use crate::kernels::Isa;
+use crate::quant::float::About;
+use crate::quant::lower::lower;
+use crate::quant::score::{all, score};
+use crate::quant::{QuantError, calibrate};
+use crate::runtime::device_arena_len;
+use serde::{Deserialize, Serialize};
+
+/// A network in bytes, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Int8 {
+    /// Its image.
+    Image(Deployed),
+    /// A network that bytes cannot hold.
+    Not {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// An image of bytes, as `inkstone quantize` makes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Bytes of the image: what it takes of flash.
+    pub bytes: u64,
+    /// Bytes of memory it runs in.
+    pub arena: u64,
+    /// How ranges were chosen.
+    pub calibrator: String,
+    /// Mean loss over the test set.
+    pub loss: f64,
+    /// Fraction of the test set classified correctly.
+    pub accuracy: f64,
+}
+
+impl Int8 {
+    /// Of `model`: ranges and the choice of a calibrator from training images, figures from the test set. Runs on the current rayon pool.
+    #[must_use]
+    pub fn of(model: &Model, splits: &Splits, isa: Isa) -> Self {
+        match quantized(model, splits, isa) {
+            Ok(deployed) => Self::Image(deployed),
+            Err(error) => Self::Not { why: error.to_string() },
+        }
+    }
+
+    /// The image, if there is one.
+    #[must_use]
+    pub const fn image(&self) -> Option<&Deployed> {
+        match self {
+            Self::Image(deployed) => Some(deployed),
+            Self::Not { .. } => None,
+        }
+    }
+}
+
+fn quantized(model: &Model, splits: &Splits, isa: Isa) -> Result<Deployed, QuantError> {
+    let lowered = lower(&model.graph, &model.params)?;
+    let (normalization, classes) = (model.meta.normalize.constant(), model.meta.classes.clone());
+    let about = About { normalization, classes, release: 0 };
+    let best = calibrate::quantize(&lowered, &about, &splits.train, isa)?;
+    let runs = best.image.model().map_err(|error| QuantError::Run(error.to_string()))?;
+    let (metrics, _) = score(&runs, &splits.test, &all(&splits.test), isa, 0)?;
+    Ok(Deployed {
+        bytes: runs.len() as u64,
+        arena: device_arena_len(best.image.bytes()) as u64,
+        calibrator: best.calibrator.name().to_owned(),
+        loss: metrics.loss,
+        accuracy: metrics.accuracy,
+    })
+}
