@@ -123,7 +123,7 @@ impl<T: Transform, C: Sink> Kernel for Images<'_, '_, T, C> {
         let (widened, scratch) = scratch.split_at_mut(image.len());
         let (strips, inputs) = scratch.split_at_mut(count * strip_len);
         for (s, strip) in strips.chunks_exact_mut(strip_len).enumerate() {
-            pack(&way, self.weight, s * nr, nr, image.depth, strip);
+            simd.outline(Pack { way, weight: self.weight, first: s * nr, strip });
         }
         for (n, bytes) in self.input.bytes.chunks_exact(conv.h * conv.w * conv.c_in).enumerate() {
             image.fill(bytes, 0, self.input.zero_point, widened);
@@ -164,18 +164,59 @@ impl<T: Transform, C: Sink> Kernel for Images<'_, '_, T, C> {
     }
 }
 
-/// Transforms the weights of the output channels from `first` on.
-fn pack<T: Transform>(way: &Winograd<T>, weight: &[i8], first: usize, nr: usize, depth: usize, strip: &mut [i16]) {
-    let c_in = way.conv.c_in;
-    strip.fill(0);
-    for (lane, kernels) in weight.chunks_exact(9 * c_in).skip(first).take(nr).enumerate() {
-        for c in 0..c_in {
-            let tap = |y: usize, x: usize| i16::from(kernels[(3 * y + x) * c_in + c]);
-            let columns: [[i16; SIDE]; 3] = core::array::from_fn(|x| T::filter([tap(0, x), tap(1, x), tap(2, x)]));
-            for y in 0..T::ALPHA {
-                let row = T::filter([columns[0][y], columns[1][y], columns[2][y]]);
-                for (x, w) in row.into_iter().enumerate().take(T::ALPHA) {
-                    strip[(((y * T::ALPHA + x) * depth + c) / 2 * nr + lane) * 2 + c % 2] = w;
+/// Transforms the weights of the output channels from `first` on, a register of outputs at a time.
+struct Pack<'a, 's, T> {
+    way: Winograd<T>,
+    weight: &'a [i8],
+    first: usize,
+    strip: &'s mut [i16],
+}
+
+impl<T: Transform> Kernel for Pack<'_, '_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn eval<S: Simd>(self, simd: S) {
+        let Self { way, weight, first, strip } = self;
+        let (c_in, depth, nr) = (way.conv.c_in, way.image(S::LANES).depth, NV * S::LANES);
+        let row_len = 2 * S::LANES; // pairs of channels of as many outputs
+        if way.conv.c_out < first + nr {
+            strip.fill(0);
+        }
+        let mut taps = [[0; 2 * MAX_LANES * MAX_LANES]; 9]; // `[tap][pair][output][2]`
+        let mut few = [0; 2 * MAX_LANES * MAX_LANES];
+        for output in (first..way.conv.c_out.min(first + nr)).step_by(S::LANES) {
+            let weight = &weight[9 * c_in * output..];
+            for c in (0..depth).step_by(row_len) {
+                for (tap, taps) in taps.iter_mut().enumerate() {
+                    if output + S::LANES <= way.conv.c_out && c + row_len <= c_in {
+                        simd.interleave_all(&weight[tap * c_in + c..], 9 * c_in, taps, row_len);
+                        continue;
+                    }
+                    // Where there are fewer, zeros stand for the others.
+                    few.fill(0);
+                    let rows = weight.chunks_exact(9 * c_in).take(S::LANES);
+                    for (few, row) in few.chunks_exact_mut(row_len).zip(rows) {
+                        let row = &row[tap * c_in..][c.min(c_in)..(c + row_len).min(c_in)];
+                        few[..row.len()].copy_from_slice(row);
+                    }
+                    simd.interleave_all(&few, row_len, taps, row_len);
+                }
+                for pair in 0..S::LANES {
+                    let mut columns = [[simd.splat_pair([0; 2]); SIDE]; 3];
+                    for x in 0..3 {
+                        let mut column = columns[x];
+                        for y in 0..3 {
+                            column[y] = simd.load_i16(&taps[3 * y + x][pair * row_len..]);
+                        }
+                        columns[x] = T::filter(simd, [column[0], column[1], column[2]]);
+                    }
+                    let strip = &mut strip[(c / 2 + pair) * 2 * nr + 2 * (output - first)..];
+                    for y in 0..T::ALPHA {
+                        let row = T::filter(simd, [columns[0][y], columns[1][y], columns[2][y]]);
+                        for (x, v) in row.into_iter().enumerate().take(T::ALPHA) {
+                            simd.store_i16(v, &mut strip[(y * T::ALPHA + x) * depth * nr..]);
+                        }
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ pub(in crate::kernels::conv_i8) trait Transform: Copy + Send + Sync + 'static {
     /// `Bᵀ·d`
     fn input<S: Simd>(simd: S, d: [S::I16; SIDE]) -> [S::I16; SIDE];
     /// `G·g`, in whole numbers.
-    fn filter(g: [i16; 3]) -> [i16; SIDE];
+    fn filter<S: Simd>(simd: S, g: [S::I16; 3]) -> [S::I16; SIDE];
     /// `Aᵀ·m`, each place as many times as its weights lack.
     fn output<S: Simd>(simd: S, m: [S::I32; SIDE]) -> [S::I32; SIDE];
     /// What came out of both directions, to the convolution.
@@ -40,8 +40,9 @@ impl Transform for Two {
         [simd.sub_i16(d[0], d[2]), simd.add_i16(d[1], d[2]), simd.sub_i16(d[2], d[1]), last, last, last]
     }
     #[inline(always)]
-    fn filter(g: [i16; 3]) -> [i16; SIDE] {
-        [2 * g[0], g[0] + g[1] + g[2], g[0] - g[1] + g[2], 2 * g[2], 0, 0]
+    fn filter<S: Simd>(simd: S, g: [S::I16; 3]) -> [S::I16; SIDE] {
+        let (outer, last) = (simd.add_i16(g[0], g[2]), simd.add_i16(g[2], g[2]));
+        [simd.add_i16(g[0], g[0]), simd.add_i16(outer, g[1]), simd.sub_i16(outer, g[1]), last, last, last]
     }
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::I32; SIDE]) -> [S::I32; SIDE] {
@@ -93,9 +94,17 @@ impl Transform for Four {
         ]
     }
     #[inline(always)]
-    fn filter(g: [i16; 3]) -> [i16; SIDE] {
-        let (near, far) = (g[0] + g[2], g[0] + 4 * g[2]);
-        [g[0], near + g[1], near - g[1], far + 2 * g[1], far - 2 * g[1], g[2]]
+    fn filter<S: Simd>(simd: S, g: [S::I16; 3]) -> [S::I16; SIDE] {
+        let (twice, middle) = (simd.add_i16(g[2], g[2]), simd.add_i16(g[1], g[1]));
+        let (near, far) = (simd.add_i16(g[0], g[2]), simd.add_i16(g[0], simd.add_i16(twice, twice)));
+        [
+            g[0],
+            simd.add_i16(near, g[1]),
+            simd.sub_i16(near, g[1]),
+            simd.add_i16(far, middle),
+            simd.sub_i16(far, middle),
+            g[2],
+        ]
     }
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::I32; SIDE]) -> [S::I32; SIDE] {
