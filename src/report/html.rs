@@ -203,7 +203,7 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
                 summary { "Settings: " (plural(part.runs.len(), "run")) ", " (plural(result.seeds as usize, "seed")) " each, " (time(result.seconds)) " of training" }
                 p { "All: " (words::settings(part, None)) "." }
                 div.wide { table {
-                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "int8: bytes" } th.number { "accuracy, %" } th.number { "seconds" } } }
+                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "image, bytes" } th.number { "its accuracy, %" } th.number { "seconds" } } }
                     tbody { @for run in &result.runs { tr {
                         td { (run.name) @if result.seeds > 1 { ", seed " (run.seed) } }
                         td { (words::settings(part, part.runs.iter().find(|known| known.name == run.name))) }

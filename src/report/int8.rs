@@ -4,13 +4,14 @@ use super::Chapter;
 use super::words::{number, plural};
 use crate::study::{Int8, PartResult, Trained};
 
-/// Of a run: bytes of its image, and percent of the test set that are read right.
+/// Of a run: bytes of its image, marked where its weights are of half precision, and percent of the test set that are read right.
 pub(super) fn cells(run: &Trained) -> [String; 2] {
-    let image = run.exam.as_ref().and_then(|exam| exam.int8.as_ref()?.image());
-    image.map_or_else(
-        || ["-", "-"].map(str::to_owned),
-        |image| [image.bytes.to_string(), number(100.0 * image.accuracy)],
-    )
+    let (image, mark) = match run.exam.as_ref().and_then(|exam| exam.int8.as_ref()) {
+        Some(Int8::Image(image)) => (image, ""),
+        Some(Int8::Not { f16: Some(image), .. }) => (image, " (f16)"),
+        _ => return ["-", "-"].map(str::to_owned),
+    };
+    [format!("{}{mark}", image.bytes), number(100.0 * image.accuracy)]
 }
 
 /// Points that the networks of `runs` lose in bytes: in the mean, and at most. None without any.
@@ -48,7 +49,7 @@ pub(super) fn sentence(result: &PartResult) -> Option<String> {
     }
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (run, int8) in all() {
-        if let Int8::Not { why } = int8 {
+        if let Int8::Not { why, .. } = int8 {
             match reasons.iter_mut().find(|(known, _)| known == why) {
                 Some((_, names)) if names.contains(&run.name.as_str()) => {}
                 Some((_, names)) => names.push(&run.name),

@@ -186,7 +186,7 @@ fn networks(text: &mut String, result: &PartResult) {
         return;
     }
     text.push_str("\n<details><summary>Every network</summary>\n\n");
-    table(text, &["run", "seed", "test accuracy, %", "int8: bytes", "accuracy, %", "seconds"]);
+    table(text, &["run", "seed", "test accuracy, %", "image, bytes", "its accuracy, %", "seconds"]);
     for run in &result.runs {
         let [bytes, accuracy] = int8::cells(run);
         let float = shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy));

@@ -57,11 +57,11 @@ fn made_up(name: &str, place: usize) -> Trained {
         linear: Some(Look { contrast: 0.1, roughness: 1.0 }),
         weights: Some(Weights { size: [2, 2], pictures: vec![vec![0.1, -0.1, 0.0, 0.05]; 10] }),
         int8: Some(match place {
-            1 => Int8::Not { why: "layer a: no".to_owned() },
+            1 => Int8::Not { why: "layer a: no".to_owned(), f16: None },
             _ => Int8::Image(Deployed {
                 bytes: 1000 + place as u64,
                 arena: 9,
-                calibrator: "kl".to_owned(),
+                calibrator: Some("kl".to_owned()),
                 loss: 0.1,
                 accuracy: 0.95,
             }),

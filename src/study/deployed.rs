@@ -2,8 +2,9 @@
 
 use crate::checkpoint::Model;
 use crate::data::Splits;
+use crate::export::image;
 use crate::kernels::Isa;
-use crate::quant::float::About;
+use crate::quant::float::{self, About};
 use crate::quant::lower::lower;
 use crate::quant::score::{all, score};
 use crate::quant::{QuantError, calibrate};
@@ -20,18 +21,20 @@ pub enum Int8 {
     Not {
         /// Why not.
         why: String,
+        /// Its image with weights of half precision instead.
+        f16: Option<Deployed>,
     },
 }
 
-/// An image of bytes, as `inkstone quantize` makes it.
+/// An image, as `inkstone quantize` makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployed {
     /// Bytes of the image: what it takes of flash.
     pub bytes: u64,
     /// Bytes of memory it runs in.
     pub arena: u64,
-    /// How ranges were chosen.
-    pub calibrator: String,
+    /// How ranges were chosen, where there are any.
+    pub calibrator: Option<String>,
     /// Mean loss over the test set.
     pub loss: f64,
     /// Fraction of the test set classified correctly.
@@ -42,10 +45,11 @@ impl Int8 {
     /// Of `model`: ranges and the choice of a calibrator from training images, figures from the test set. Runs on the current rayon pool.
     #[must_use]
     pub fn of(model: &Model, splits: &Splits, isa: Isa) -> Self {
-        match quantized(model, splits, isa) {
-            Ok(deployed) => Self::Image(deployed),
-            Err(error) => Self::Not { why: error.to_string() },
-        }
+        let why = match quantized(model, splits, isa, true) {
+            Ok(deployed) => return Self::Image(deployed),
+            Err(error) => error.to_string(),
+        };
+        Self::Not { why, f16: quantized(model, splits, isa, false).ok() }
     }
 
     /// The image, if there is one.
@@ -58,17 +62,24 @@ impl Int8 {
     }
 }
 
-fn quantized(model: &Model, splits: &Splits, isa: Isa) -> Result<Deployed, QuantError> {
+/// In bytes, or with weights of half precision.
+fn quantized(model: &Model, splits: &Splits, isa: Isa, bytes: bool) -> Result<Deployed, QuantError> {
     let lowered = lower(&model.graph, &model.params)?;
     let (normalization, classes) = (model.meta.normalize.constant(), model.meta.classes.clone());
     let about = About { normalization, classes, release: 0 };
-    let best = calibrate::quantize(&lowered, &about, &splits.train, isa)?;
-    let runs = best.image.model().map_err(|error| QuantError::Run(error.to_string()))?;
+    let run = |error: &dyn std::fmt::Display| QuantError::Run(error.to_string());
+    let (image, calibrator) = if bytes {
+        let best = calibrate::quantize(&lowered, &about, &splits.train, isa)?;
+        (best.image, Some(best.calibrator.name().to_owned()))
+    } else {
+        (image::write(&float::program(&lowered, &about, true)).map_err(|error| run(&error))?, None)
+    };
+    let runs = image.model().map_err(|error| run(&error))?;
     let (metrics, _) = score(&runs, &splits.test, &all(&splits.test), isa, 0)?;
     Ok(Deployed {
         bytes: runs.len() as u64,
-        arena: device_arena_len(best.image.bytes()) as u64,
-        calibrator: best.calibrator.name().to_owned(),
+        arena: device_arena_len(image.bytes()) as u64,
+        calibrator,
         loss: metrics.loss,
         accuracy: metrics.accuracy,
     })

@@ -106,7 +106,7 @@ fn figures_are_read_off_a_run() {
     let confusion = vec![vec![3, 1], vec![1, 4]];
     let (sha256, wrong, linear) = (String::new(), vec![3, 7], Some(exam::Look { contrast: 0.5, roughness: 0.25 }));
     let (test, hardest) = (Default::default(), Vec::new());
-    let (arena, calibrator) = (5, "mse".to_owned());
+    let (arena, calibrator) = (5, Some("mse".to_owned()));
     let int8 = Some(Int8::Image(Deployed { bytes: 1234, arena, calibrator, loss: 0.5, accuracy: 0.75 }));
     run.exam = Some(Exam { sha256, test, confusion, wrong, hardest, near_zero: 0.125, linear, weights: None, int8 });
     for (measure, want) in [

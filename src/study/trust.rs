@@ -90,7 +90,11 @@ impl Exam {
             (1..=CLASSES).contains(&weights.pictures.len()) && weights.pictures.iter().all(whole)
         });
         let look = self.linear.iter().all(|look| number(look.contrast) && number(look.roughness));
-        let int8 = self.int8.iter().filter_map(Int8::image).all(|image| number(image.loss) && number(image.accuracy));
+        let image = |int8: &Int8| match int8 {
+            Int8::Image(image) | Int8::Not { f16: Some(image), .. } => number(image.loss) && number(image.accuracy),
+            Int8::Not { f16: None, .. } => true,
+        };
+        let int8 = self.int8.iter().all(image);
         let good = int8 && square && counts && pictures && look && number(self.near_zero) && specimens(&self.hardest);
         (!good || !self.wrong.is_sorted()).then_some("an exam that is none")
     }
