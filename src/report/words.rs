@@ -25,7 +25,7 @@ pub(super) fn beside(published: f64, value: f64) -> String {
 /// Seconds as people say them.
 pub(super) fn time(seconds: f64) -> String {
     match seconds {
-        s if s < 60.0 => format!("{s:.0} s"),
+        s if s < 60.0 => format!("{:.0} s", s + 0.0), // a sum of nothing is -0
         s if s < 3600.0 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
         s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
     }
