@@ -110,11 +110,11 @@ impl Device {
         rows.push(vec!["a digit".to_owned(), grouped(all), String::new()]);
         let time = self.milliseconds(estimate).map_or_else(
             || "steps that were not measured come on top".to_owned(),
-            |ms| format!("at least {ms:.2} ms at {} MHz, at an instruction a cycle", self.megahertz),
+            |ms| format!("about {ms:.2} ms at {} MHz, at an instruction a cycle", self.megahertz),
         );
         let (conv, dense) = (100.0 * self.costs.conv.error, 100.0 * self.costs.dense.error);
         format!(
-            "{}\n{time}; memory {}: arena and {} of stack.\nEstimated from what QEMU counted on {}: convolutions within {conv:.0} %, linear \
+            "{}\n{time}; memory {}: arena and {} of stack.\nEstimated for the Rust runtime from what QEMU counted on {}: convolutions within {conv:.0} %, linear \
              layers within {dense:.0} % there.",
             table(&rows),
             bytes(arena as u64 + self.costs.stack),

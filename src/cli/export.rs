@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use inkstone::checkpoint::{load_model, write_atomic};
 use inkstone::data::Dataset;
-use inkstone::export::c_source::c_source;
+use inkstone::export::c_source::{c_source, check_name};
 use inkstone::export::golden::Golden;
 use inkstone::export::image::{self, Image};
 use inkstone::export::onnx::onnx;
@@ -91,6 +91,8 @@ impl Export {
         if self.name.is_some() && self.format != Format::C {
             return Err(Usage::error("--name: only functions of C are named: leave it out"));
         }
+        let name = self.name.as_deref().unwrap_or("model");
+        check_name(name).map_err(|error| Usage::error(format_args!("--name: {error}")))?;
         let is_source = matches!(self.format, Format::C | Format::Rust | Format::Image);
         if !is_source && (self.max_flash.is_some() || self.max_ram.is_some()) {
             return Err(Usage::error(
@@ -121,7 +123,6 @@ impl Export {
             }
             Format::C => {
                 let golden = Golden::of(&model, &pixels).with_context(refused)?;
-                let name = self.name.as_deref().unwrap_or("model");
                 let source = c_source(&model, name, &golden).with_context(refused)?;
                 (flash, arena) = (source.flash, source.arena);
                 source.files.into_iter().map(|(file, text)| (out.join(file), text.into_bytes())).collect()
@@ -139,7 +140,8 @@ impl Export {
             [("--max-flash", self.max_flash, flash as u64), ("--max-ram", self.max_ram, arena as u64)]
         {
             if let Some(most) = most.filter(|most| found > *most) {
-                bail!("{what}: the model takes {found} bytes, {} more than {most}\n{}", found - most, usage(&model));
+                let (more, table) = (found - most, self.usage(&model, [flash, arena]));
+                bail!("{what}: the model takes {found} bytes, {more} more than {most}\n{}", table.unwrap_or_default());
             }
         }
         let same = |file: &Path| {
@@ -158,7 +160,9 @@ impl Export {
         for (file, contents) in &files {
             screen.say(format_args!("{} {}", file.display(), screen.dim(bytes(contents.len() as u64))));
         }
-        screen.say(format_args!("\n{}", usage(&model)));
+        if let Some(table) = self.usage(&model, [flash, arena]) {
+            screen.say(format_args!("\n{table}"));
+        }
         if self.format == Format::C {
             let (dir, program) = (shell_word(&out), shell_word(&out.join("selftest")));
             let line = format!("cc -O2 {dir}/*.c -o {program} && {program}");
@@ -174,6 +178,20 @@ impl Export {
             }),
         );
         Ok(End::Done)
+    }
+
+    /// What uses how much, where it runs by our code; of sources, whose tables and memory are others than the image's, also at all.
+    fn usage(&self, model: &Model<'_>, [flash, arena]: [usize; 2]) -> Option<String> {
+        let what = match self.format {
+            Format::Image => return Some(usage(model)),
+            Format::C => "The C takes",
+            Format::Rust => "The module takes",
+            Format::Onnx | Format::Safetensors => return None,
+        };
+        Some(format!(
+            "{}\n{what} {flash} bytes of constants and {arena} of memory, its own code and the stack not counted.",
+            usage(model)
+        ))
     }
 
     fn image(&self, path: &Path) -> anyhow::Result<Image> {
@@ -223,14 +241,14 @@ pub(super) fn usage(model: &Model<'_>) -> String {
         String::new(),
     ]);
     rows.push(vec![
-        "at once".to_owned(),
+        "whole, or the most".to_owned(),
         String::new(),
         model.len().to_string(),
         model.activations_len().to_string(),
         places.iter().max().copied().unwrap_or(0).to_string(),
         model.macs().to_string(),
     ]);
-    format!("Bytes of flash and of memory, on a chip without vectors\n{}", table(&rows))
+    format!("Bytes of flash and of memory of the image, on a chip without vectors\n{}", table(&rows))
 }
 
 #[cfg(test)]

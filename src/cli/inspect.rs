@@ -158,6 +158,7 @@ impl Inspect {
                 "--batch, --plan: an image holds its own plan, for one digit at a time: leave them out",
             ));
         }
+        let device = self.device.as_deref().map(|core| Device::named(core, self.clock)).transpose()?;
         let image = deployed::load(&self.model)?;
         let model = image.model()?;
         let (arena, classes) = (device_arena_len(image.bytes()), deployed::classes(&model));
@@ -171,7 +172,6 @@ impl Inspect {
             bytes(model.arena_len(Isa::best(), 1)? as u64)
         ));
         screen.say(format_args!("classes {}", classes.join(" ")));
-        let device = self.device.as_deref().map(|core| Device::named(core, self.clock)).transpose()?;
         let estimate = device.as_ref().map(|device| device.estimate(&model));
         if let (Some(device), Some(estimate)) = (&device, &estimate) {
             screen.say(format_args!("\n{}", device.table(&model, estimate, arena)));

@@ -1,6 +1,7 @@
 //! `inkstone quantize`: from a checkpoint to an image for a device, and what that costs.
 
 use super::data::DataFlag;
+use super::deployed;
 use super::draw::table;
 use super::eval::check_input;
 use super::machine::Machine;
@@ -107,6 +108,12 @@ impl Quantize {
         if let Some((flag, _)) = given.iter().find(|(_, given)| *given && self.to != To::Int8) {
             return Err(Usage::error(format_args!(
                 "{flag}: floats need no ranges: leave it out, or quantize --to int8"
+            )));
+        }
+        if deployed::is_image(&self.model) {
+            let found = self.model.display();
+            return Err(Usage::error(format_args!(
+                "{found}: an image, which is quantized already: expected the checkpoint that it was made of"
             )));
         }
         let path = model_file(&self.model);

@@ -26,7 +26,7 @@ use std::process::Command;
 /// Run the same digits by everything that can run an image, and compare the answers.
 ///
 /// Instruction sets, the C that is generated, and firmware in QEMU have to give the same bytes; ONNX Runtime rounds at other places, and the
-/// network in floats is another one: of these the classes are compared. What is missing on this machine is named.
+/// network in floats is another one: of these the classes are compared. What is missing on this machine is named; what was asked for and is missing fails.
 #[derive(Args)]
 #[command(after_help = "Example:\n  inkstone validate model.ink --float runs/mlp-512-s1")]
 pub(crate) struct Validate {
@@ -38,12 +38,12 @@ pub(crate) struct Validate {
     /// Only the first N samples of the test set
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// The C compiler
-    #[arg(long, value_name = "COMMAND", default_value = "cc")]
-    cc: String,
-    /// The Python that has numpy and onnxruntime
-    #[arg(long, value_name = "COMMAND", default_value = "python3")]
-    python: String,
+    /// The C compiler [default: cc, if there is one]
+    #[arg(long, value_name = "COMMAND")]
+    cc: Option<String>,
+    /// The Python that has numpy and onnxruntime [default: python3, if it has them]
+    #[arg(long, value_name = "COMMAND")]
+    python: Option<String>,
     /// The folder of the firmware, which is built and run in QEMU
     #[arg(long, value_name = "DIR")]
     firmware: Option<PathBuf>,
@@ -70,6 +70,8 @@ struct Answer {
     name: String,
     /// Whether it must give the same numbers.
     exact: bool,
+    /// Whether it was asked for, and must not be missing.
+    asked: bool,
     outcome: Outcome,
 }
 
@@ -121,7 +123,8 @@ impl Validate {
         let mut answers = Vec::new();
         for other in Isa::available().filter(|other| *other != isa && model.kind() == Kind::I8) {
             let (_, logits) = pool.install(|| score::score(&model, &test, &all, other, 0))?;
-            answers.push(Answer { name: format!("runtime, {other}"), exact: true, outcome: Outcome::Logits(logits) });
+            let outcome = Outcome::Logits(logits);
+            answers.push(Answer { name: format!("runtime, {other}"), exact: true, asked: true, outcome });
         }
         if let Some(run) = &self.float {
             let path = model_file(run);
@@ -130,14 +133,17 @@ impl Validate {
             let floats = image::write(&float::program(&lowered, &about, false))?;
             let (_, logits) =
                 pool.install(|| score::score(&floats.model()?, &test, &all, isa, 0).map_err(anyhow::Error::from))?;
-            answers.push(Answer { name: "floats".into(), exact: false, outcome: Outcome::Logits(logits) });
+            let outcome = Outcome::Logits(logits);
+            answers.push(Answer { name: "floats".into(), exact: false, asked: true, outcome });
         }
         if model.kind() == Kind::I8 {
-            answers.push(Answer { name: format!("C by {}", self.cc), exact: true, outcome: work.c(&self.cc)? });
+            let (cc, asked) = (self.cc.as_deref().unwrap_or("cc"), self.cc.is_some());
+            answers.push(Answer { name: format!("C by {cc}"), exact: true, asked, outcome: work.c(cc)? });
         }
         for mode in ["default", "precise"] {
-            let outcome = work.onnx(&self.python, mode)?;
-            answers.push(Answer { name: format!("ONNX Runtime, {mode}"), exact: false, outcome });
+            let outcome = work.onnx(self.python.as_deref().unwrap_or("python3"), mode)?;
+            let asked = self.python.is_some();
+            answers.push(Answer { name: format!("ONNX Runtime, {mode}"), exact: false, asked, outcome });
         }
         if let Some(firmware) = &self.firmware {
             let data = self.data.data.dir()?;
@@ -145,7 +151,7 @@ impl Validate {
                 let files = [self.image.as_path(), data.as_path()];
                 let outcome =
                     work.firmware(firmware, board, (self.board_digits as usize).min(test.len()), files, &logits)?;
-                answers.push(Answer { name: format!("firmware, {board}"), exact: true, outcome });
+                answers.push(Answer { name: format!("firmware, {board}"), exact: true, asked: true, outcome });
             }
         }
         let compared: Vec<Compared> = answers.iter().map(|answer| compare(answer, &model, &logits, &test)).collect();
@@ -173,6 +179,10 @@ impl Validate {
             ]);
         }
         screen.say(table(&rows));
+        if bytes && self.firmware.is_none() {
+            let how = "firmware was not asked for: --firmware firmware-notes/cortex-m builds and runs it in QEMU";
+            screen.say(screen.dim(how));
+        }
         let unit = if bytes { "steps of a byte" } else { "parts of the largest logit" };
         screen.say(screen.dim(format_args!("worst: the largest difference of a logit, in {unit}")));
         let row = |(answer, of): (&Answer, &Compared)| {
@@ -198,7 +208,9 @@ fn compare(answer: &Answer, model: &Model<'_>, logits: &[f32], test: &Dataset) -
         note: String::new(),
     };
     let found = match &answer.outcome {
-        Outcome::Missing(what) => return Compared { note: format!("missing: {what}"), ..none },
+        Outcome::Missing(what) => {
+            return Compared { note: format!("missing: {what}"), good: answer.asked.then_some(false), ..none };
+        }
         Outcome::Checksum { digits, found, expected } => {
             let good = found == expected;
             let note = if good { format!("logits {found}") } else { format!("logits {found}, here {expected}") };

@@ -72,6 +72,21 @@ pub struct CSource {
     pub arena: usize,
 }
 
+/// Whether functions of C can begin with `name`.
+///
+/// # Errors
+/// [`ExportError::Unsupported`] if they cannot.
+pub fn check_name(name: &str) -> Result<(), ExportError> {
+    let mut letters = name.chars();
+    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    if is_name {
+        return Ok(());
+    }
+    let expected = "a name in C is a letter and then letters, digits and underscores";
+    Err(ExportError::Unsupported(format!("{expected}, found {name:?}")))
+}
+
 /// The C of an int8 model. Functions and constants begin with `name`, a letter and
 /// then letters, digits and underscores; `golden` becomes part of the self-test.
 ///
@@ -82,14 +97,7 @@ pub fn c_source(model: &Model<'_>, name: &str, golden: &Golden) -> Result<CSourc
     if model.kind() != Kind::I8 {
         return Err(super::only_int8(model));
     }
-    let mut letters = name.chars();
-    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
-        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    if !is_name {
-        return Err(ExportError::Unsupported(format!(
-            "a name in C is a letter and then letters, digits and underscores, found {name:?}"
-        )));
-    }
+    check_name(name)?;
     let input = tensor(model, 0)?;
     let samples = golden.samples();
     if golden.pixels() != input.bytes() || golden.logits().len() != samples * model.classes() {
