@@ -77,7 +77,7 @@ fn threads_change_no_result() {
     assert!(one == two && one[0]["runs"][0]["exam"]["wrong"].as_array().unwrap().len() > 1);
     // In bytes the network is that of `quantize`.
     let run = "a/regularization/confusion/run-0001";
-    let quantized = json(dir.path(), &["quantize", run, "--out", "model.ink"]);
+    let quantized = json(dir.path(), &["quantize", run, "--out", "model.ink", "--calibration", "700"]);
     let int8 = &one[0]["runs"][0]["exam"]["int8"];
     let told =
         [("bytes", "bytes"), ("arena", "arena"), ("calibrator", "calibrator"), ("accuracy", "accuracy_quantized")];

@@ -112,12 +112,18 @@ pub fn candidates(
     calibrators.iter().map(candidate).collect()
 }
 
-/// The network in bytes by the calibrator that does best, from [`IMAGES`] training images and as many others.
+/// The network in bytes by the calibrator that does best, from `count` training images and as many others.
 ///
 /// # Errors
 /// As [`candidates`].
-pub fn quantize(lowered: &Lowered, about: &About, train: &Dataset, isa: Isa) -> Result<Candidate, QuantError> {
-    let (seen, others) = images(train.len(), IMAGES, SEED);
+pub fn quantize(
+    lowered: &Lowered,
+    about: &About,
+    train: &Dataset,
+    count: usize,
+    isa: Isa,
+) -> Result<Candidate, QuantError> {
+    let (seen, others) = images(train.len(), count, SEED);
     let all = candidates(lowered, about, train, (&seen, &others), &Calibrator::ALL, isa)?;
     best(&all).cloned().ok_or_else(|| QuantError::Run("no calibrator was tried".to_owned()))
 }

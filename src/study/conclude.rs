@@ -8,6 +8,7 @@ use super::spec::{Extent, Part, Study};
 use crate::data::augment::Augmenter;
 use crate::data::{Splits, ValSize};
 use crate::kernels::Isa;
+use crate::quant::calibrate;
 use crate::train::TrainError;
 use crate::train::sweep::{Campaign, Record};
 
@@ -75,7 +76,9 @@ impl Finished<'_> {
             Some(exam) => Some(exam.clone()),
             None => {
                 let file = self.campaign.model(&trained.record);
-                Some(Exam::hold(&file, self.splits, self.isa, wanted)?)
+                // Where everything is cut short, this is too.
+                let limit = self.extent.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+                Some(Exam::hold(&file, self.splits, calibrate::IMAGES.min(limit), self.isa, wanted)?)
             }
         };
         Ok(trained)

@@ -42,14 +42,15 @@ pub struct Deployed {
 }
 
 impl Int8 {
-    /// Of `model`: ranges and the choice of a calibrator from training images, figures from the test set. Runs on the current rayon pool.
+    /// Of `model`: ranges from `calibration` training images and the choice of a calibrator from as many, figures from the test set. Runs
+    /// on the current rayon pool.
     #[must_use]
-    pub fn of(model: &Model, splits: &Splits, isa: Isa) -> Self {
-        let why = match quantized(model, splits, isa, true) {
+    pub fn of(model: &Model, splits: &Splits, calibration: usize, isa: Isa) -> Self {
+        let why = match quantized(model, splits, Some(calibration), isa) {
             Ok(deployed) => return Self::Image(deployed),
             Err(error) => error.to_string(),
         };
-        Self::Not { why, f16: quantized(model, splits, isa, false).ok() }
+        Self::Not { why, f16: quantized(model, splits, None, isa).ok() }
     }
 
     /// The image, if there is one.
@@ -62,14 +63,14 @@ impl Int8 {
     }
 }
 
-/// In bytes, or with weights of half precision.
-fn quantized(model: &Model, splits: &Splits, isa: Isa, bytes: bool) -> Result<Deployed, QuantError> {
+/// In bytes, or without calibration with weights of half precision.
+fn quantized(model: &Model, splits: &Splits, calibration: Option<usize>, isa: Isa) -> Result<Deployed, QuantError> {
     let lowered = lower(&model.graph, &model.params)?;
     let (normalization, classes) = (model.meta.normalize.constant(), model.meta.classes.clone());
     let about = About { normalization, classes, release: 0 };
     let run = |error: &dyn std::fmt::Display| QuantError::Run(error.to_string());
-    let (image, calibrator) = if bytes {
-        let best = calibrate::quantize(&lowered, &about, &splits.train, isa)?;
+    let (image, calibrator) = if let Some(count) = calibration {
+        let best = calibrate::quantize(&lowered, &about, &splits.train, count, isa)?;
         (best.image, Some(best.calibrator.name().to_owned()))
     } else {
         (image::write(&float::program(&lowered, &about, true)).map_err(|error| run(&error))?, None)

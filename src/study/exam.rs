@@ -75,13 +75,20 @@ pub struct Weights {
 }
 
 impl Exam {
-    /// Of the model in `file` over the test set, with what is to be shown of it. Runs on the current rayon pool.
+    /// Of the model in `file` over the test set, with what is to be shown of it, in bytes by `calibration` training images. Runs on the
+    /// current rayon pool.
     ///
     /// # Errors
     /// [`TrainError`] if the file is no model, or one of images of another size.
-    pub fn hold(file: &Path, splits: &Splits, isa: Isa, wanted: Wanted) -> Result<Self, TrainError> {
+    pub fn hold(
+        file: &Path,
+        splits: &Splits,
+        calibration: usize,
+        isa: Isa,
+        wanted: Wanted,
+    ) -> Result<Self, TrainError> {
         let (model, test) = (load_model(file)?, &splits.test);
-        let int8 = Some(Int8::of(&model, splits, isa));
+        let int8 = Some(Int8::of(&model, splits, calibration, isa));
         let mut evaluator = Evaluator::new(&model.graph, isa)?;
         let metrics = evaluator.evaluate(&model.params, test, &model.meta.normalize, None, wanted.hardest)?;
         let specimen = |hard: &crate::train::Hard| Specimen {
