@@ -33,9 +33,9 @@ fn a_part_is_trained_compared_and_kept() {
     assert_eq!(line["sha256"].as_str().unwrap(), sha256(&part.join("run-0001/model.safetensors")));
     let first = contents(&part.join("run-0001"));
 
-    // Whose images are normalised one by one, bytes cannot hold: said, not left out.
-    let why = "Not in bytes, a network trained with --normalize image";
-    assert!(page.contains(why) && html.contains(why) && page.contains(" (f16) | "), "{page}");
+    // In bytes too, though each image is normalised by itself.
+    let bytes = "In bytes (int8, quantized after training) 1 network of ";
+    assert!(page.contains(bytes) && html.contains(bytes) && !page.contains(" (f16) | "), "{page}");
 
     // A second seed is added to the first, which is not trained again; another part's results stay.
     let more = inkstone(dir.path(), &with(&PART, &["--seeds", "2"])).output().unwrap();

@@ -74,7 +74,13 @@ impl Net {
             },
             random: Random(dims[1] as u64),
         };
-        net.push(ProgramStep::new("pixels", StepKind::Pixels, 0), dims, (0.0123, -115, WIDE));
+        let mut pixels = ProgramStep::new("pixels", StepKind::Pixels, 0);
+        let mut bytes = (0.0123, -115, WIDE);
+        if net.is_bytes() && normalization.is_none() {
+            bytes = (0.02, -16, WIDE);
+            (pixels.multipliers, pixels.shift) = ([50 << 18, 0], 18);
+        }
+        net.push(pixels, dims, bytes);
         net
     }
 
@@ -270,6 +276,15 @@ fn vectors(kind: Kind) -> Program {
     net.classes()
 }
 
+/// Images normalised one by one, of bytes with two channels.
+fn one_by_one(kind: Kind) -> Program {
+    let channels = if kind == Kind::I8 { 2 } else { 1 };
+    let mut net = Net::new(kind, [channels, 9, 8], None);
+    let conv = net.conv(1, 6, ([3, 3], 1, 1), 1, Activation::Relu, (0.05, -128, WIDE));
+    net.dense(conv, 10, Activation::Identity, (0.2, 11, WIDE));
+    net.classes()
+}
+
 /// Logits that are planes.
 fn planes(kind: Kind) -> Program {
     let mut net = Net::new(kind, [1, 5, 4], Some([1.0 / 255.0, 0.0]));
@@ -309,9 +324,13 @@ fn onnx_runtime_computes_what_the_device_does() {
     let folder = tempfile::tempdir().unwrap();
     let mut cases = vec![];
     for kind in [Kind::F32, Kind::F16, Kind::I8] {
-        for (name, network) in
-            [("cnn", cnn as fn(Kind) -> Program), ("residual", residual), ("vectors", vectors), ("planes", planes)]
-        {
+        for (name, network) in [
+            ("cnn", cnn as fn(Kind) -> Program),
+            ("residual", residual),
+            ("vectors", vectors),
+            ("one-by-one", one_by_one),
+            ("planes", planes),
+        ] {
             cases.push(write(folder.path(), format!("{name}-{}", kind.name()), &network(kind)));
         }
     }

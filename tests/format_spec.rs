@@ -6,7 +6,7 @@ mod image_support;
 
 use image_support::{Build, drawn, pixel, run, samples};
 use inkstone::export::image::write;
-use inkstone::kernels::{Activation, Isa, elementwise_i8, f16, gemm_i8, pool_i8, requantize};
+use inkstone::kernels::{Activation, Isa, elementwise_i8, f16, gemm_i8, pool_i8, requantize, standardize_i8};
 use inkstone::quant::program::Program;
 use inkstone::runtime::Kind;
 use inkstone::runtime::format::{self, StepKind};
@@ -89,6 +89,8 @@ fn limits_are_those_of_the_page() {
         ("MAX_SHIFT", requantize::MAX_SHIFT.into()),
         ("MAX_SUM_SHIFT", elementwise_i8::MAX_SUM_SHIFT.into()),
         ("MAX_SUM_MULTIPLIER", elementwise_i8::MAX_SUM_MULTIPLIER as u64),
+        ("MAX_PIXELS", standardize_i8::MAX_PIXELS as u64),
+        ("MAX_PIXELS_SHIFT", standardize_i8::MAX_SHIFT.into()),
     ];
     assert_eq!(numbers("### Limits"), limits.map(|(name, value)| (name.to_owned(), value)));
 }
@@ -176,6 +178,19 @@ impl<'b> Page<'b> {
         };
         let multipliers = [i64::from(field("multiplier_a")), i64::from(field("multiplier_b"))];
         match field("op") {
+            1 if i8s && self.head("per_image") == 1 => {
+                let n = a.values.len() as u128;
+                let [sum, squares] = [1, 2].map(|power| a.values.iter().map(|p| (*p as u128).pow(power)).sum::<u128>());
+                let spread = n * squares - sum * sum;
+                let e = (spread as u64).leading_zeros() / 2;
+                let root = (spread << (2 * e)).isqrt();
+                let slope = (multipliers[0] as u128 * n << e).checked_div(root).unwrap_or(0);
+                let rest = (2 * slope * (sum % n) + n) / (2 * n);
+                for (out, p) in out.values.iter_mut().zip(&a.values) {
+                    let steps = (*p as i64 - (sum / n) as i64) * slope as i64 - rest as i64;
+                    *out = (zero + round(steps, field("shift"))).clamp(-128, 127) as f64;
+                }
+            }
             1 => out.values = self.pixels(&a.values),
             2 | 3 => {
                 let pooled = out.clone();

@@ -8,6 +8,7 @@ use inkstone::kernels::conv::{self, Conv};
 use inkstone::kernels::gemm_i8::{self, Weights};
 use inkstone::kernels::pool::{self, Pool};
 use inkstone::kernels::requantize::{Multiplier, Requantize};
+use inkstone::kernels::standardize_i8::{self, Standardize};
 use inkstone::kernels::{
     Activation, Epilogue, Isa, conv_i8, convert, dropout, elementwise, f16, gemm_f16, gemm_f32, peak, softmax,
 };
@@ -298,6 +299,11 @@ fn poolings(isa: Isa) {
 }
 
 fn normalisation(isa: Isa) {
+    // As many of one grey as of the other: a deviation on either side of the mean, 32 bytes of it.
+    let mut bytes: Vec<i8> = (0..300).map(|i| if i % 2 == 0 { 100 } else { -56 }).collect(); // 100 and 200
+    armed(|| standardize_i8::standardize(isa, &Standardize::new(100, 32 << 16, 16, 5)?, &mut bytes)).unwrap();
+    assert!(bytes.iter().enumerate().all(|(i, byte)| *byte == if i % 2 == 0 { 5 - 32 } else { 5 + 32 }), "{isa}");
+
     for shape in [Planes::new([6, 19, 1]), Planes::new([4, 3, 50])].map(Result::unwrap) {
         let c = shape.channels();
         // Half of the samples are 1, half are 3: the mean is 2, the variance is 1.

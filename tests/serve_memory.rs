@@ -78,5 +78,5 @@ fn network() -> Image {
     let lowered = lower(&graph, &weights).unwrap();
     let classes = (0..10).map(|class| class.to_string()).collect();
     let about = About { normalization: Some([1.0 / 255.0, 0.0]), classes, release: 0 };
-    write(&convert::program(&lowered, &about, &vec![(-4.0, 4.0); lowered.layers.len()]).unwrap()).unwrap()
+    write(&convert::program(&lowered, &about, &vec![(-4.0, 4.0); lowered.dims.len()]).unwrap()).unwrap()
 }

@@ -70,7 +70,7 @@ fn network(name: &str, kind: Kind) -> Result<Image, QuantError> {
     let classes = (0..10).map(|class| class.to_string()).collect();
     let about = About { normalization: Some([1.0 / 255.0, 0.0]), classes, release: 0 };
     let program = match kind {
-        Kind::I8 => convert::program(&lowered, &about, &vec![(-4.0, 4.0); lowered.layers.len()])?,
+        Kind::I8 => convert::program(&lowered, &about, &vec![(-4.0, 4.0); lowered.dims.len()])?,
         Kind::F16 | Kind::F32 => float::program(&lowered, &about, kind == Kind::F16),
     };
     image::write(&program).map_err(|error| run(&error))

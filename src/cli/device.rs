@@ -15,6 +15,7 @@ struct Costs {
     board: String,
     stack: u64,
     pixel: f64,
+    standardized_pixel: f64,
     conv: ConvCost,
     dense: DenseCost,
 }
@@ -75,9 +76,10 @@ impl Device {
             return None;
         }
         let outputs = model.tensor(step.index + 1)?.elements() as f64;
-        let Costs { pixel, conv, dense, .. } = &self.costs;
+        let Costs { pixel, standardized_pixel, conv, dense, .. } = &self.costs;
         match step.work {
-            Work::Pixels => Some(pixel * outputs),
+            Work::Pixels(None) => Some(pixel * outputs),
+            Work::Pixels(Some(_)) => Some(standardized_pixel * outputs),
             Work::Conv { conv: sizes, .. } => {
                 Some(conv.mac * step.macs() as f64 + conv.sum * sizes.output_len() as f64 + conv.output * outputs)
             }

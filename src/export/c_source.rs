@@ -35,6 +35,7 @@ enum Part {
     MaxPool,
     AvgPool,
     Add,
+    Standardize,
 }
 
 impl Part {
@@ -57,6 +58,7 @@ impl Part {
             Self::MaxPool => include_str!("c/max_pool.c"),
             Self::AvgPool => include_str!("c/avg_pool.c"),
             Self::Add => include_str!("c/add.c"),
+            Self::Standardize => include_str!("c/standardize.c"),
         }
     }
 }
@@ -164,8 +166,23 @@ impl Source<'_, '_> {
         let (from, to) = (place("at", &input), place("at", &output));
         let (id, zero_out) = (format!("step{}", step.index), i32::from(output.zero_point));
         let (parts, call): (&[Part], String) = match step.work {
-            Work::Pixels => {
+            Work::Pixels(None) => {
                 (&[Part::Pixels], format!("pixels({}, {to}, {});", place("arena", &input), input.elements()))
+            }
+            Work::Pixels(Some(by)) => {
+                self.data.push_str(&format!(
+                    "\nstatic const struct standardize {id} = {{
+    .pixels = {},
+    .multiplier = {},
+    .shift = {},
+    .range = {},
+}};\n",
+                    by.pixels,
+                    by.multiplier,
+                    by.shift,
+                    range(zero_out, (i8::MIN.into(), i8::MAX.into()))
+                ));
+                (&[Part::Range, Part::Standardize], format!("standardize(&{id}, {}, {to});", place("arena", &input)))
             }
             Work::Table(table) => {
                 self.constant("int8_t", &format!("{id}_table"), table);

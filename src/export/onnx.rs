@@ -203,7 +203,10 @@ impl Writer<'_> {
     fn floats_step(&mut self, step: &Step<'_>) -> Result<(), ExportError> {
         let name = node_name(step);
         match step.work {
-            Work::Pixels => self.normalized(&name)?,
+            Work::Pixels(_) => {
+                let output = self.begin(false);
+                self.normalized(&name, &output)?;
+            }
             Work::Conv { conv, params, activation, .. } => {
                 let input = self.shaped(step.a, false);
                 let output = self.begin(false);
@@ -243,15 +246,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Pixels as the network was trained on them.
-    fn normalized(&mut self, name: &str) -> Result<(), ExportError> {
-        let output = self.begin(false);
+    /// Pixels as the network was trained on them, as `output`.
+    fn normalized(&mut self, name: &str, output: &str) -> Result<(), ExportError> {
         if let Some([scale, offset]) = self.model.normalization() {
             let names = [format!("{name}.scale"), format!("{name}.offset")];
             self.scalar(&names[0], scale);
             self.scalar(&names[1], offset);
             self.value("Mul", &[INPUT, &names[0]], "pixels_scaled", &[]);
-            self.node("Add", name, &["pixels_scaled", &names[1]], &output, &[]);
+            self.node("Add", name, &["pixels_scaled", &names[1]], output, &[]);
             return Ok(());
         }
         // Each image by its own mean and deviation. That of n whole numbers which are not all the same is at least √(n − 1)/n, so half of
@@ -266,7 +268,7 @@ impl Writer<'_> {
         self.value("ReduceMean", &["pixels_squared"], "pixels_variance", &mean);
         self.value("Sqrt", &["pixels_variance"], "pixels_deviation", &[]);
         self.value("Max", &["pixels_deviation", &least], "pixels_divisor", &[]);
-        self.node("Div", name, &["pixels_centred", "pixels_divisor"], &output, &[]);
+        self.node("Div", name, &["pixels_centred", "pixels_divisor"], output, &[]);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
 use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::pool_i8::Mean;
+use crate::kernels::standardize_i8::Standardize;
 use crate::runtime::{Kind, Model, Params, Step, Work};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -43,6 +44,7 @@ pub fn rust_source(model: &Model<'_>, golden: &Golden) -> Result<String, ExportE
     let place = |tensor: crate::runtime::Tensor| format!("{}..{}", tensor.offset, tensor.offset + tensor.bytes());
     let uses: Vec<String> = source.uses.iter().map(|line| format!("use inkstone::{line};\n")).collect();
     let pixels = place(model.tensor(1).ok_or_else(error)?);
+    let byte = if model.normalization().is_some() { "(pixel ^ 0x80) as i8" } else { "*pixel as i8" };
     let names: Vec<String> =
         (0..classes).map(|class| format!("{:?}", model.class_name(class).unwrap_or("?"))).collect();
     Ok(format!(
@@ -89,7 +91,7 @@ impl Network {{
         }};
         let Self {{ arena, scratch }} = self;
         for (byte, pixel) in arena.get_mut({pixels}).ok_or(OUTSIDE)?.iter_mut().zip(pixels) {{
-            *byte = (pixel ^ 0x80) as i8;
+            *byte = {byte};
         }}
 {calls}        arena.get({result}).and_then(|logits| logits.first_chunk()).ok_or(OUTSIDE)
     }}
@@ -203,7 +205,15 @@ impl Source<'_> {
             format!("arena.copy_within({input}, {});\n        ", to.offset)
         };
         let body = match step.work {
-            Work::Pixels => return Ok(()),
+            // Done while they are copied.
+            Work::Pixels(None) => return Ok(()),
+            Work::Pixels(Some(Standardize { pixels, multiplier, shift, zero_out })) => {
+                self.uses.insert("kernels::standardize_i8");
+                format!(
+                    "let by = standardize_i8::Standardize::new({pixels}, {multiplier}, {shift}, {zero_out})?;\n        \
+                     standardize_i8::standardize(isa, &by, arena.get_mut({output}).ok_or(OUTSIDE)?)?;"
+                )
+            }
             Work::Conv { conv, pool, params, .. } => {
                 let by = self.params(index, params, to.zero_point)?;
                 let call = if pool { "conv2d_max_pool2" } else { "conv2d" };

@@ -146,7 +146,7 @@ fn take(step: &Step<'_>, output: usize, constants: &mut Vec<Constant>) {
         }
         Work::Dense { inputs, outputs, params, .. } => (params, vec![outputs, inputs], vec![outputs, inputs]),
         Work::Table(table) => return push("table", &[256], Dtype::I8, bytemuck::cast_slice(table).to_vec()),
-        Work::Pixels | Work::MaxPool(_) | Work::AvgPool(..) | Work::Add(..) | Work::Map(_) => return,
+        Work::Pixels(_) | Work::MaxPool(_) | Work::AvgPool(..) | Work::Add(..) | Work::Map(_) => return,
     };
     match params {
         Params::F32 { weight, bias } => {
@@ -217,7 +217,10 @@ fn about(step: &Step<'_>) -> AboutStep {
             ..about
         },
         Work::Map(activation) => AboutStep { activation: name(activation), ..about },
-        Work::Pixels | Work::Table(_) => about,
+        Work::Pixels(Some(by)) => {
+            AboutStep { multipliers: vec![by.multiplier as i32], shift: Some(by.shift.into()), ..about }
+        }
+        Work::Pixels(None) | Work::Table(_) => about,
     }
 }
 

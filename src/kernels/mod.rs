@@ -34,6 +34,7 @@ pub mod pool_i8;
 pub mod requantize;
 mod simd;
 pub mod softmax;
+pub mod standardize_i8;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "train")]

@@ -134,7 +134,7 @@ pub fn best(candidates: &[Candidate]) -> Option<&Candidate> {
     candidates.iter().reduce(|best, other| if other.loss < best.loss { other } else { best })
 }
 
-/// By layer: what it writes for the images `seen`.
+/// By tensor of the network, the normalised image first: what it holds for the images `seen`.
 fn observe(
     model: &Model<'_>,
     lowered: &Lowered,
@@ -142,16 +142,14 @@ fn observe(
     seen: &[u32],
     isa: Isa,
 ) -> Result<Vec<Histogram>, QuantError> {
-    let layers = lowered.layers.len();
-    // Step `i + 1` is layer `i`, and writes tensor `i + 2`; read at once, as steps may write over what they read.
+    let tensors = lowered.dims.len();
+    // Step `i` writes tensor `i` of the network; read at once, as steps may write over what they read.
     let ranges = each_part(model, data, seen, isa, |bound, _| {
-        let mut ranges = vec![(0.0f32, 0.0f32); layers];
-        for step in 0..=layers {
+        let mut ranges = vec![(0.0f32, 0.0f32); tensors];
+        for (step, range) in ranges.iter_mut().enumerate() {
             let ran = bound.step(step); // of a model that was checked: it does
             debug_assert_eq!(ran, Ok(()));
-            if step > 0 {
-                ranges[step - 1] = extremes(floats(bound.tensor(step + 1)), ranges[step - 1]);
-            }
+            *range = extremes(floats(bound.tensor(step + 1)), *range);
         }
         ranges
     })?;
@@ -159,19 +157,18 @@ fn observe(
         all.iter_mut().zip(part).for_each(|(a, b)| *a = (a.0.min(b.0), a.1.max(b.1)));
         all
     };
-    let ranges = ranges.into_iter().fold(vec![(0.0, 0.0); layers], widest);
-    if let Some(layer) = ranges.iter().position(|(low, high)| !low.is_finite() || !high.is_finite()) {
-        return Err(QuantError::layer(&lowered.layers[layer].name, "outputs that are numbers"));
+    let ranges = ranges.into_iter().fold(vec![(0.0, 0.0); tensors], widest);
+    if let Some(tensor) = ranges.iter().position(|(low, high)| !low.is_finite() || !high.is_finite()) {
+        let layer = tensor.checked_sub(1).map_or("pixels", |layer| &lowered.layers[layer].name);
+        return Err(QuantError::layer(layer, "outputs that are numbers"));
     }
     let mut histograms: Vec<Histogram> = ranges.iter().map(|range| Histogram::new(*range)).collect();
     let parts = each_part(model, data, seen, isa, |bound, _| {
         let mut part: Vec<Histogram> = ranges.iter().map(|range| Histogram::new(*range)).collect();
-        for step in 0..=layers {
+        for (step, histogram) in part.iter_mut().enumerate() {
             let ran = bound.step(step);
             debug_assert_eq!(ran, Ok(()));
-            if step > 0 {
-                part[step - 1].add(floats(bound.tensor(step + 1)));
-            }
+            histogram.add(floats(bound.tensor(step + 1)));
         }
         part
     })?;

@@ -11,33 +11,56 @@ use crate::kernels::Activation;
 use crate::kernels::elementwise_i8::{MAX_SUM_MULTIPLIER, MAX_SUM_SHIFT};
 use crate::kernels::gemm_i8::MAX_K;
 use crate::kernels::requantize::Multiplier;
+use crate::kernels::standardize_i8::{MAX_PIXELS, MAX_SHIFT, Standardize};
 use crate::runtime::Kind;
 use crate::runtime::format::StepKind;
 
 /// Largest magnitude of a weight.
 const WEIGHT: f64 = 127.0;
 
-/// The bytes of pixels: `q = pixel − 128` stands for `scale · (q − zero_point)`, up to a part of a step where the zero point is no whole
-/// number. A convolution or linear layer that reads the pixels makes that good in its bias, but for padding, which stands for the whole step
-/// nearest to 0.
-#[derive(Clone, Copy, Debug)]
+/// The bytes of the image, which the first step writes: `scale · (q − zero_point)`.
+#[derive(Clone, Debug)]
 struct Pixels {
     params: QParams,
     /// The zero point before it was rounded.
     exact: f64,
+    step: ProgramStep,
 }
 
 impl Pixels {
-    fn of(about: &About) -> Result<Self, QuantError> {
-        let Some([scale, offset]) = about.normalization else {
-            return Err(QuantError::Normalization);
-        };
+    /// Of images of these sizes, whose normalised pixels reach from `range.0` to `range.1`.
+    fn of(about: &About, dims: [usize; 3], range: (f64, f64)) -> Result<Self, QuantError> {
+        match about.normalization {
+            Some(normalization) => Self::alike(normalization),
+            None => Self::by_image(dims.iter().product(), range),
+        }
+    }
+
+    /// `q = pixel − 128`, up to a part of a step where the zero point is no whole number. A convolution or linear layer that reads the pixels
+    /// makes that good in its bias, but for padding, which stands for the whole step nearest to 0.
+    fn alike([scale, offset]: [f32; 2]) -> Result<Self, QuantError> {
         let exact = -128.0 - f64::from(offset) / f64::from(scale);
         if !(-128.5..127.5).contains(&exact) {
             return Err(QuantError::Offset { scale, offset });
         }
         let params = QParams { scale: scale.into(), zero_point: exact.round().clamp(-128.0, 127.0) as i8 };
-        Ok(Self { params, exact })
+        Ok(Self { params, exact, step: ProgramStep::new("pixels", StepKind::Pixels, 0) })
+    }
+
+    /// Of each image by its own mean and deviation.
+    fn by_image(pixels: usize, (low, high): (f64, f64)) -> Result<Self, QuantError> {
+        let params = QParams::of_range(low, high);
+        // The finest factor that products of 32 bits leave room for.
+        let factor = |shift: u8| {
+            let multiplier = (f64::from(1u32 << shift) / params.scale).round() as i32;
+            Standardize::new(pixels, multiplier, shift, params.zero_point).ok().map(|_| (multiplier, shift))
+        };
+        let (multiplier, shift) = (0..=MAX_SHIFT).rev().find_map(factor).ok_or_else(|| {
+            QuantError::layer("pixels", format!("images of at most {MAX_PIXELS} pixels to normalise them one by one"))
+        })?;
+        let mut step = ProgramStep::new("pixels", StepKind::Pixels, 0);
+        (step.multipliers, step.shift) = ([multiplier, 0], shift);
+        Ok(Self { params, exact: params.zero_point.into(), step })
     }
 }
 
@@ -71,19 +94,20 @@ impl Steps {
     }
 }
 
-/// The program of `lowered` in bytes; `ranges` holds, by tensor of `lowered` but the first, the smallest and the largest number that its
-/// bytes should reach.
+/// The program of `lowered` in bytes; `ranges` holds, by tensor of `lowered`, the smallest and the largest number that its bytes should
+/// reach. The first one is that of the normalised pixels, and counts only where each image is normalised by itself: otherwise bytes are the
+/// pixels.
 ///
 /// # Errors
-/// [`QuantError`] naming the layer, for pixels that are normalised image by image, and for sums too long for 32 bits.
+/// [`QuantError`] naming the layer, and for sums too long for 32 bits.
 pub fn program(lowered: &Lowered, about: &About, ranges: &[(f64, f64)]) -> Result<Program, QuantError> {
-    if ranges.len() != lowered.layers.len() {
-        return Err(QuantError::Weights { expected: lowered.layers.len(), found: ranges.len() });
+    if ranges.len() != lowered.dims.len() {
+        return Err(QuantError::Weights { expected: lowered.dims.len(), found: ranges.len() });
     }
-    let pixels = Pixels::of(about)?;
+    let pixels = Pixels::of(about, lowered.dims[0], ranges[0])?;
     let joined = Steps::of(lowered);
     let mut params = vec![pixels.params];
-    let mut steps = vec![ProgramStep::new("pixels", StepKind::Pixels, 0)];
+    let mut steps = vec![pixels.step];
     let mut tensors = vec![ProgramTensor::plain(lowered.dims[0]), quantized(lowered.dims[0], pixels.params)];
     for (index, layer) in lowered.layers.iter().enumerate() {
         if joined.swallowed[index] {
@@ -96,7 +120,7 @@ pub fn program(lowered: &Lowered, about: &About, ranges: &[(f64, f64)]) -> Resul
             .get(index + 1)
             .is_some_and(|swallowed| *swallowed && lowered.layers[index + 1].a == index + 1);
         let written = if pool { index + 1 } else { index };
-        let (low, high) = ranges[written];
+        let (low, high) = ranges[written + 1];
         let exact = if layer.a == 0 { pixels.exact } else { params[layer.a].zero_point.into() };
         let given = Given { lowered, layer, input: params[layer.a], exact, second: layer.b.map(|b| params[b]) };
         let (mut step, output) = given.step(QParams::of_range(low, high))?;

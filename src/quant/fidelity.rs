@@ -51,7 +51,7 @@ pub struct Fidelity {
     pub agreement: Vec<Vec<u64>>,
     /// Images whose class changed.
     pub flips: Vec<Flip>,
-    /// By step; none for a model of floats, whose steps lose next to nothing.
+    /// By step, without pixels that are all normalised alike; none for a model of floats, whose steps lose next to nothing.
     pub layers: Vec<LayerFidelity>,
 }
 
@@ -153,8 +153,9 @@ fn layers(
         total.iter_mut().zip(part).for_each(|(total, part)| *total = total.with(part));
     }
     let names = |step: usize| {
-        let before = step.checked_sub(1).map_or(0, |step| written[step]);
-        lowered.layers[before..written[step]].iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join("+")
+        let Some(before) = step.checked_sub(1) else { return "pixels".to_owned() };
+        let layers = &lowered.layers[written[before]..written[step]];
+        layers.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join("+")
     };
     let row = |(step, sums): (usize, &Sums)| LayerFidelity {
         name: names(step),
@@ -162,8 +163,10 @@ fn layers(
         saturated: sums.saturated as f64 / sums.count.max(1) as f64,
         clipped: sums.clipped as f64 / sums.count.max(1) as f64,
     };
-    // Not the pixels: what rounding their zero point costs, a convolution or linear layer that reads them makes good.
-    Ok(total.iter().enumerate().skip(1).map(row).collect())
+    // Pixels that are all normalised alike lose nothing: what rounding their zero point costs, a convolution or linear layer that reads them
+    // makes good.
+    let exact = usize::from(model.normalization().is_some());
+    Ok(total.iter().enumerate().skip(exact).map(row).collect())
 }
 
 /// Bytes with their channels last against floats with their channels first.

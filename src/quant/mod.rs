@@ -33,8 +33,6 @@ pub enum QuantError {
         /// What would be right.
         expected: String,
     },
-    /// Pixels normalised image by image, which bytes cannot be.
-    Normalization,
     /// Pixels normalised in such a way that 0 lies outside of what they can become.
     Offset {
         /// Of `pixel · scale + offset`.
@@ -63,11 +61,6 @@ impl fmt::Display for QuantError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Layer { layer, expected } => write!(f, "layer {layer}: a device needs {expected}"),
-            Self::Normalization => write!(
-                f,
-                "a network trained with --normalize image divides each image by its own deviation, which bytes cannot: \
-                 train with --normalize unit or mean-std, or deploy with --to f16"
-            ),
             Self::Offset { scale, offset } => write!(
                 f,
                 "pixels become pixel · {scale} + {offset}: expected 0 to be one of their values, as it is what padding counts as"

@@ -108,7 +108,7 @@ fn bytes_follow_floats_step_by_step() {
     for (spec, activation) in SPECS {
         let graph = graph(spec, activation);
         let weights = weights(&graph);
-        for normalize in [Normalize::Unit, Normalize::MeanStd { mean: 0.1307, std: 0.3081 }] {
+        for normalize in [Normalize::Unit, Normalize::MeanStd { mean: 0.1307, std: 0.3081 }, Normalize::Image] {
             let (lowered, about) = (lower(&graph, &weights).unwrap(), about(normalize));
             let seen = all(&data);
             let made =
@@ -117,6 +117,7 @@ fn bytes_follow_floats_step_by_step() {
             let model = image.model().unwrap();
             assert_eq!((model.kind(), model.release()), (Kind::I8, 1));
             let report = fidelity::compare(&model, &lowered, &about, &data, 40, Isa::best()).unwrap();
+            assert_eq!(report.layers[0].name == "pixels", normalize == Normalize::Image);
             for layer in &report.layers {
                 assert!(layer.sqnr_db.is_none_or(|db| db > 18.0), "{spec} {normalize}: {layer:?}");
                 assert!(layer.clipped < 0.01, "{spec} {normalize}: {layer:?}");
@@ -139,7 +140,7 @@ fn what_belongs_together_is_one_step() {
     assert_eq!(names, ["0+1", "3+4", "6+7", "9", "11"]);
     assert!(lowered.layers[..3].iter().all(|layer| layer.relu));
     assert_eq!(convert::written(&lowered), [0, 1, 2, 4, 5]);
-    let program = convert::program(&lowered, &about(Normalize::Unit), &[(-1.0, 1.0); 5]).unwrap();
+    let program = convert::program(&lowered, &about(Normalize::Unit), &[(-1.0, 1.0); 6]).unwrap();
     assert!(program.steps[3].pool && program.steps.len() == 5);
 }
 
@@ -164,7 +165,7 @@ fn a_mean_of_one_pixel_is_quantized() {
     let ops = [Op::GlobalAvgPool, Op::GlobalAvgPool, Op::Flatten, Op::Linear { in_features: 1, out_features: 10 }];
     let graph = Graph::sequential(Shape::new(&[1, 28, 28]).unwrap(), &ops).unwrap();
     let lowered = lower(&graph, &weights(&graph)).unwrap();
-    let program = convert::program(&lowered, &about(Normalize::Unit), &[(0.0, 1.0); 3]).unwrap();
+    let program = convert::program(&lowered, &about(Normalize::Unit), &[(0.0, 1.0); 4]).unwrap();
     let (data, image) = (pictures(8), image::write(&program).unwrap());
     let (_, got) = score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap();
     let want = trained(&graph, &weights(&graph), &data, Normalize::Unit);
@@ -190,8 +191,7 @@ fn what_no_device_runs_is_named() {
 
     let graph = graph("linear", ActivationKind::Relu);
     let lowered = lower(&graph, &weights(&graph)).unwrap();
-    let ranges = [(-1.0, 1.0)];
-    assert_eq!(convert::program(&lowered, &about(Normalize::Image), &ranges), Err(QuantError::Normalization));
+    let ranges = [(-1.0, 1.0); 2];
     let far = About { normalization: Some([1.0, 300.0]), ..about(Normalize::Unit) };
     assert!(matches!(convert::program(&lowered, &far, &ranges), Err(QuantError::Offset { .. })));
     let mut broken = weights(&graph);

@@ -12,6 +12,7 @@ use crate::kernels::pool::{self, Pool};
 use crate::kernels::requantize::Requantize;
 use crate::kernels::{
     Activation, Epilogue, Isa, conv_f16, elementwise, elementwise_i8, gemm_f16, gemm_i8, matmul_with, pool_i8,
+    standardize_i8,
 };
 use crate::view::{Mat, MatMut};
 use core::ops::Range;
@@ -214,9 +215,13 @@ impl<const KERNELS: u32> With<'_, '_, KERNELS> {
         let zero_point = model.tensor_record(step.a).zero_point;
         let zero_out = model.tensor_record(step.index + 1).zero_point;
         match step.work {
-            Work::Pixels => {
+            Work::Pixels(None) => {
                 copy(activations, from, &to)?;
                 elementwise_i8::from_pixels(part(activations, to)?);
+            }
+            Work::Pixels(Some(by)) if has(KERNELS, kernels::STANDARDIZE) => {
+                copy(activations, from, &to)?;
+                standardize_i8::standardize(isa, &by, bytemuck::cast_slice_mut(part(activations, to)?))?;
             }
             Work::Table(table) if has(KERNELS, kernels::MAP) => {
                 copy(activations, from, &to)?;
@@ -283,7 +288,7 @@ impl<const KERNELS: u32> With<'_, '_, KERNELS> {
         let Self { model, isa, batch } = *self;
         let (from, to) = (model.place(step.a, batch), model.place(step.index + 1, batch));
         match step.work {
-            Work::Pixels => {
+            Work::Pixels(_) => {
                 let normalization = model.normalization();
                 let (pixels, out) = two(activations, from, to)?;
                 pixels_to_floats(isa, normalization, batch, pixels, floats(out)?)?;
@@ -391,11 +396,7 @@ fn pixels_to_floats(
     }
     let len = (pixels.len() / batch.max(1)).max(1);
     for (pixels, out) in pixels.chunks_exact(len).zip(out.chunks_exact_mut(len)) {
-        let (mut sum, mut squares) = (0u64, 0u64);
-        for pixel in pixels {
-            sum += u64::from(*pixel);
-            squares += u64::from(*pixel) * u64::from(*pixel);
-        }
+        let [sum, squares] = standardize_i8::moments(pixels);
         // The deviation is √(n·Σx² − (Σx)²) / n; the root of a whole number, to ten more bits.
         let n = len as u64;
         let spread = (u128::from(n) * u128::from(squares)).saturating_sub(u128::from(sum) * u128::from(sum));

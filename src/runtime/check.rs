@@ -45,9 +45,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
         return Err(ImageError::Checksum { expected: header.crc32, found: found.value() });
     }
     let kind = Kind::from_byte(header.kind).ok_or(rule("numbers are of a kind that this library knows", 0))?;
-    match (header.per_image, kind) {
-        (0, _) | (1, Kind::F32 | Kind::F16) => {}
-        _ => return Err(rule("pixels are normalised alike, or of floats by image", 0)),
+    if header.per_image > 1 {
+        return Err(rule("pixels are normalised alike, or image by image", 0));
     }
     if !zeros(bytes, 26, 28) || !zeros(bytes, 44, 60) {
         return Err(rule("what is reserved in the header is zero", 0));
@@ -147,7 +146,7 @@ pub(super) fn steps<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError
             return Err(rule("the first step, and no other, reads the pixels", index));
         }
         let op = StepKind::from_byte(step.op).ok_or(rule("a step is of a kind that this library knows", index))?;
-        if !canonical(&step, op, kind) {
+        if !canonical(&step, op, kind, header.per_image == 1) {
             return Err(rule("fields that a step has no use for are zero", index));
         }
         let lens = constants(kind, &step, &model.tensor_record(step.a.into()), &model.tensor_record(index + 1));
@@ -176,7 +175,7 @@ pub(super) fn steps<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError
 }
 
 /// Whether what a kind of step does not use is zero, so that each step can be written in one way only.
-fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
+fn canonical(step: &StepRecord, op: StepKind, kind: Kind, per_image: bool) -> bool {
     let i8s = kind == Kind::I8;
     let window = step.kernel != [0, 0] || step.stride != 0 || step.padding != 0;
     let uses_window = matches!(op, StepKind::Conv | StepKind::MaxPool | StepKind::AvgPool);
@@ -184,6 +183,7 @@ fn canonical(step: &StepRecord, op: StepKind, kind: Kind) -> bool {
     let uses_function = !i8s && matches!(op, StepKind::Conv | StepKind::Dense | StepKind::Add | StepKind::Map);
     let scales = match op {
         StepKind::Add if i8s => true,
+        StepKind::Pixels if i8s && per_image => step.multipliers[0] != 0 && step.multipliers[1] == 0,
         StepKind::AvgPool if i8s => step.multipliers[1] == 0,
         _ => step.multipliers == [0, 0] && step.shift == 0,
     };
@@ -240,7 +240,7 @@ pub(super) fn places<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageErro
 fn in_place<const K: u32>(model: &Model<'_, K>, index: usize, tensor: usize) -> bool {
     let Ok(step) = model.step(index, false) else { return false };
     match step.work {
-        Work::Pixels => model.kind() == Kind::I8,
+        Work::Pixels(_) => model.kind() == Kind::I8,
         Work::Map(_) | Work::Table(_) => true,
         Work::Add(..) => step.a == tensor && step.b != Some(tensor),
         _ => false,

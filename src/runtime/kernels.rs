@@ -21,6 +21,8 @@ pub(super) const MAX_POOL: u32 = 1 << 8;
 pub(super) const AVG_POOL: u32 = 1 << 9;
 pub(super) const ADD: u32 = 1 << 10;
 pub(super) const MAP: u32 = 1 << 11;
+/// Pixels of bytes that are normalised image by image.
+pub(super) const STANDARDIZE: u32 = 1 << 12;
 
 /// The kernels that an image needs on a chip without vectors, as [`Model`](super::Model) takes them: a constant. Of bytes that are no image
 /// it says nothing of use.
@@ -52,6 +54,7 @@ pub const fn device_kernels(image: &[u8]) -> u32 {
             Some(StepKind::AvgPool) => AVG_POOL,
             Some(StepKind::Add) => ADD,
             Some(StepKind::Map) => MAP,
+            Some(StepKind::Pixels) if step.multipliers[0] != 0 => STANDARDIZE,
             Some(StepKind::Pixels) | None => 0,
         };
         i += 1;

@@ -11,6 +11,7 @@ use crate::kernels::gemm_i8::{self, MAX_K};
 use crate::kernels::pool::Pool;
 use crate::kernels::pool_i8::{MAX_WINDOW, Mean};
 use crate::kernels::requantize::Requantize;
+use crate::kernels::standardize_i8::Standardize;
 use crate::kernels::{Activation, Isa, conv_i8, f16};
 use half::slice::HalfBitsSliceExt;
 
@@ -49,8 +50,8 @@ pub enum Params<'m> {
 /// What a step computes.
 #[derive(Clone, Copy, Debug)]
 pub enum Work<'m> {
-    /// Raw pixels become numbers, or bytes with a sign.
-    Pixels,
+    /// Raw pixels become numbers, or bytes with a sign; of bytes that each image normalises by itself, how.
+    Pixels(Option<Standardize>),
     /// A convolution, for one image, and the largest of each 2x2 behind it.
     Conv {
         /// Its sizes.
@@ -113,7 +114,7 @@ impl Step<'_> {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self.work {
-            Work::Pixels => "pixels",
+            Work::Pixels(_) => "pixels",
             Work::Conv { pool: false, .. } => "conv",
             Work::Conv { .. } => "conv+pool",
             Work::Dense { .. } => "dense",
@@ -339,7 +340,15 @@ pub(super) fn decode<'m, const KERNELS: u32>(
     let work = match op {
         StepKind::Pixels => {
             fits([input.channels, input.rows, input.cols])?;
-            Work::Pixels
+            if !i8s || step.multipliers[0] == 0 {
+                Work::Pixels(None)
+            } else if has(KERNELS, kernels::STANDARDIZE) {
+                let pixels = input.elements().ok_or(rule("a tensor can be counted"))?;
+                let by = Standardize::new(pixels, step.multipliers[0], step.shift, output.zero_point);
+                Work::Pixels(Some(by.map_err(shape)?))
+            } else {
+                return Err(rule(NOT_HELD));
+            }
         }
         StepKind::Conv if has(KERNELS, kernels::CONV | kernels::POOLED) => {
             let conv = conv(step, input, output.channels, 1).map_err(shape)?;

@@ -1,9 +1,9 @@
 //! Five public reports on MNIST, run again: what they trained and what they published as data, what came out beside it.
 //!
 //! In comes the name of a report; its file says what it trains ([`spec`]) and shows ([`figure`]), [`sweep`](crate::train::sweep) trains it,
-//! [`conclude`] puts its runs together with an [`exam`] of each before the test set, as floats and as it would be [`deployed`], [`measure`] reads figures off them, [`rule`] decides
-//! what the report claims, and out go [`results`], which the room `report` shows. [`checks`] are parts that train nothing. A study holds no
-//! trainer of its own.
+//! [`conclude`] puts its runs together with an [`exam`] of each before the test set, as floats and as it would be [`deployed`], [`measure`]
+//! reads figures off them, [`rule`] decides what the report claims, and out go [`results`], which the room `report` shows. [`checks`] are
+//! parts that train nothing. A study holds no trainer of its own.
 
 pub mod checks;
 pub mod conclude;

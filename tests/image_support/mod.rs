@@ -74,9 +74,14 @@ impl Build {
         build
     }
 
-    /// Normalises each image by itself.
+    /// Normalises each image by itself; of bytes, to 1/32 of a deviation a step.
     pub(crate) fn per_image(mut self) -> Self {
         self.program.normalization = None;
+        if self.i8s() {
+            let (pixels, step) = (&mut self.program.tensors[1], &mut self.program.steps[0]);
+            (pixels.scale, pixels.zero_point) = (1.0 / 32.0, -17);
+            (step.multipliers, step.shift) = ([32 << 18, 0], 18);
+        }
         self
     }
 
@@ -246,6 +251,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Program)> {
     let transformed = |b: &mut Build| _ = b.conv(1, 16, Window::new(3, 1, 1), 1, false, false);
     vec![
         ("i8-pixels", one(I8, image, &|_| ())),
+        ("i8-pixels-per-image", Build::new(I8, image, 1).per_image().done()),
         ("i8-conv", one(I8, image, &conv)),
         ("i8-conv-depthwise", one(I8, image, &depthwise)),
         ("i8-conv-transformed", one(I8, [16, 4, 3], &transformed)),

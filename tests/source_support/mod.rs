@@ -91,6 +91,14 @@ impl Builder {
         self.program.tensors.len() - 1
     }
 
+    /// Normalises each image by itself, with a factor of `multiplier / 2^shift`.
+    fn per_image(mut self, multiplier: i32, shift: u8) -> Self {
+        self.program.normalization = None;
+        (self.program.steps[0].multipliers, self.program.steps[0].shift) = ([multiplier, 0], shift);
+        self.program.tensors[1].zero_point = -33;
+        self
+    }
+
     fn dims(&self, tensor: usize) -> [usize; 3] {
         self.program.tensors[tensor].dims
     }
@@ -256,6 +264,14 @@ pub(crate) fn programs() -> Vec<(&'static str, Program)> {
     let x = net.avg_pool(x, Window::new([1, 1], 1, 0));
     net.dense(x, 9);
     all.push(("large_factors", net.finish()));
+
+    // Images normalised one by one: with the finest factor that there is, and with one that has no shift.
+    for (name, multiplier, shift) in [("one_by_one", 44_739_242, 20), ("one_by_one_coarse", 29, 0)] {
+        let mut net = Builder::new(8, [2, 12, 6]).per_image(multiplier, shift);
+        let x = net.conv(1, 6, Window::new([3, 3], 1, 1), 1, true);
+        net.dense(x, 10);
+        all.push((name, net.finish()));
+    }
 
     // Nothing but a pooling: no layer, and an output with rows and columns.
     let mut net = Builder::new(6, [3, 5, 5]);

@@ -57,12 +57,18 @@ impl Writer<'_> {
         let index = step.index + 1;
         match step.work {
             // The pixels themselves, as bytes: what those stand for is said where they are read.
-            Work::Pixels => {
+            Work::Pixels(None) => {
                 let output = self.begin(false);
                 let names = [format!("{name}.scale"), format!("{name}.zero_point")];
                 self.scalar(&names[0], 1.0);
                 self.constant(&names[1], Element::U8, &[], &[0]);
                 self.node("QuantizeLinear", &name, &[INPUT, &names[0], &names[1]], &output, &[]);
+            }
+            Work::Pixels(Some(_)) => {
+                let output = self.begin(false);
+                let exact = format!("{output}_exact");
+                self.normalized(&name, &exact)?;
+                self.quantize(&exact, index, &output)?;
             }
             Work::Conv { conv, pool, params, .. } => {
                 let input = self.real(step.a, false)?;
