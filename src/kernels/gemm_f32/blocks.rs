@@ -1,6 +1,6 @@
 //! Blocks of a packed product: how `k` is cut, and one strip of B times all packed panels of A.
 
-use super::tile::{self, Finish, NV, Rows, outline_by_height};
+use super::tile::{self, Finish, MR, NV, Rows, strip_cols};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::cut::{Panels, even};
@@ -10,6 +10,24 @@ use crate::kernels::simd::{Kernel, Simd};
 /// Longest block of `k`, measured best of 200 to 1000: a strip of 640 x 16 floats (40 KiB) comes in part from the second cache,
 /// which keeps up, while C is read and written less often.
 const KC: usize = 640;
+
+/// Runs a kernel, which may name its height, in a function of its own for each.
+macro_rules! by_height {
+    ($simd:ident, $height:expr, $m:ident => $kernel:expr) => {
+        match $height {
+            MR.. => by_height!(@ $simd, MR, $m => $kernel),
+            5 => by_height!(@ $simd, 5, $m => $kernel),
+            4 => by_height!(@ $simd, 4, $m => $kernel),
+            3 => by_height!(@ $simd, 3, $m => $kernel),
+            2 => by_height!(@ $simd, 2, $m => $kernel),
+            _ => by_height!(@ $simd, 1, $m => $kernel),
+        }
+    };
+    (@ $simd:ident, $height:expr, $m:ident => $kernel:expr) => {{
+        const $m: usize = $height;
+        $simd.outline($kernel)
+    }};
+}
 
 /// Steps of `k` in a block.
 pub(super) const fn k_step(k: usize) -> usize {
@@ -85,7 +103,11 @@ impl<'p> Blocks<'p> {
                     let c = c.reborrow();
                     let (blocks, b) = (*self, &mut *packed);
                     let height = self.panels.height(0);
-                    outline_by_height!(simd: S, height, M => First::<T, M> { blocks, c, row, col, packed: b, rows, stride });
+                    if const { tile::strip(S::LANES) > NV } {
+                        by_height!(simd, height, M => First::<T, M, { 2 * NV }> { blocks, c, row, col, packed: b, rows, stride });
+                    } else {
+                        by_height!(simd, height, M => First::<T, M, NV> { blocks, c, row, col, packed: b, rows, stride });
+                    }
                 }
                 (&*packed, 1)
             }
@@ -98,10 +120,15 @@ impl<'p> Blocks<'p> {
             let c = c.reborrow();
             let blocks = *self;
             let height = self.panels.height(from);
-            if cols > S::LANES {
-                outline_by_height!(simd: S, height, M => Column::<M, NV> { blocks, strip, from, to, c, row, col, cols });
-            } else {
-                outline_by_height!(simd: S, height, M => Column::<M, 1> { blocks, strip, from, to, c, row, col, cols });
+            match cols.div_ceil(S::LANES) {
+                4 if const { tile::strip(S::LANES) > NV } => {
+                    by_height!(simd, height, M => Column::<M, 4> { blocks, strip, from, to, c, row, col, cols });
+                }
+                3 if const { tile::strip(S::LANES) > NV } => {
+                    by_height!(simd, height, M => Column::<M, 3> { blocks, strip, from, to, c, row, col, cols });
+                }
+                2 => by_height!(simd, height, M => Column::<M, 2> { blocks, strip, from, to, c, row, col, cols }),
+                _ => by_height!(simd, height, M => Column::<M, 1> { blocks, strip, from, to, c, row, col, cols }),
             }
         }
         if let Some(epilogue) = finish
@@ -147,7 +174,7 @@ impl<const M: usize, const N: usize> Kernel for Column<'_, '_, M, N> {
                     let row = self.row + first + i * M;
                     tile::prefetch::<S, M>(simd, &mut self.c, row, self.col);
                     let a = &rows[(first + i * M) * stride..];
-                    let acc = tile::half_packed::<S, M, N>(simd, a, stride, self.strip, kc);
+                    let acc = tile::half_packed::<S, M, N>(simd, a, stride, (self.strip, strip_cols(S::LANES)), kc);
                     tile::store(simd, acc, &mut self.c, (row, self.col, self.cols), accumulate);
                 }
             }
@@ -156,7 +183,7 @@ impl<const M: usize, const N: usize> Kernel for Column<'_, '_, M, N> {
 }
 
 /// The first panel, `M` high, times a full strip that is packed on the way: its loads are needed anyway.
-struct First<'p, 'c, 's, T, const M: usize> {
+struct First<'p, 'c, 's, T, const M: usize, const N: usize> {
     blocks: Blocks<'p>,
     c: Tile<'c>,
     row: usize,
@@ -166,16 +193,16 @@ struct First<'p, 'c, 's, T, const M: usize> {
     stride: usize,
 }
 
-impl<T: Element, const M: usize> Kernel for First<'_, '_, '_, T, M> {
+impl<T: Element, const M: usize, const N: usize> Kernel for First<'_, '_, '_, T, M, N> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let Blocks { a, kc, accumulate, .. } = self.blocks;
         let acc = match a {
             Left::Packed(packed) => {
-                tile::packing::<S, T, M>(simd, Rows::Packed(packed), self.rows, self.stride, self.packed, kc)
+                tile::packing::<S, T, M, N>(simd, Rows::Packed(packed), self.rows, self.stride, self.packed, kc)
             }
-            Left::InPlace { rows, stride } => tile::packing::<S, T, M>(
+            Left::InPlace { rows, stride } => tile::packing::<S, T, M, N>(
                 simd,
                 Rows::Contiguous { data: rows, stride },
                 self.rows,
@@ -184,6 +211,6 @@ impl<T: Element, const M: usize> Kernel for First<'_, '_, '_, T, M> {
                 kc,
             ),
         };
-        tile::store(simd, acc, &mut self.c, (self.row, self.col, NV * S::LANES), accumulate);
+        tile::store(simd, acc, &mut self.c, (self.row, self.col, N * S::LANES), accumulate);
     }
 }

@@ -130,8 +130,9 @@ fn by<T: Element>(
                 return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
             }
             let (k, n) = (a.cols(), b.cols());
-            let (a, b, step) = (Side::left(a, n), Side::Matrix(b), blocks::k_step(k));
-            isa().run(Packed { c, a, b, k, step, epilogue, scratch: packed::aligned(scratch) });
+            let isa = isa();
+            let (a, b, step) = (Side::left(a, n, isa.lanes()), Side::Matrix(b), blocks::k_step(k));
+            isa.run(Packed { c, a, b, k, step, epilogue, scratch: packed::aligned(scratch) });
         }
         path => unpacked(isa(), path, c, a, b, epilogue),
     }

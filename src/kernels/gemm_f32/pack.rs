@@ -1,6 +1,6 @@
 //! Packing: panels of A and strips of B copied to the order in which the tiles read them.
 
-use super::tile::{NV, tallest};
+use super::tile::strip_cols;
 use crate::kernels::arch::band::Band;
 use crate::kernels::cut::Panels;
 use crate::kernels::element::Element;
@@ -44,7 +44,7 @@ fn panel_a<S: Simd, const H: usize>(simd: S, a: Mat<'_>, row: usize, k: (usize, 
     }
 }
 
-/// Packs rows `k.0..k.1`, `cols <= NV · LANES` columns from `col` of B as `[kc][NV · LANES]`. Columns that are not there hold anything.
+/// Packs rows `k.0..k.1`, `cols` columns from `col` of B as a strip. Columns that are not there hold anything.
 #[inline(always)]
 pub(super) fn strip_b<S: Simd, T: Element>(
     simd: S,
@@ -54,7 +54,7 @@ pub(super) fn strip_b<S: Simd, T: Element>(
     k: (usize, usize),
     dst: &mut [f32],
 ) {
-    let nr = NV * S::LANES;
+    let nr = strip_cols(S::LANES);
     let kc = k.1 - k.0;
     let dst = &mut dst[..kc * nr];
     if b.col_stride() == 1 {
@@ -104,7 +104,7 @@ fn columns_b<S: Simd, T: Element, const H: usize>(
     kc: usize,
     dst: &mut [f32],
 ) {
-    let nr = NV * S::LANES;
+    let nr = strip_cols(S::LANES);
     let mut p = 0;
     // Every row is written a register wide: a whole number of registers before its end, or the next row would be overwritten.
     while H <= S::LANES && p + S::LANES <= kc {
@@ -131,12 +131,6 @@ pub(super) fn panels_a<S: Simd>(simd: S, a: Mat<'_>, row: usize, panels: Panels,
         let (start, height) = (panels.start(i), panels.height(i));
         let dst = &mut dst[start * kc..];
         match height {
-            12 if const { tallest(S::LANES) >= 12 } => panel_a::<S, 12>(simd, a, row + start, k, dst),
-            11 if const { tallest(S::LANES) >= 11 } => panel_a::<S, 11>(simd, a, row + start, k, dst),
-            10 if const { tallest(S::LANES) >= 10 } => panel_a::<S, 10>(simd, a, row + start, k, dst),
-            9 if const { tallest(S::LANES) >= 9 } => panel_a::<S, 9>(simd, a, row + start, k, dst),
-            8 if const { tallest(S::LANES) >= 8 } => panel_a::<S, 8>(simd, a, row + start, k, dst),
-            7 if const { tallest(S::LANES) >= 7 } => panel_a::<S, 7>(simd, a, row + start, k, dst),
             6 => panel_a::<S, 6>(simd, a, row + start, k, dst),
             5 => panel_a::<S, 5>(simd, a, row + start, k, dst),
             4 => panel_a::<S, 4>(simd, a, row + start, k, dst),

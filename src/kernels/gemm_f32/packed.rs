@@ -2,7 +2,7 @@
 
 use super::blocks::{Blocks, Left, Strip, k_blocks, k_step};
 use super::pack;
-use super::tile::{NV, tallest};
+use super::tile::{MR, strip_cols};
 use crate::kernels::Epilogue;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::cut::{Panels, even};
@@ -14,8 +14,11 @@ use crate::view::Mat;
 const GROUP: usize = 80 << 10;
 /// Columns of B whose strips are kept for the next group: 1024 x 640 floats are 2.6 MB of the third cache.
 const NC: usize = 1024;
-/// Columns of C up to which rows of A are read where they are: packing them would not be repaid.
-const NARROW: usize = 400;
+/// Columns of C up to which rows of A are read where they are, as packing them would not be repaid: any number where strips of B are wide,
+/// and hold the loop back no more than packed panels would.
+const fn narrow(lanes: usize) -> usize {
+    if lanes == 16 { usize::MAX } else { 400 }
+}
 
 /// Floats in a cache line.
 pub(super) const LINE: usize = 16;
@@ -26,23 +29,17 @@ pub(super) fn aligned(scratch: &mut [f32]) -> &mut [f32] {
     scratch.get_mut(start.min(LINE - 1)..).unwrap_or_default()
 }
 
-/// Panels of A, `height` high, in a group, for blocks of `step` of `k`: groups are as even as possible.
-const fn group_len(m: usize, step: usize, height: usize) -> usize {
-    let most = GROUP / (height * if step == 0 { 1 } else { step });
-    even(m.div_ceil(height), if most == 0 { 1 } else { most }, 1)
+/// Panels of A in a group, for blocks of `step` of `k`: groups are as even as possible.
+const fn group_len(m: usize, step: usize) -> usize {
+    let most = GROUP / (MR * if step == 0 { 1 } else { step });
+    even(m.div_ceil(MR), if most == 0 { 1 } else { most }, 1)
 }
 
 /// Elements of scratch for an `m x k` by `k x n` product, before it is [`aligned`]: enough for any instruction set.
 pub(super) const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
-    let (short, tall) = (scratch_for(m, n, k, tallest(1)), scratch_for(m, n, k, tallest(MAX_LANES)));
-    if short < tall { tall } else { short }
-}
-
-const fn scratch_for(m: usize, n: usize, k: usize, height: usize) -> usize {
-    let (step, panels) = (k_step(k), m.div_ceil(height));
-    let group = group_len(m, step, height);
-    let n = if panels <= group { NV * MAX_LANES } else { even(n, NC, NV * MAX_LANES) };
-    let rows = if group * height < m { group * height } else { m };
+    let (step, group) = (k_step(k), group_len(m, k_step(k)));
+    let n = if m.div_ceil(MR) <= group { strip_cols(MAX_LANES) } else { even(n, NC, strip_cols(MAX_LANES)) };
+    let rows = if group * MR < m { group * MR } else { m };
     (rows + n) * step + LINE
 }
 
@@ -73,8 +70,8 @@ impl<'a, T> Side<'a, T> {
 impl<'a> Side<'a> {
     /// A, for a product of which one thread computes `n` columns.
     #[inline(always)]
-    pub(super) fn left(a: Mat<'a>, n: usize) -> Self {
-        if n <= NARROW && a.col_stride() == 1 { Self::InPlace(a) } else { Self::Matrix(a) }
+    pub(super) fn left(a: Mat<'a>, n: usize, lanes: usize) -> Self {
+        if n <= narrow(lanes) && a.col_stride() == 1 { Self::InPlace(a) } else { Self::Matrix(a) }
     }
 }
 
@@ -94,8 +91,8 @@ impl<T: Element> Kernel for Packed<'_, '_, '_, '_, T> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let (m, n, k) = (self.c.rows(), self.c.cols(), self.k);
-        let (nr, all) = (NV * S::LANES, Panels::of(m, tallest(S::LANES)));
-        let group = group_len(m, self.step, tallest(S::LANES)).max(1);
+        let (nr, all) = (strip_cols(S::LANES), Panels::of(m, MR));
+        let group = group_len(m, self.step).max(1);
         // Where all panels meet a strip at once, it is packed, used and forgotten: one place for all strips stays in the first cache.
         let one = group >= all.count;
         let nc = if one { n } else { even(n, NC, nr) };

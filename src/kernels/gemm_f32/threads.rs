@@ -5,7 +5,7 @@
 use super::blocks::{k_blocks, k_step};
 use super::pack;
 use super::packed::{self, LINE, Packed, Side};
-use super::tile::{NV, tallest};
+use super::tile::{MR, strip_cols};
 use super::{Path, check, unpacked};
 use crate::error::ShapeError;
 use crate::kernels::arch::split::Tile;
@@ -48,8 +48,8 @@ struct Cut {
 
 impl Cut {
     const fn of(m: usize, n: usize, k: usize) -> Self {
-        let (rows, cols, step) = (even(m, BLOCK, 1), even(n, BLOCK, NV * MAX_LANES), k_step(k));
-        let padded = rows.next_multiple_of(NV * MAX_LANES);
+        let (rows, cols, step) = (even(m, BLOCK, 1), even(n, BLOCK, strip_cols(MAX_LANES)), k_step(k));
+        let padded = rows.next_multiple_of(strip_cols(MAX_LANES));
         let (shorter, longer) = if padded < cols { (padded, cols) } else { (cols, padded) };
         let blocks = SHARED / if shorter * step == 0 { 1 } else { shorter * step };
         let group = step * if blocks == 0 { 1 } else { blocks };
@@ -144,8 +144,8 @@ fn split_unpacked<T: Element>(
     parts: usize,
 ) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
-    let by_columns = n >= 4 * NV * MAX_LANES || n >= m;
-    let at = if by_columns { (n / 2).next_multiple_of(NV * MAX_LANES) } else { m / 2 };
+    let by_columns = n >= 8 * MAX_LANES || n >= m;
+    let at = if by_columns { (n / 2).next_multiple_of(2 * MAX_LANES) } else { m / 2 };
     if parts < 2 || m.saturating_mul(n).saturating_mul(k) < serial(isa) || at >= if by_columns { n } else { m } {
         return unpacked(isa, path, c, a, b, epilogue);
     }
@@ -213,12 +213,12 @@ fn together<T: Element>(
     scratch: &mut [f32],
 ) {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
-    let (nr, threads) = (NV * isa.lanes(), rayon::current_num_threads());
-    let (mut left, mut right) = (Side::left(a, n / threads), Side::Matrix(b));
+    let (nr, threads) = (strip_cols(isa.lanes()), rayon::current_num_threads());
+    let (mut left, mut right) = (Side::left(a, n / threads, isa.lanes()), Side::Matrix(b));
     let shared = if m > n {
         Some(Shared::Strips { b, col: 0, cols: n, nr })
     } else if let Side::Matrix(_) = left {
-        Some(Shared::Panels { a, row: 0, panels: Panels::of(m, tallest(isa.lanes())) })
+        Some(Shared::Panels { a, row: 0, panels: Panels::of(m, MR) })
     } else {
         None
     };
@@ -240,10 +240,10 @@ fn share<T: Element>(isa: Isa, product: Packed<'_, '_, '_, '_, T>, parts: usize)
     let Packed { c, a, b, k, step, epilogue, scratch } = product;
     let (m, n) = (c.rows(), c.cols());
     let by_columns = !matches!(b, Side::Packed(_));
-    let (middle, unit) = if by_columns { (n / 2, NV * isa.lanes()) } else { (m / 2, tallest(isa.lanes())) };
-    let at = middle.next_multiple_of(unit);
+    let (middle, unit) = if by_columns { (n / 2, strip_cols(isa.lanes())) } else { (m / 2, MR) };
+    let at = (middle + unit / 2) / unit * unit; // the nearest: halves of wide strips differ by as little as may be
     let work = m.saturating_mul(n).saturating_mul(k);
-    if parts < 2 || work < 2 * PART || at >= if by_columns { n } else { m } {
+    if parts < 2 || work < 2 * PART || at == 0 || at >= if by_columns { n } else { m } {
         return isa.run(Packed { c, a, b, k, step, epilogue, scratch });
     }
     let (mine, other) = scratch.split_at_mut(at * step);

@@ -10,7 +10,7 @@ use super::pixels;
 use super::shape::Conv;
 use crate::kernels::cut::Panels;
 use crate::kernels::element::Element;
-use crate::kernels::gemm_f32::tile::{self, NV, outline_by_height};
+use crate::kernels::gemm_f32::tile::{self, MR, NV};
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa, elementwise};
 use crate::reference::gamma;
@@ -20,6 +20,35 @@ use transform::{SIDE, Transform};
 
 /// Elements of transformed input in a block: with what is transformed back and the weights of a strip, half of a second cache.
 const BLOCK: usize = 56 << 10;
+
+/// Rows of the tallest tile of products: where sixteen lanes come with 32 registers, twice as many share each load of B.
+const fn tallest(lanes: usize) -> usize {
+    if lanes == 16 { 2 * MR } else { MR }
+}
+
+/// Runs a kernel, which may name its height, in a function of its own for each: those above [`MR`] exist only where tiles are that tall.
+macro_rules! outline_by_height {
+    ($simd:ident: $isa:ident, $height:expr, $m:ident => $kernel:expr) => {
+        match $height {
+            12 if const { tallest($isa::LANES) >= 12 } => outline_by_height!(@ $simd, 12, $m => $kernel),
+            11 if const { tallest($isa::LANES) >= 11 } => outline_by_height!(@ $simd, 11, $m => $kernel),
+            10 if const { tallest($isa::LANES) >= 10 } => outline_by_height!(@ $simd, 10, $m => $kernel),
+            9 if const { tallest($isa::LANES) >= 9 } => outline_by_height!(@ $simd, 9, $m => $kernel),
+            8 if const { tallest($isa::LANES) >= 8 } => outline_by_height!(@ $simd, 8, $m => $kernel),
+            7 if const { tallest($isa::LANES) >= 7 } => outline_by_height!(@ $simd, 7, $m => $kernel),
+            6 => outline_by_height!(@ $simd, 6, $m => $kernel),
+            5 => outline_by_height!(@ $simd, 5, $m => $kernel),
+            4 => outline_by_height!(@ $simd, 4, $m => $kernel),
+            3 => outline_by_height!(@ $simd, 3, $m => $kernel),
+            2 => outline_by_height!(@ $simd, 2, $m => $kernel),
+            _ => outline_by_height!(@ $simd, 1, $m => $kernel),
+        }
+    };
+    (@ $simd:ident, $height:literal, $m:ident => $kernel:expr) => {{
+        const $m: usize = $height;
+        $simd.outline($kernel)
+    }};
+}
 
 /// A convolution, or its input gradient, of one group.
 #[derive(Clone, Copy)]
@@ -211,7 +240,7 @@ impl<T: Transform> Kernel for Images<'_, '_, T> {
             }
             for strip in 0..way.channels().1.div_ceil(nr) {
                 let weights = &prepared[strip * places * depth * nr..][..places * depth * nr];
-                let panels = Panels::of(tiles, tile::tallest(S::LANES));
+                let panels = Panels::of(tiles, tallest(S::LANES));
                 for (from, to) in [(0, panels.taller), (panels.taller, panels.count)] {
                     if from >= to {
                         continue;
@@ -316,7 +345,7 @@ impl<const M: usize> Kernel for Products<'_, '_, M> {
             let weights = &weights[place * depth * nr..][..depth * nr];
             for t in (from..to).step_by(M) {
                 let inputs = &inputs[(place * apart + t) * depth..][..M * depth];
-                let acc = tile::half_packed::<S, M, NV>(simd, inputs, depth, weights, depth);
+                let acc = tile::half_packed::<S, M, NV>(simd, inputs, depth, (weights, nr), depth);
                 for i in 0..M {
                     let out = &mut products[(place * apart + t + i) * nr..][..nr];
                     for j in 0..NV {
