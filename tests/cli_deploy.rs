@@ -110,6 +110,9 @@ fn a_network_goes_from_checkpoint_to_every_form() {
     let words = ["export", "model.ink", "--format", "c", "--out", "none"];
     fails(at, &with(&words, &["--max-ram", "2k"]), 1, "--max-ram: the model takes");
     fails(at, &with(&words, &["--max-flash", "4Ki"]), 1, "multiplications");
+    for missed in ["--max-flash: the model takes", "--max-ram: the model takes"] {
+        fails(at, &with(&words, &["--max-flash", "4Ki", "--max-ram", "2k"]), 1, missed);
+    }
     assert!(!at.join("none").exists());
     json(at, &with(&words, &["--max-ram", "3Ki", "--max-flash", "16k"]));
 }
@@ -127,7 +130,11 @@ fn floats_are_deployed_too() {
         fails(at, &["export", "model.ink", "--format", "c"], 1, "inkstone quantize --to int8");
         json(at, &["export", "model.ink", "--format", "onnx"]);
     }
-    fails(at, &["quantize", "run"], 1, "--normalize unit or mean-std");
+    // Images that are normalised one by one: by integers.
+    json(at, &["quantize", "run", "--out", "bytes.ink"]);
+    let eval = json(at, &["eval", "bytes.ink"])["test_accuracy"].as_f64().unwrap();
+    assert!((eval - expected).abs() < 0.01, "{eval} {expected}");
+    json(at, &["export", "bytes.ink", "--format", "c", "--out", "firmware"]);
     json(at, &["export", "run", "--format", "onnx", "--out", "run.onnx"]);
     let other = json(at, &["export", "run", "--format", "image", "--out", "run.ink"]);
     assert_eq!(other["kind"], "f32");

@@ -132,7 +132,10 @@ fn what_is_no_study_is_a_usage_error() {
     let dir = tempdir().unwrap();
     for (words, expected) in [
         (["study", "cnns", "--quick"], "regularization, basics, cnn, grid, multilayer, all"),
-        (["study", "grid", "--only=depp"], "expected one of linear, deep, grid, perhaps deep, found depp"),
+        (
+            ["study", "grid", "--only=depp"],
+            "expected one of linear, deep, grid, first-weights, perhaps deep, found depp",
+        ),
         (["study", "grid", "--seeds=0"], "0 is not in 1..=1000"),
     ] {
         let output = inkstone(dir.path(), &words).output().unwrap();

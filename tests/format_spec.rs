@@ -184,7 +184,7 @@ impl<'b> Page<'b> {
                 let spread = n * squares - sum * sum;
                 let e = (spread as u64).leading_zeros() / 2;
                 let root = (spread << (2 * e)).isqrt();
-                let slope = (multipliers[0] as u128 * n << e).checked_div(root).unwrap_or(0);
+                let slope = ((multipliers[0] as u128 * n) << e).checked_div(root).unwrap_or(0);
                 let rest = (2 * slope * (sum % n) + n) / (2 * n);
                 for (out, p) in out.values.iter_mut().zip(&a.values) {
                     let steps = (*p as i64 - (sum / n) as i64) * slope as i64 - rest as i64;

@@ -175,6 +175,10 @@ impl<'a> Contents<'a> {
 /// The JSON header of a safetensors file: eight bytes of length, then the header.
 fn header(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     let (len, rest) = bytes.split_first_chunk().ok_or_else(|| format!("{} bytes", bytes.len()))?;
+    if rest.first().is_some_and(|first| !matches!(first, b'{' | b'[')) {
+        // A length read from the beginning of a picture or a text would tell nobody anything.
+        return Err("bytes that begin as no file of tensors does".to_owned());
+    }
     let len = u64::from_le_bytes(*len);
     if len > MAX_HEADER {
         return Err(format!("a header of {len} bytes, more than the {MAX_HEADER} allowed"));

@@ -136,13 +136,14 @@ impl Export {
             Format::Onnx => vec![(out.clone(), onnx(&model).with_context(refused)?)],
             Format::Safetensors => vec![(out.clone(), safetensors::tensors(&model).with_context(refused)?)],
         };
-        for (what, most, found) in
-            [("--max-flash", self.max_flash, flash as u64), ("--max-ram", self.max_ram, arena as u64)]
-        {
-            if let Some(most) = most.filter(|most| found > *most) {
-                let (more, table) = (found - most, self.usage(&model, [flash, arena]));
-                bail!("{what}: the model takes {found} bytes, {more} more than {most}\n{}", table.unwrap_or_default());
-            }
+        let missed = |(what, most, found): (&str, Option<u64>, u64)| {
+            let most = most.filter(|most| found > *most)?;
+            Some(format!("{what}: the model takes {found} bytes, {} more than {most}\n", found - most))
+        };
+        let budgets = [("--max-flash", self.max_flash, flash as u64), ("--max-ram", self.max_ram, arena as u64)];
+        let missed: String = budgets.into_iter().filter_map(missed).collect();
+        if !missed.is_empty() {
+            bail!("{missed}{}", self.usage(&model, [flash, arena]).unwrap_or_default());
         }
         let same = |file: &Path| {
             std::fs::canonicalize(file).is_ok_and(|file| std::fs::canonicalize(&path).is_ok_and(|path| file == path))

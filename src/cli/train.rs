@@ -271,5 +271,8 @@ fn close(screen: &Screen, summary: &Summary, data: &Splits, out: &Path) {
     ));
     let (model, sha256) = (shell_word(&summary.model), summary.sha256.as_deref().unwrap_or("?"));
     screen.say(format_args!("{model}  {}", screen.dim(format_args!("sha256 {sha256}"))));
-    screen.say(format_args!("\nNext: inkstone predict {} PICTURE.png --show", shell_word(out)));
+    let run = shell_word(out);
+    screen.say(format_args!(
+        "\nNext: inkstone predict {run} PICTURE.png --show\nor, for a chip: inkstone quantize {run} --out model.ink"
+    ));
 }

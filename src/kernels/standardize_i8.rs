@@ -81,7 +81,7 @@ impl Standardize {
 #[cfg_attr(not(feature = "std"), inline)]
 pub fn standardize(isa: Isa, by: &Standardize, bytes: &mut [i8]) -> Result<(), ShapeError> {
     let n = by.pixels as usize;
-    if bytes.len() % n != 0 {
+    if !bytes.len().is_multiple_of(n) {
         let expected = bytes.len().next_multiple_of(n);
         return Err(ShapeError::Length { what: "the pixels of whole images", expected, got: bytes.len() });
     }

@@ -81,7 +81,7 @@ fn bytes_stand_for_deviations_from_the_mean() {
 /// The largest image there may be, whose sums come closest to the end of 64 bits.
 #[test]
 fn the_largest_image_does_not_overflow() {
-    let half = |i: usize| if i % 2 == 0 { 0 } else { 255 };
+    let half = |i: usize| if i.is_multiple_of(2) { 0 } else { 255 };
     for image in [(0..MAX_PIXELS).map(half).collect::<Vec<u8>>(), std::vec![255; MAX_PIXELS]] {
         let most = (MAX_REACH / MAX_PIXELS as u64).isqrt() as i32;
         let by = Standardize::new(MAX_PIXELS, most, 10, 3).unwrap();
