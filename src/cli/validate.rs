@@ -26,7 +26,8 @@ use std::process::Command;
 /// Run the same digits by everything that can run an image, and compare the answers.
 ///
 /// Instruction sets, the C that is generated, and firmware in QEMU have to give the same bytes; ONNX Runtime rounds at other places, and the
-/// network in floats is another one: of these the classes are compared. What is missing on this machine is named; what was asked for and is missing fails.
+/// network in floats is another one: of these the classes are compared. What is missing on this machine is named; what was asked for and is
+/// missing fails.
 #[derive(Args)]
 #[command(after_help = "Example:\n  inkstone validate model.ink --float runs/mlp-512-s1")]
 pub(crate) struct Validate {
