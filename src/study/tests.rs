@@ -100,6 +100,20 @@ fn the_studies_hold_what_the_reports_published() {
     assert_eq!(NAMES.map(rows), [21, 14, 18, 54 * 4 + 5 + 19 * 2, 33]);
 }
 
+/// What is shown twice was published once.
+#[test]
+fn first_weights_are_shown_beside_the_figures_of_the_grid() {
+    let grid = study("grid").unwrap();
+    let part = |name: &str| grid.parts.iter().find(|part| part.name == name).unwrap();
+    for run in &part("first-weights").runs {
+        let same = part("grid").runs.iter().find(|other| other.name == run.name).unwrap();
+        for one in &run.published {
+            let known = same.published.iter().any(|other| other.measure == one.measure && other.value == one.value);
+            assert!(known, "{}: {}", run.name, one.value);
+        }
+    }
+}
+
 #[test]
 fn figures_are_read_off_a_run() {
     let mut run = trained("a", 1, &[0.5, 0.25, 0.25, 0.75], 0.935);
