@@ -42,6 +42,15 @@ impl<'a> Pixels<'a> {
         Ok(Self { data: Mat::new(data, rows, width)?, scale, offset })
     }
 
+    /// Rows `from..to`.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the rows.
+    #[must_use]
+    pub fn rows_range(self, from: usize, to: usize) -> Self {
+        Self { data: self.data.rows_range(from, to), ..self }
+    }
+
     /// How many rows these are.
     #[must_use]
     pub const fn rows(&self) -> usize {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 const GRAIN: usize = 16 * 1024;
 /// The same with augmentation, which takes some 10 microseconds for a digit.
 const AUGMENTED_GRAIN: usize = 4 * 1024;
-/// The same of pixels that are only copied.
+/// The same of pixels that are only copied; their pieces are equal.
 const COPIED_GRAIN: usize = 64 * 1024;
 
 /// How training images are changed, with room for each thread of a pool.
@@ -98,7 +98,8 @@ pub(super) fn gather_pixels(
     if out.len() != expected {
         return Err(ShapeError::Length { what: "the batch", expected, got: out.len() });
     }
-    spread(Rows { indices, out, pixels }, (COPIED_GRAIN / pixels.max(1)).max(1), &|rows: Rows<'_, u8>| {
+    let grain = indices.len().div_ceil(expected.div_ceil(COPIED_GRAIN).max(1));
+    spread(Rows { indices, out, pixels }, grain, &|rows: Rows<'_, u8>| {
         workers.note();
         batch::fill_pixels(isa, data, rows.indices, rows.out)
     })

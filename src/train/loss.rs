@@ -59,6 +59,19 @@ pub struct BatchLoss {
     pub samples: u32,
 }
 
+impl std::ops::Add for BatchLoss {
+    type Output = Self;
+
+    /// Of the samples of both.
+    fn add(self, other: Self) -> Self {
+        Self {
+            loss_sum: self.loss_sum + other.loss_sum,
+            correct: self.correct + other.correct,
+            samples: self.samples + other.samples,
+        }
+    }
+}
+
 impl BatchLoss {
     /// Mean loss of a sample.
     #[must_use]
@@ -90,24 +103,24 @@ pub fn cross_entropy(
     isa: Isa,
     logits: &mut [f32],
     labels: &[u8],
-    reduction: Reduction,
+    scale: f32,
     losses: &mut [f32],
 ) -> Result<BatchLoss, ShapeError> {
     let correct = count_correct(logits, labels)?;
-    softmax::cross_entropy(isa, logits, labels, reduction.scale(labels.len()), losses)?;
+    softmax::cross_entropy(isa, logits, labels, scale, losses)?;
     Ok(sum(losses, correct))
 }
 
 /// Turns the gradient that [`cross_entropy`] wrote into that of the loss with smoothed labels, whose targets are `1 − smoothing + smoothing/C` for the
-/// label and `smoothing/C` for each of the `C` classes beside it (Szegedy et al., 2016; PyTorch's `label_smoothing`).
+/// label and `smoothing/C` for each of the `C` classes beside it (Szegedy et al., 2016; PyTorch's `label_smoothing`); `scale` is the same.
 ///
 /// # Shapes
 /// `gradient [samples, classes]`, `labels [samples]`, below the number of classes.
 /// # Errors
 /// [`ShapeError`] if the lengths do not fit or a label is not below the number of classes.
-pub fn smooth(gradient: &mut [f32], labels: &[u8], reduction: Reduction, smoothing: f32) -> Result<(), ShapeError> {
+pub fn smooth(gradient: &mut [f32], labels: &[u8], scale: f32, smoothing: f32) -> Result<(), ShapeError> {
     let classes = classes_of(gradient, labels)?;
-    let part = reduction.scale(labels.len()) * smoothing;
+    let part = scale * smoothing;
     for (row, &label) in gradient.chunks_exact_mut(classes).zip(labels) {
         row.iter_mut().for_each(|x| *x -= part / classes as f32);
         match row.get_mut(usize::from(label)) {
@@ -199,7 +212,7 @@ mod tests {
                     let scale = f64::from(reduction.scale(samples));
                     let (want, want_gradient) = reference(&logits, &labels, classes, scale);
                     let (mut got, mut losses) = (logits.clone(), vec![f32::NAN; samples]);
-                    let batch = cross_entropy(isa, &mut got, &labels, reduction, &mut losses).unwrap();
+                    let batch = cross_entropy(isa, &mut got, &labels, reduction.scale(samples), &mut losses).unwrap();
                     for (got, want) in losses.iter().zip(&want) {
                         let bound = 4e-7 * (want.abs() + f64::from(spread) + 1.0);
                         assert!((f64::from(*got) - want).abs() <= bound, "{isa}: {got} for {want}");
@@ -230,16 +243,16 @@ mod tests {
         let (logits, labels) = ([0.5f32, -1.0, 2.0, 0.0, 0.25, -3.0], [2u8, 0]);
         let smoothing = 0.3;
         let mut got = logits;
-        cross_entropy(Isa::best(), &mut got, &labels, Reduction::Sum, &mut [0.0; 2]).unwrap();
-        smooth(&mut got, &labels, Reduction::Sum, smoothing).unwrap();
+        cross_entropy(Isa::best(), &mut got, &labels, 1.0, &mut [0.0; 2]).unwrap();
+        smooth(&mut got, &labels, 1.0, smoothing).unwrap();
         let (_, plain) = reference(&logits, &labels, 3, 1.0);
         for (i, (got, plain)) in got.iter().zip(plain).enumerate() {
             let hot = f64::from(u8::from(usize::from(labels[i / 3]) == i % 3));
             let target = (1.0 - f64::from(smoothing)) * hot + f64::from(smoothing) / 3.0;
             assert!((f64::from(*got) - (plain + hot - target)).abs() < 1e-6, "{i}: {got}");
         }
-        assert!(smooth(&mut got, &[3, 0], Reduction::Sum, smoothing).is_err());
-        assert!(smooth(&mut got[1..], &labels, Reduction::Sum, smoothing).is_err());
+        assert!(smooth(&mut got, &[3, 0], 1.0, smoothing).is_err());
+        assert!(smooth(&mut got[1..], &labels, 1.0, smoothing).is_err());
     }
 
     #[test]
@@ -247,7 +260,7 @@ mod tests {
         let isa = Isa::best();
         for (logits, labels) in [(4, vec![0u8, 2]), (5, vec![0, 1]), (0, vec![0]), (4, vec![])] {
             let (mut x, mut losses) = (vec![0.0; logits], vec![0.0; labels.len()]);
-            assert!(cross_entropy(isa, &mut x, &labels, Reduction::Mean, &mut losses).is_err());
+            assert!(cross_entropy(isa, &mut x, &labels, 1.0, &mut losses).is_err());
             assert!(nll(isa, &mut x, &labels, &mut losses).is_err());
         }
     }

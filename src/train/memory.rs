@@ -2,6 +2,7 @@
 
 use super::TrainError;
 use super::evaluate::batch_of;
+use super::half;
 use super::layer::Layer;
 use super::lit::Lit;
 use super::network::Network;
@@ -62,20 +63,27 @@ impl Memory {
         let last = run.train.max(1) - (run.train.max(1) - 1) / batch * batch;
         let scratch = |plan: &Plan, rows: &[usize]| Network::scratch_len(graph, plan, rows, run.threads);
         let (layers, width) = (Layer::all(graph, &training), graph.input_shape().elements());
-        let shown = if layers.iter().any(|layer| layer.takes_pixels(run.isa)) {
+        let takes_pixels = layers.iter().any(|layer| layer.takes_pixels(run.isa));
+        let shown = if takes_pixels {
             (batch as u64).saturating_mul(width as u64)
         } else if layers.iter().any(|layer| layer.takes_columns().is_some()) {
             Lit::bytes(run.train + run.val, width)
         } else {
             0
         };
+        let half = match half::samples(graph, batch).filter(|_| takes_pixels) {
+            Some(samples) => Some((Plan::training(graph, samples)?, samples)),
+            None => None,
+        };
+        let half_scratch =
+            half.as_ref().map_or(Ok(0), |(plan, samples)| scratch(plan, &[*samples, last - half::first(last)]))?;
         let weights = floats(graph.weights_len()) * (1 + u64::from(run.val > 0) + u64::from(run.average));
         Ok(Self {
             weights,
-            gradients: floats(graph.param_count()),
+            gradients: floats(graph.param_count()) * (1 + u64::from(half.is_some())),
             moments: floats(graph.param_count()) * run.optimizer.moments() as u64,
-            values: floats(training.arena_len()),
-            scratch: floats(scratch(&training, &[batch, last])?),
+            values: floats(training.arena_len() + half.as_ref().map_or(0, |(plan, _)| plan.arena_len())),
+            scratch: floats(scratch(&training, &[batch, last])? + half_scratch),
             evaluation: floats(inference.arena_len() + scratch(&inference, &[evaluated])?),
             samples: floats(2 * run.train + run.val).saturating_add(shown),
         })

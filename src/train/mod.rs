@@ -18,6 +18,7 @@ mod feed;
 mod gather;
 mod given;
 pub mod gradcheck;
+mod half;
 pub mod init;
 mod layer;
 mod lit;

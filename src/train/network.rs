@@ -2,15 +2,17 @@
 
 use super::TrainError;
 use super::given::{Given, Shown};
+use super::half::{self, Half};
 use super::layer::{Layer, Pass, Place};
 use super::loss::{self, BatchLoss};
 use super::objective::Objective;
 use super::ops::batch_norm::MOMENTUM;
 use crate::error::ShapeError;
 use crate::graph::{Graph, Plan, TensorId};
-use crate::kernels::Isa;
 use crate::kernels::columns::Columns;
 use crate::kernels::dropout::Key;
+use crate::kernels::pixels::Pixels;
+use crate::kernels::{Activation, Isa, elementwise};
 use std::ops::Range;
 
 /// A graph compiled for batches of up to a fixed size on one instruction set. Nothing allocates after the first batch of each size.
@@ -32,6 +34,8 @@ pub struct Network {
     scratch: Vec<f32>,
     /// What the next batch was filled with.
     given: Given,
+    /// What learns from the second half of a batch of pixels beside the first.
+    half: Option<Box<Half>>,
     /// Batch sizes, and threads, that the scratch was measured for.
     prepared: Vec<(usize, usize)>,
 }
@@ -42,12 +46,17 @@ impl Network {
     /// # Errors
     /// [`TrainError::Graph`] if the arena cannot be planned.
     pub fn new(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
-        let mut network = Self::compile(graph, &Plan::training(graph, batch)?, isa)?;
+        let mut network = Self::alone(graph, batch, isa)?;
+        let takes_pixels = network.layers.iter().any(|layer| layer.takes_pixels(isa));
         let width = network.input.width;
-        let bytes =
-            if network.layers.iter().any(|layer| layer.takes_pixels(isa)) { network.capacity * width } else { 0 };
-        network.given = Given::new(width, bytes);
+        network.given = Given::new(width, if takes_pixels { network.capacity * width } else { 0 });
+        network.half = if takes_pixels { Half::of(graph, batch, isa)? } else { None };
         Ok(network)
+    }
+
+    /// For training, by itself and without room for a batch in another form than floats.
+    pub(super) fn alone(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
+        Self::compile(graph, &Plan::training(graph, batch)?, isa)
     }
 
     /// For evaluation: forward only, in a smaller arena.
@@ -75,6 +84,7 @@ impl Network {
             losses: vec![0.0; plan.batch()],
             scratch: Vec::new(),
             given: Given::default(),
+            half: None,
             prepared: Vec::new(),
         };
         network.prepare(plan.batch())?;
@@ -119,7 +129,10 @@ impl Network {
             self.scratch.resize(needed, 0.0);
         }
         self.prepared.push((rows, threads));
-        Ok(())
+        match &mut self.half {
+            Some(half) if rows > half::first(rows) => half.network.prepare(rows - half::first(rows)),
+            _ => Ok(()),
+        }
     }
 
     /// Where the pixels of the next batch go: `[rows, input]`. Whoever fills it saves a copy.
@@ -247,23 +260,69 @@ impl Network {
             let (expected, found) = ("Network::new".to_owned(), "Network::inference".to_owned());
             return Err(TrainError::Mismatch { what: "a network with a backward pass", expected, found });
         }
-        self.run(weights, rows, Some(objective.key))?;
-        let (logits, losses) = (self.logits.rows(rows), &mut self.losses[..rows]);
-        let Some(place) = self.d_logits else {
-            return Ok(loss::nll(self.isa, &mut self.arena[logits], labels, losses)?);
-        };
-        let d_logits = place.rows(rows);
-        if logits.start != d_logits.start {
-            self.arena.copy_within(logits, d_logits.start);
-        }
-        let batch = loss::cross_entropy(self.isa, &mut self.arena[d_logits], labels, objective.reduction, losses)?;
-        if objective.smoothing > 0.0 {
-            let d_logits = &mut self.arena[place.rows(rows)];
-            loss::smooth(d_logits, labels, objective.reduction, objective.smoothing)?;
-        }
-        let Self { isa, layers, arena, scratch, given, input, .. } = self;
-        let shown = given.shown(rows, input.width)?;
+        self.prepare(rows)?;
+        check_len("the weights", self.weights_len, weights.len())?;
+        let given = std::mem::take(&mut self.given);
+        let batch = given.shown(rows, self.input.width).map_err(TrainError::from).and_then(|shown| match shown {
+            Shown::Pixels(x) if rows > half::first(rows) && self.half.is_some() => {
+                self.learn_halves(x, weights, labels, objective, grads)
+            }
+            shown => Ok(self.learn(shown, weights, labels, objective, objective.reduction.scale(rows), grads)?),
+        });
+        self.given = given;
+        batch
+    }
+
+    /// The two halves of a batch side by side, and the sum of their gradients.
+    fn learn_halves(
+        &mut self,
+        x: Pixels<'_>,
+        weights: &[f32],
+        labels: &[u8],
+        objective: Objective,
+        grads: &mut [f32],
+    ) -> Result<BatchLoss, TrainError> {
+        let scale = objective.reduction.scale(labels.len());
+        let at = half::first(labels.len());
+        let [left, right] = [(0, at), (at, labels.len())].map(|(from, to)| (x.rows_range(from, to), &labels[from..to]));
+        let Some(mut half) = self.half.take() else { return Ok(BatchLoss::default()) };
+        let Half { network, grads: others } = &mut *half;
+        let (first, second) = rayon::join(
+            || self.learn(Shown::Pixels(left.0), weights, left.1, objective, scale, grads),
+            || network.learn(Shown::Pixels(right.0), weights, right.1, objective, scale, others),
+        );
+        let sum = elementwise::add_assign(self.isa, Activation::Identity, grads, others);
+        self.half = Some(half);
+        sum?;
+        Ok(first? + second?)
+    }
+
+    /// Forward, loss and backward of these rows, each sample's gradient times `scale`.
+    fn learn(
+        &mut self,
+        shown: Shown<'_>,
+        weights: &[f32],
+        labels: &[u8],
+        objective: Objective,
+        scale: f32,
+        grads: &mut [f32],
+    ) -> Result<BatchLoss, ShapeError> {
+        let rows = labels.len();
+        let Self { isa, layers, arena, scratch, losses, .. } = self;
+        let (logits, losses) = (self.logits.rows(rows), &mut losses[..rows]);
         let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), shown };
+        layers.iter().try_for_each(|layer| layer.forward(&mut pass))?;
+        let Some(d_logits) = self.d_logits.map(|place| place.rows(rows)) else {
+            return loss::nll(*isa, &mut pass.arena[logits], labels, losses);
+        };
+        if logits.start != d_logits.start {
+            pass.arena.copy_within(logits, d_logits.start);
+        }
+        let d_logits = &mut pass.arena[d_logits];
+        let batch = loss::cross_entropy(*isa, d_logits, labels, scale, losses)?;
+        if objective.smoothing > 0.0 {
+            loss::smooth(d_logits, labels, scale, objective.smoothing)?;
+        }
         layers.iter().rev().try_for_each(|layer| layer.backward(&mut pass, grads))?;
         Ok(batch)
     }
@@ -376,221 +435,4 @@ fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), Shap
 
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "a list of runs may hold one")]
-mod tests {
-    use super::*;
-    use crate::data::random::Random;
-    use crate::graph::Op;
-    use crate::shape::Shape;
-    use crate::train::{Initializer, Reduction};
-
-    const OPS: [Op; 3] = [Op::Relu, Op::Tanh, Op::Sigmoid];
-
-    fn digits(rows: usize, width: usize) -> (Vec<f32>, Vec<u8>) {
-        let mut random = Random::new(5, "network test", 0);
-        let x = (0..rows * width).map(|_| random.unit()).collect();
-        (x, (0..rows).map(|_| random.below(4) as u8).collect())
-    }
-
-    fn small(activation: Op) -> (Graph, Vec<f32>) {
-        let graph = Graph::mlp(&[7, 5], activation, Shape::new(&[1, 3, 4]).unwrap(), 4).unwrap();
-        let mut params = vec![0.0; graph.param_count()];
-        Initializer::Pytorch.fill(&graph, 2, &mut params);
-        (graph, params)
-    }
-
-    /// Logits by plain loops in f64.
-    fn reference(graph: &Graph, params: &[f32], x: &[f32]) -> Vec<f64> {
-        let mut rows: Vec<Vec<f64>> = x.chunks(12).map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
-        for (i, node) in graph.nodes().iter().enumerate() {
-            for row in &mut rows {
-                match node.op {
-                    Op::Flatten => {}
-                    Op::Linear { in_features, .. } => {
-                        let [weight, bias] = graph.node_params(i) else { panic!("two parameters") };
-                        let outputs = params[weight.range()].chunks(in_features).zip(&params[bias.range()]);
-                        let dot = |w: &[f32]| w.iter().zip(&*row).map(|(&w, x)| f64::from(w) * x).sum::<f64>();
-                        *row = outputs.map(|(w, &b)| dot(w) + f64::from(b)).collect();
-                    }
-                    Op::Relu => row.iter_mut().for_each(|x| *x = x.max(0.0)),
-                    Op::Tanh => row.iter_mut().for_each(|x| *x = x.tanh()),
-                    Op::Sigmoid => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
-                    op => panic!("no {op} in these networks"),
-                }
-            }
-        }
-        rows.concat()
-    }
-
-    #[test]
-    fn logits_match_plain_loops_for_whole_and_partial_batches() {
-        for (isa, op) in Isa::available().flat_map(|isa| OPS.map(|op| (isa, op))) {
-            let (graph, params) = small(op);
-            let (x, labels) = digits(9, 12);
-            let want = reference(&graph, &params, &x);
-            let training = Network::new(&graph, 9, isa).unwrap();
-            let inference = Network::inference(&graph, 9, isa).unwrap();
-            assert!(inference.arena.len() < training.arena.len());
-            for mut network in [training, inference] {
-                for rows in [9, 1, 4, 9] {
-                    let got = network.forward(&params, &x[..rows * 12]).unwrap().to_vec();
-                    for (got, want) in got.iter().zip(&want) {
-                        assert!((f64::from(*got) - want).abs() < 2e-6, "{isa} {op}: {got} for {want}");
-                    }
-                    assert_eq!(got.len(), rows * 4);
-                    let batch = network.evaluate(&params, &x[..rows * 12], &labels[..rows]).unwrap();
-                    let sum: f64 = network.losses(rows).iter().map(|&loss| f64::from(loss)).sum();
-                    assert_eq!((batch.loss_sum, batch.samples), (sum, rows as u32));
-                }
-            }
-        }
-    }
-
-    /// The gradient check proper is in `gradcheck`; this one only finds a wrong sign, scale or place.
-    #[test]
-    fn gradients_point_where_differences_do() {
-        for (isa, op) in Isa::available().flat_map(|isa| OPS.map(|op| (isa, op))) {
-            let (graph, mut params) = small(op);
-            let (x, labels) = digits(9, 12);
-            let mut network = Network::new(&graph, 16, isa).unwrap();
-            let mut grads = vec![f32::NAN; params.len()];
-            let mean = network.loss_and_gradient(&params, &x, &labels, Reduction::Mean.into(), &mut grads).unwrap();
-            let by_mean = grads.clone();
-            let sum = network.loss_and_gradient(&params, &x, &labels, Reduction::Sum.into(), &mut grads).unwrap();
-            assert_eq!(mean, sum, "the reported loss does not depend on the reduction");
-            let largest = by_mean.iter().fold(0.0f32, |m, g| m.max(g.abs()));
-            for i in 0..params.len() {
-                assert!((grads[i] - 9.0 * by_mean[i]).abs() < 1e-5 * 9.0 * largest);
-                let (center, eps) = (params[i], 1e-3); // small enough that no unit crosses its kink
-                params[i] = center + eps;
-                let above = network.evaluate(&params, &x, &labels).unwrap().mean();
-                params[i] = center - eps;
-                let below = network.evaluate(&params, &x, &labels).unwrap().mean();
-                params[i] = center;
-                let slope = (above - below) / (2.0 * f64::from(eps));
-                let error = (slope - f64::from(by_mean[i])).abs();
-                assert!(error < 0.02 * f64::from(largest), "{isa} {op} {i}: {slope} and {}", by_mean[i]);
-            }
-        }
-    }
-
-    #[test]
-    fn activations_that_nothing_fuses_and_graphs_without_parameters() {
-        let shape = Shape::new(&[2, 2]).unwrap();
-        let linear = |in_features, out_features| Op::Linear { in_features, out_features };
-        // An activation of the input, two in a row, a reshaped value that a linear layer must still have, one at the end.
-        let ops = [Op::Sigmoid, Op::Flatten, linear(4, 3), Op::Relu, Op::Tanh, linear(3, 2), Op::Tanh];
-        let graph = Graph::sequential(shape, &ops).unwrap();
-        let mut params = vec![0.0; graph.param_count()];
-        Initializer::Pytorch.fill(&graph, 1, &mut params);
-        params[12..15].fill(0.5); // all hidden units on, so that differences cross no kink
-        let (x, labels) = ([0.1, -0.2, 0.3, 0.4, 0.9, 0.8, -0.7, 0.6], [0, 1]);
-        let mut network = Network::new(&graph, 2, Isa::best()).unwrap();
-        let mut grads = vec![f32::NAN; params.len()];
-        network.loss_and_gradient(&params, &x, &labels, Reduction::Mean.into(), &mut grads).unwrap();
-        for i in 0..params.len() {
-            let mut slope = 0.0;
-            for sign in [1.0, -1.0] {
-                let mut moved = params.clone();
-                moved[i] += sign * 1e-2;
-                slope += f64::from(sign) * network.evaluate(&moved, &x, &labels).unwrap().mean() / 2e-2;
-            }
-            assert!((slope - f64::from(grads[i])).abs() < 1e-3, "{i}: {slope} and {}", grads[i]);
-        }
-
-        let flat = Graph::sequential(shape, &[Op::Flatten]).unwrap();
-        let mut network = Network::new(&flat, 1, Isa::best()).unwrap();
-        let batch = network.loss_and_gradient(&[], &x[..4], &[3], Reduction::Mean.into(), &mut []).unwrap();
-        assert!((batch.mean() - (4.0f64).ln()).abs() < 0.3);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let (graph, params) = small(Op::Relu);
-        let mut network = Network::new(&graph, 4, Isa::best()).unwrap();
-        let mut grads = vec![0.0; params.len()];
-        let x = vec![0.0; 60];
-        assert!(network.forward(&params, &x).is_err(), "five samples in an arena for four");
-        assert!(network.forward(&params, &x[..13]).is_err() && network.forward(&params, &[]).is_err());
-        assert!(network.forward(&params[1..], &x[..12]).is_err());
-        let mut learn = |labels: &[u8], grads: &mut [f32]| {
-            network.loss_and_gradient(&params, &x[..24], labels, Reduction::Mean.into(), grads).map(drop)
-        };
-        assert!(learn(&[0], &mut grads).is_err() && learn(&[0, 4], &mut grads).is_err());
-        assert!(learn(&[0, 1], &mut grads[1..]).is_err());
-        assert!(learn(&[0, 1], &mut grads).is_ok());
-        let mut inference = Network::inference(&graph, 4, Isa::best()).unwrap();
-        assert!(inference.loss_and_gradient(&params, &x[..12], &[0], Reduction::Mean.into(), &mut grads).is_err());
-        assert!(Network::new(&graph, 0, Isa::best()).is_err());
-    }
-
-    /// A batch that is 0 but in some columns, given whole and given by these alone.
-    #[test]
-    fn columns_of_the_input_do_what_all_of_it_does() {
-        let (graph, params) = small(Op::Tanh);
-        let runs = [1..2, 4..7, 11..12];
-        let columns = Columns::new(&runs, 12).unwrap();
-        let (mut x, labels) = digits(6, 12);
-        for (i, x) in x.iter_mut().enumerate() {
-            if !runs.iter().any(|run| run.contains(&(i % 12))) {
-                *x = 0.0;
-            }
-        }
-        for isa in Isa::available() {
-            let mut network = Network::new(&graph, 6, isa).unwrap();
-            assert_eq!(network.takes_columns(), Some(7));
-            let (mut want, mut got) = (vec![f32::NAN; params.len()], vec![f32::NAN; params.len()]);
-            let objective = Objective::from(Reduction::Mean);
-            let whole = network.loss_and_gradient(&params, &x, &labels, objective, &mut want).unwrap();
-            let some = network.input_columns_mut(6, &runs).unwrap();
-            crate::kernels::columns::take(isa, columns, &x, some).unwrap();
-            let part = network.loss_and_gradient_filled(&params, &labels, objective, &mut got).unwrap();
-            assert!((whole.loss_sum - part.loss_sum).abs() < 1e-5, "{isa}");
-            assert!(want.iter().zip(&got).all(|(want, got)| (want - got).abs() < 1e-6), "{isa}");
-            // The next batch is whole again.
-            let again = network.loss_and_gradient(&params, &x, &labels, objective, &mut got).unwrap();
-            assert!(again == whole && got == want, "{isa}");
-            assert!(network.input_columns_mut(6, &[]).is_err());
-            assert!(network.input_columns_mut(6, &[0..13]).is_err());
-            assert!(network.input_columns_mut(7, &[0..1]).is_err());
-        }
-        let conv = Graph::sequential(
-            Shape::new(&[1, 3, 4]).unwrap(),
-            &[Op::Relu, Op::Flatten, Op::Linear { in_features: 12, out_features: 4 }],
-        );
-        let mut network = Network::new(&conv.unwrap(), 6, Isa::best()).unwrap();
-        assert!(network.takes_columns().is_none() && network.input_columns_mut(6, &runs).is_err());
-    }
-
-    /// The same batch as bytes and as the numbers that these stand for.
-    #[test]
-    fn pixels_of_the_input_do_what_floats_do() {
-        let shape = Shape::new(&[1, 3, 4]).unwrap();
-        let last = Op::Linear { in_features: 12, out_features: 4 };
-        let graph = Graph::sequential(shape, &[Op::Flatten, last, Op::Tanh]).unwrap();
-        let mut params = vec![0.0; graph.param_count()];
-        Initializer::Pytorch.fill(&graph, 2, &mut params);
-        let bytes: Vec<u8> = (0..72).map(|i| (i * 89 % 256) as u8).collect();
-        let (labels, affine) = ([0, 1, 2, 3, 0, 1], [1.0 / 100.0, -0.5]);
-        let x: Vec<f32> = bytes.iter().map(|pixel| f32::from(*pixel).mul_add(affine[0], affine[1])).collect();
-        for isa in Isa::available() {
-            let mut network = Network::new(&graph, 6, isa).unwrap();
-            if !network.takes_pixels() {
-                assert!(isa.lanes() < 8 && network.input_pixels_mut(6, affine).is_err());
-                continue;
-            }
-            let (mut want, mut got) = (vec![f32::NAN; params.len()], vec![f32::NAN; params.len()]);
-            let objective = Objective::from(Reduction::Mean);
-            for rows in [6, 1, 5] {
-                let (x, labels) = (&x[..12 * rows], &labels[..rows]);
-                let floats = network.loss_and_gradient(&params, x, labels, objective, &mut want).unwrap();
-                network.input_pixels_mut(rows, affine).unwrap().copy_from_slice(&bytes[..12 * rows]);
-                let pixels = network.loss_and_gradient_filled(&params, labels, objective, &mut got).unwrap();
-                assert!((floats.loss_sum - pixels.loss_sum).abs() < 1e-5, "{isa}");
-                assert!(want.iter().zip(&got).all(|(want, got)| (want - got).abs() < 1e-6), "{isa}");
-            }
-            assert!(network.input_pixels_mut(7, affine).is_err());
-        }
-        let wide = Graph::mlp(&[11], Op::Relu, shape, 4).unwrap();
-        assert!(!Network::new(&wide, 6, Isa::best()).unwrap().takes_pixels());
-    }
-}
+mod tests;

@@ -192,7 +192,7 @@ pub fn conv2d_d_weight(
         way.part(isa, index, prepared, (input, d_out), part, scratch);
         weight_gradient::add(sums, part);
     }
-    way.finish(sums, d_weight);
+    way.finish(sums, d_weight, 0);
     Ok(())
 }
 

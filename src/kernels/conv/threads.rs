@@ -171,11 +171,45 @@ pub fn conv2d_d_weight(
     partial_sums(isa, &way, prepared, (input, d_out), (0, way.parts()), scratch);
     let (sums, parts) = scratch.split_at_mut(each);
     let sums = &mut sums[..way.sums_len()];
-    for part in parts.chunks_exact(each) {
-        weight_gradient::add(sums, part);
-    }
-    way.finish(sums, d_weight);
+    add_up(sums, parts, each, 0);
+    finish(&way, sums, d_weight, 0);
     Ok(())
+}
+
+/// Elements read in the smallest piece that is handed over when partial sums are added up: some 10 us.
+const SUMS_PART: usize = 64 * 1024;
+/// Elements of the smallest piece of a gradient that is handed over when it is put in order: some 10 us.
+const FINISH_PART: usize = 8 * 1024;
+/// Sums that are added up at once: those of a part stay in the first cache until the next part is there.
+const SUMS_BLOCK: usize = 4096;
+
+/// Adds to `sums`, which begin at `from`, those of every piece of `each` elements of `parts`, in their order: every element by one thread.
+fn add_up(sums: &mut [f32], parts: &[f32], each: usize, from: usize) {
+    let blocks = sums.len().div_ceil(SUMS_BLOCK);
+    if blocks > 1 && sums.len() * (parts.len() / each) >= 2 * SUMS_PART {
+        let at = blocks / 2 * SUMS_BLOCK;
+        let (left, right) = sums.split_at_mut(at);
+        rayon::join(|| add_up(left, parts, each, from), || add_up(right, parts, each, from + at));
+        return;
+    }
+    for (block, sums) in sums.chunks_mut(SUMS_BLOCK).enumerate() {
+        for part in parts.chunks_exact(each) {
+            weight_gradient::add(sums, &part[from + block * SUMS_BLOCK..]);
+        }
+    }
+}
+
+/// The gradient of output channels from `first` on, from the sums of all parts.
+fn finish(way: &Gradient, sums: &[f32], d_weight: &mut [f32], first: usize) {
+    let channel = way.channel_len();
+    let channels = d_weight.len() / channel;
+    if channels > 1 && d_weight.len() >= 2 * FINISH_PART {
+        let at = channels / 2;
+        let (left, right) = d_weight.split_at_mut(at * channel);
+        rayon::join(|| finish(way, sums, left, first), || finish(way, sums, right, first + at));
+        return;
+    }
+    way.finish(sums, d_weight, first);
 }
 
 /// Parts `range.0..range.1`, each into the beginning of its piece of the scratch.

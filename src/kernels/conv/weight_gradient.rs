@@ -94,11 +94,16 @@ impl Gradient {
         }
     }
 
-    /// The gradient, from the sums of all parts.
-    pub(super) fn finish(&self, sums: &[f32], d_weight: &mut [f32]) {
+    /// Elements of the gradient by the weights of one output channel.
+    pub(super) const fn channel_len(&self) -> usize {
+        self.conv.taps()
+    }
+
+    /// The gradient of output channels from `first` on, from the sums of all parts.
+    pub(super) fn finish(&self, sums: &[f32], d_weight: &mut [f32], first: usize) {
         match self.way {
-            Way::Tiles(tiles) => tiles.finish(sums, d_weight),
-            Way::Dots(_) => d_weight.copy_from_slice(&sums[..d_weight.len()]),
+            Way::Tiles(tiles) => tiles.finish(sums, d_weight, first),
+            Way::Dots(_) => d_weight.copy_from_slice(&sums[first * self.channel_len()..][..d_weight.len()]),
         }
     }
 }

@@ -51,8 +51,7 @@ fn forward(isa: Isa, whole: Forward<'_, '_, '_, '_>, parts: usize) {
         return isa.run(Forward { x, weight, y, epilogue });
     }
     let (top, bottom) = y.split_rows(at);
-    let part = |from, to| Pixels { data: x.data.rows_range(from, to), ..x };
-    let (first, second) = (part(0, at), part(at, rows));
+    let (first, second) = (x.rows_range(0, at), x.rows_range(at, rows));
     rayon::join(
         || forward(isa, Forward { x: first, weight, y: top, epilogue }, parts.div_ceil(2)),
         || forward(isa, Forward { x: second, weight, y: bottom, epilogue }, parts / 2),

@@ -71,10 +71,10 @@ impl Tiles {
         }
     }
 
-    /// The sums in the order of the weights.
-    pub(super) fn finish(&self, sums: &[f32], d_weight: &mut [f32]) {
+    /// The sums of output channels from `first_channel` on, in the order of the weights.
+    pub(super) fn finish(&self, sums: &[f32], d_weight: &mut [f32], first_channel: usize) {
         let Conv { c_in, c_out, kh, kw, .. } = self.conv;
-        for (oc, d_weight) in d_weight.chunks_exact_mut(c_in * kh * kw).enumerate() {
+        for (oc, d_weight) in (first_channel..).zip(d_weight.chunks_exact_mut(c_in * kh * kw)) {
             for (ic, d_weight) in d_weight.chunks_exact_mut(kh * kw).enumerate() {
                 let first = (ic / STRIP * kh * kw * c_out + oc) * STRIP + ic % STRIP;
                 for (d_weight, sum) in d_weight.iter_mut().zip(sums[first..].iter().step_by(c_out * STRIP)) {
