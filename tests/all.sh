@@ -140,7 +140,7 @@ stage_cortex-m() {
     # Each build is one long step of the linker: two at a time, those of a row in one folder.
     on_boards mps2-an386:kernels mps2-an386:digits mps2-an500:digits >target/boards.log 2>&1 &
     local others=$!
-    on_boards microbit:kernels microbit:digits:small mps2-an385:digits mps2-an505:digits
+    on_boards microbit:kernels microbit:digits:small microbit:exported:small mps2-an385:digits mps2-an505:digits
     wait $others || { cat target/boards.log >&2 && return 1; }
     cat target/boards.log
 }

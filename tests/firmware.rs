@@ -6,6 +6,7 @@ use inkstone::export::image::Image;
 use inkstone::kernels::Isa;
 use inkstone::runtime::{ALL_KERNELS, Arena, ImageError, Model, device_arena_len, device_kernels};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// The image that firmware includes where no other is named, as it includes it.
 static IMAGE: &[u8] = inkstone::include_model!("../firmware-notes/cortex-m/models/cnn-tiny.ink");
@@ -71,4 +72,17 @@ fn a_program_for_one_image_holds_its_kernels_and_no_others() {
         ($($bit:literal)*) => { [$(refused::<{ KERNELS & !(1 << $bit) }>() == (KERNELS >> $bit & 1 == 1)),*] };
     }
     assert!(without!(0 1 2 3 4 5 6 7 8 9 10 11).iter().all(|right| *right));
+}
+
+/// The module that `exported` runs, whose logits on the boards are those of its image in the list.
+#[test]
+fn the_committed_module_is_what_is_written_today() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-notes/cortex-m/models");
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("module.rs");
+    let mut export = Command::new(env!("CARGO_BIN_EXE_inkstone"));
+    export.args(["export", "--format", "rust"]).arg(models.join("cnn-8-16.ink")).arg("--out").arg(&out);
+    assert!(export.stdout(Stdio::null()).status().unwrap().success());
+    let [committed, today] = [models.join("cnn_8_16.rs"), out].map(|path| std::fs::read_to_string(path).unwrap());
+    assert!(committed == today, "inkstone export cnn-8-16.ink --format rust --out cnn_8_16.rs writes it again");
 }

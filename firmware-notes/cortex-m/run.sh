@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds a program for a board, looks at what is linked, and runs it in QEMU: run.sh BOARD [digits|kernels] [release|small]
+# Builds a program for a board, looks at what is linked, and runs it in QEMU: run.sh BOARD [digits|exported|kernels] [release|small]
 #
-# digits classifies the first DIGITS (200) digits of the test set by the image INKSTONE_MODEL (models/cnn-tiny.ink), a path from this folder.
+# digits classifies the first DIGITS (200) digits of the test set by the image INKSTONE_MODEL (models/cnn-tiny.ink), a path from this folder;
+# exported by the module models/cnn_8_16.rs, which was written from models/cnn-8-16.ink.
 set -euo pipefail
 cd "$(dirname "$0")"
 board=${1:-} program=${2:-digits} profile=${3:-release}
@@ -47,7 +48,7 @@ panics=$(grep -cE 'core::(panicking|slice::index|option|result)::.*(panic|fail)'
 # Names of functions that were not inlined: what is inlined in `main` counts as the program's.
 own=0
 while read -r _ size _ name; do
-    [[ $name == *inkstone::* ]] && own=$((own + 16#$size))
+    [[ $name == *inkstone::* || $name == exported::run ]] && own=$((own + 16#$size))
 done < <(grep -E '^[0-9a-f]+ [0-9a-f]+ [tT] ' <<<"$symbols")
 read -r text data _ < <(arm-none-eabi-size "$elf" | tail -n 1)
 
@@ -65,6 +66,7 @@ path=$PWD/$elf
 
 # What stands in the lists is of the committed images, whatever others are called.
 image=${INKSTONE_MODEL:-models/cnn-tiny.ink}
+[ "$program" = exported ] && image=models/cnn-8-16.ink
 model=$(basename "$image")
 cmp -s "$image" "models/$model" || model="another image"
 # On every machine the same logits: the host's stand in the list.
@@ -74,6 +76,7 @@ if [ -n "$want" ] && [ "$want" != "$got" ]; then
     echo "the logits of $model are not the host's: $got instead of $want" >&2
     exit 1
 fi
+[ "$program" = exported ] && model=cnn_8_16.rs
 # Sizes may not grow by three parts in a hundred; they shrink in silence.
 ram=$(awk '$1 == "RAM:" && $2 == "all" { static = $4 } $2 == "stack" { stack = $3 } END { print static + stack }' "$work/output.txt")
 echo "$board $profile $model $((text + data)) $ram"

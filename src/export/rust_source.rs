@@ -4,6 +4,7 @@ use super::ExportError;
 use super::golden::Golden;
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
+use crate::kernels::conv_i8;
 use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::pool_i8::Mean;
 use crate::kernels::standardize_i8::Standardize;
@@ -62,6 +63,14 @@ pub const ARENA_BYTES: usize = {arena} + 4 * SCRATCH;
 pub const CLASSES: [&str; {classes}] = [{names}];
 const SCRATCH: usize = {scratch};
 const OUTSIDE: ShapeError = ShapeError::Overflow;
+
+/// What was checked when this file was written, checked again when it is compiled.
+const fn sound<T: Copy>(value: Result<T, ShapeError>) -> T {{
+    match value {{
+        Ok(value) => value,
+        Err(_) => panic!(\"this file was changed by hand\"),
+    }}
+}}
 
 {statics}
 /// The network and the memory in which it runs.
@@ -177,8 +186,14 @@ impl Source<'_> {
         let _ = writeln!(self.statics, "static {name}: [{element}; {}] = [\n{}];", values.len(), lines(values, "    "));
     }
 
-    /// The constants of a layer, and the text of how its sums are requantized.
-    fn params(&mut self, index: usize, params: Params<'_>, zero_out: i8) -> Result<String, ExportError> {
+    /// A value that is checked when the module is compiled, so that no code that checks it is in a program.
+    fn constant(&mut self, name: &str, kind: &str, arguments: &str) {
+        let new = kind.replace("<'static>", "");
+        let _ = writeln!(self.statics, "const {name}: {kind} = sound({new}::new({arguments}));");
+    }
+
+    /// The constants of a layer, and how its sums are requantized.
+    fn params(&mut self, index: usize, params: Params<'_>, zero_out: i8) -> Result<(), ExportError> {
         let Params::I8 { weight, bias, multiplier, shift, clamp } = params else {
             return Err(super::only_int8(&self.model));
         };
@@ -187,7 +202,9 @@ impl Source<'_> {
         self.array(&format!("MULTIPLIER_{index}"), "i32", multiplier);
         self.array(&format!("SHIFT_{index}"), "i32", shift);
         self.uses.insert("kernels::requantize::Requantize");
-        Ok(format!("Requantize::new(&BIAS_{index}, &MULTIPLIER_{index}, &SHIFT_{index}, {zero_out}, {clamp:?})?"))
+        let arguments = format!("&BIAS_{index}, &MULTIPLIER_{index}, &SHIFT_{index}, {zero_out}, {clamp:?}");
+        self.constant(&format!("BY_{index}"), "Requantize<'static>", &arguments);
+        Ok(())
     }
 
     fn step(&mut self, step: &Step<'_>) -> Result<(), ExportError> {
@@ -209,33 +226,34 @@ impl Source<'_> {
             Work::Pixels(None) => return Ok(()),
             Work::Pixels(Some(Standardize { pixels, multiplier, shift, zero_out })) => {
                 self.uses.insert("kernels::standardize_i8");
-                format!(
-                    "let by = standardize_i8::Standardize::new({pixels}, {multiplier}, {shift}, {zero_out})?;\n        \
-                     standardize_i8::standardize(isa, &by, arena.get_mut({output}).ok_or(OUTSIDE)?)?;"
-                )
+                let arguments = format!("{pixels}, {multiplier}, {shift}, {zero_out}");
+                self.constant(&format!("BY_{index}"), "standardize_i8::Standardize", &arguments);
+                format!("standardize_i8::standardize(isa, &BY_{index}, arena.get_mut({output}).ok_or(OUTSIDE)?)?;")
             }
             Work::Conv { conv, pool, params, .. } => {
-                let by = self.params(index, params, to.zero_point)?;
-                let call = if pool { "conv2d_max_pool2" } else { "conv2d" };
+                self.params(index, params, to.zero_point)?;
+                let call = if pool { "conv2d_max_pool2_by" } else { "conv2d_by" };
+                let short = conv_i8::is_short(&conv, pool);
                 self.uses.insert("kernels::conv::Conv");
                 self.uses.insert("kernels::conv_i8");
                 let Conv { c_in, h, w, c_out, kh, kw, stride, padding, groups, .. } = conv;
-                let c_group = c_in / groups;
+                let shape = format!("[1, {c_in}, {h}, {w}], [{c_out}, {}, {kh}, {kw}]", c_in / groups);
+                self.constant(&format!("CONV_{index}"), "Conv", &format!("{shape}, {stride}, {padding}, {groups}"));
                 format!(
-                    "{}\n        let conv = Conv::new([1, {c_in}, {h}, {w}], [{c_out}, {c_group}, {kh}, {kw}], {stride}, {padding}, {groups})?;\n        \
-                     let x = conv_i8::Input {{ bytes: x, zero_point: {} }};\n        \
-                     conv_i8::{call}(isa, &conv, x, &WEIGHT_{index}, {by}, y, scratch)?;",
+                    "{}\n        let x = conv_i8::Input {{ bytes: x, zero_point: {} }};\n        \
+                     conv_i8::{call}::<{short}, {}>(isa, &CONV_{index}, x, &WEIGHT_{index}, BY_{index}, y, scratch)?;",
                     two(&input),
-                    from.zero_point
+                    from.zero_point,
+                    !short
                 )
             }
             Work::Dense { inputs, outputs, params, .. } => {
-                let by = self.params(index, params, to.zero_point)?;
+                self.params(index, params, to.zero_point)?;
                 self.uses.insert("kernels::gemm_i8");
                 self.uses.insert("view::{Mat, MatMut}");
                 format!(
                     "{}\n        let (x, y) = (Mat::new(x, 1, {inputs})?, MatMut::new(y, 1, {outputs})?);\n        \
-                     gemm_i8::matmul(isa, y, x, Mat::new(&WEIGHT_{index}, {outputs}, {inputs})?, {by}, scratch)?;",
+                     gemm_i8::matmul_few(isa, y, x, Mat::new(&WEIGHT_{index}, {outputs}, {inputs})?, BY_{index}, scratch)?;",
                     two(&input)
                 )
             }
@@ -247,24 +265,21 @@ impl Source<'_> {
                 let call = match step.work {
                     Work::AvgPool(_, Some(Mean { multiplier, shift, zero_in, zero_out, clamp })) => format!(
                         "let by = pool_i8::Mean {{ multiplier: {multiplier}, shift: {shift}, zero_in: {zero_in}, zero_out: {zero_out}, \
-                         clamp: {clamp:?} }};\n        pool_i8::avg_pool2d(isa, &pool, x, by, y)?;"
+                         clamp: {clamp:?} }};\n        pool_i8::avg_pool2d(isa, &POOL_{index}, x, by, y)?;"
                     ),
-                    _ => "pool_i8::max_pool2d(isa, &pool, x, y)?;".to_owned(),
+                    _ => format!("pool_i8::max_pool2d(isa, &POOL_{index}, x, y)?;"),
                 };
-                format!(
-                    "{}\n        let pool = Pool::new([1, {c}, {h}, {w}], [{kh}, {kw}], {stride}, {padding})?;\n        {call}",
-                    two(&input)
-                )
+                let shape = format!("[1, {c}, {h}, {w}], [{kh}, {kw}], {stride}, {padding}");
+                self.constant(&format!("POOL_{index}"), "Pool", &shape);
+                format!("{}\n        {call}", two(&input))
             }
             Work::Add(Some(sum), _) => {
                 self.uses.insert("kernels::elementwise_i8");
                 let Sum { multipliers: [a, b], zeros: [zero_a, zero_b], shift, zero_out, clamp } = sum;
                 let second = range(tensor(step.b.unwrap_or(step.a))?);
-                format!(
-                    "{copy}{}\n        let by = elementwise_i8::Sum::new([{a}, {b}], [{zero_a}, {zero_b}], {shift}, {zero_out}, {clamp:?})?;\n        \
-                     elementwise_i8::add(isa, &by, y, x)?;",
-                    two(&second)
-                )
+                let arguments = format!("[{a}, {b}], [{zero_a}, {zero_b}], {shift}, {zero_out}, {clamp:?}");
+                self.constant(&format!("BY_{index}"), "elementwise_i8::Sum", &arguments);
+                format!("{copy}{}\n        elementwise_i8::add(isa, &BY_{index}, y, x)?;", two(&second))
             }
             Work::Table(table) => {
                 self.array(&format!("TABLE_{index}"), "i8", table);

@@ -72,45 +72,45 @@ impl<'a> Requantize<'a> {
     /// # Errors
     /// [`ShapeError::Length`] if the slices differ in length, [`ShapeError::Range`] for a negative multiplier, a shift above
     /// [`MAX_SHIFT`], or a `clamp` whose ends are in the wrong order.
-    pub fn new(
+    pub const fn new(
         bias: &'a [i32],
         multiplier: &'a [i32],
         shift: &'a [i32],
         zero_point: i8,
         clamp: (i8, i8),
     ) -> Result<Self, ShapeError> {
-        for (what, got) in [("the multipliers", multiplier.len()), ("the shifts", shift.len())] {
-            if got != bias.len() {
-                return Err(ShapeError::Length { what, expected: bias.len(), got });
-            }
+        let expected = bias.len();
+        if multiplier.len() != expected {
+            return Err(ShapeError::Length { what: "the multipliers", expected, got: multiplier.len() });
         }
-        let range = |what, max: i32, values: &[i32]| match values.iter().find(|x| !(0..=max).contains(*x)) {
-            Some(&got) => Err(ShapeError::Range { what, min: 0, max: max.into(), got: got.into() }),
-            None => Ok(()),
-        };
-        range("a multiplier of requantization", i32::MAX, multiplier)?;
-        range("a shift of requantization", MAX_SHIFT.into(), shift)?;
+        if shift.len() != expected {
+            return Err(ShapeError::Length { what: "the shifts", expected, got: shift.len() });
+        }
+        if let Some(error) = outside("a multiplier of requantization", i32::MAX, multiplier) {
+            return Err(error);
+        }
+        if let Some(error) = outside("a shift of requantization", MAX_SHIFT as i32, shift) {
+            return Err(error);
+        }
         if clamp.0 > clamp.1 {
-            let (min, got) = (clamp.0.into(), clamp.1.into());
-            return Err(ShapeError::Range { what: "the largest output", min, max: i8::MAX.into(), got });
+            let (min, got) = (clamp.0 as i64, clamp.1 as i64);
+            return Err(ShapeError::Range { what: "the largest output", min, max: i8::MAX as i64, got });
         }
-        let clamp = (clamp.0.into(), clamp.1.into());
-        let all_shift = !shift.contains(&0);
-        Ok(Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp, all_shift })
+        Ok(Self::again(bias, multiplier, shift, zero_point, clamp))
     }
 
     /// As [`new`](Self::new) found them good before.
-    pub(crate) fn again(
+    pub(crate) const fn again(
         bias: &'a [i32],
         multiplier: &'a [i32],
         shift: &'a [i32],
         zero_point: i8,
         clamp: (i8, i8),
     ) -> Self {
-        let clamp = (clamp.0.into(), clamp.1.into());
+        let clamp = (clamp.0 as i32, clamp.1 as i32);
         // Of use to vectors alone.
-        let all_shift = cfg!(inkstone_vectors) && !shift.contains(&0);
-        Self { bias, multiplier, shift, zero_point: zero_point.into(), clamp, all_shift }
+        let all_shift = cfg!(inkstone_vectors) && !has_zero(shift);
+        Self { bias, multiplier, shift, zero_point: zero_point as i32, clamp, all_shift }
     }
 
     /// Rows of `channels` sums become rows of as many outputs, on any instruction set the same.
@@ -134,6 +134,29 @@ impl<'a> Requantize<'a> {
         isa.run(Rows { by: *self, sums, out });
         Ok(())
     }
+}
+
+/// The first value that is not from 0 to `max`.
+const fn outside(what: &'static str, max: i32, values: &[i32]) -> Option<ShapeError> {
+    let mut i = 0;
+    while i < values.len() {
+        if values[i] < 0 || values[i] > max {
+            return Some(ShapeError::Range { what, min: 0, max: max as i64, got: values[i] as i64 });
+        }
+        i += 1;
+    }
+    None
+}
+
+const fn has_zero(values: &[i32]) -> bool {
+    let mut i = 0;
+    while i < values.len() {
+        if values[i] == 0 {
+            return true;
+        }
+        i += 1;
+    }
+    false
 }
 
 struct Rows<'a, 'o> {

@@ -23,6 +23,14 @@ pub const CLASSES: [&str; 3] = ["0", "1", "2"];
 const SCRATCH: usize = 131;
 const OUTSIDE: ShapeError = ShapeError::Overflow;
 
+/// What was checked when this file was written, checked again when it is compiled.
+const fn sound<T: Copy>(value: Result<T, ShapeError>) -> T {
+    match value {
+        Ok(value) => value,
+        Err(_) => panic!("this file was changed by hand"),
+    }
+}
+
 static WEIGHT_1: [i8; 36] = [
     -68, 21, -2, -84, -88, -74, 18, -107, 112, 62, 51, 50, 19, -58, -69, -47, -13, 42, 90, -86, -2, -81, 49, 74, -101,
     124, -24, -99, 33, 47, -18, 122, -71, 57, 13, 11,
@@ -36,6 +44,8 @@ static MULTIPLIER_1: [i32; 4] = [
 static SHIFT_1: [i32; 4] = [
     8, 8, 8, 8,
 ];
+const BY_1: Requantize<'static> = sound(Requantize::new(&BIAS_1, &MULTIPLIER_1, &SHIFT_1, 12, (12, 127)));
+const CONV_1: Conv = sound(Conv::new([1, 1, 12, 12], [4, 1, 3, 3], 1, 1, 1));
 static WEIGHT_2: [i8; 144] = [
     107, 98, -66, 68, 55, 28, 57, 57, -44, -26, -21, 78, -77, 84, -56, 13, -66, 37, 94, -66, -107, -45, 3, -47, -91,
     64, 0, 67, 62, -40, -46, -98, 52, 11, -67, -38, -83, -90, -103, -4, 113, 62, -123, 53, 38, 17, 119, -22, 96, -33,
@@ -53,6 +63,9 @@ static MULTIPLIER_2: [i32; 4] = [
 static SHIFT_2: [i32; 4] = [
     9, 9, 9, 9,
 ];
+const BY_2: Requantize<'static> = sound(Requantize::new(&BIAS_2, &MULTIPLIER_2, &SHIFT_2, 2, (-128, 127)));
+const CONV_2: Conv = sound(Conv::new([1, 4, 6, 6], [4, 4, 3, 3], 1, 1, 1));
+const BY_3: elementwise_i8::Sum = sound(elementwise_i8::Sum::new([2500000, 1300001], [2, 12], 22, -30, (-30, 127)));
 static TABLE_4: [i8; 256] = [
     -13, 86, -97, 126, 124, -32, -127, -98, 28, 30, 114, 71, -104, -92, -78, -120, 20, -44, 36, -87, -12, -111, 34,
     -48, 106, -32, 100, -113, -93, -81, -94, -31, 107, -103, -86, 10, -53, 71, 126, -99, 107, -42, -55, 108, 68, -118,
@@ -66,6 +79,8 @@ static TABLE_4: [i8; 256] = [
     -103, 122, 46, 11, -121, 0, -2, 59, -58, -55, -19, -84, 95, -80, 90, 83, -55, -99, -97, 15, -4, 89, 90, 119, -85,
     -21, -122, 61, 61, 53, 17, -39, 17, 124,
 ];
+const POOL_5: Pool = sound(Pool::new([1, 4, 6, 6], [2, 2], 2, 0));
+const POOL_6: Pool = sound(Pool::new([1, 4, 3, 3], [2, 2], 1, 0));
 static WEIGHT_7: [i8; 96] = [
     -86, -38, -26, 90, 77, -57, 96, -2, -96, -31, -45, -60, -30, 108, 92, 23, 37, -112, -6, -109, 30, -49, 126, 64, 12,
     -64, 126, -88, 115, 40, -71, -58, -115, 120, 74, -81, 117, 12, -50, 126, -40, -60, -83, 95, -60, -126, 48, -9, 46,
@@ -81,6 +96,7 @@ static MULTIPLIER_7: [i32; 6] = [
 static SHIFT_7: [i32; 6] = [
     9, 9, 9, 8, 8, 8,
 ];
+const BY_7: Requantize<'static> = sound(Requantize::new(&BIAS_7, &MULTIPLIER_7, &SHIFT_7, -9, (-9, 127)));
 static WEIGHT_8: [i8; 18] = [
     -46, 38, 43, -125, 37, 106, 24, 102, -94, -58, -97, -33, -102, 71, 111, 87, -76, 54,
 ];
@@ -93,6 +109,7 @@ static MULTIPLIER_8: [i32; 3] = [
 static SHIFT_8: [i32; 3] = [
     8, 8, 8,
 ];
+const BY_8: Requantize<'static> = sound(Requantize::new(&BIAS_8, &MULTIPLIER_8, &SHIFT_8, 17, (-128, 127)));
 
 /// The network and the memory in which it runs.
 pub struct Network {
@@ -125,37 +142,32 @@ impl Network {
         }
         // Step 1: conv+pool.
         let [x, y] = arena.get_disjoint_mut([0..144, 144..288]).map_err(|_| OUTSIDE)?;
-        let conv = Conv::new([1, 1, 12, 12], [4, 1, 3, 3], 1, 1, 1)?;
         let x = conv_i8::Input { bytes: x, zero_point: -128 };
-        conv_i8::conv2d_max_pool2(isa, &conv, x, &WEIGHT_1, Requantize::new(&BIAS_1, &MULTIPLIER_1, &SHIFT_1, 12, (12, 127))?, y, scratch)?;
+        conv_i8::conv2d_max_pool2_by::<true, false>(isa, &CONV_1, x, &WEIGHT_1, BY_1, y, scratch)?;
         // Step 2: conv.
         let [x, y] = arena.get_disjoint_mut([144..288, 0..144]).map_err(|_| OUTSIDE)?;
-        let conv = Conv::new([1, 4, 6, 6], [4, 4, 3, 3], 1, 1, 1)?;
         let x = conv_i8::Input { bytes: x, zero_point: 12 };
-        conv_i8::conv2d(isa, &conv, x, &WEIGHT_2, Requantize::new(&BIAS_2, &MULTIPLIER_2, &SHIFT_2, 2, (-128, 127))?, y, scratch)?;
+        conv_i8::conv2d_by::<true, false>(isa, &CONV_2, x, &WEIGHT_2, BY_2, y, scratch)?;
         // Step 3: add.
         let [x, y] = arena.get_disjoint_mut([144..288, 0..144]).map_err(|_| OUTSIDE)?;
-        let by = elementwise_i8::Sum::new([2500000, 1300001], [2, 12], 22, -30, (-30, 127))?;
-        elementwise_i8::add(isa, &by, y, x)?;
+        elementwise_i8::add(isa, &BY_3, y, x)?;
         // Step 4: table.
         elementwise_i8::look_up(&TABLE_4, arena.get_mut(0..144).ok_or(OUTSIDE)?);
         // Step 5: max-pool.
         let [x, y] = arena.get_disjoint_mut([0..144, 144..180]).map_err(|_| OUTSIDE)?;
-        let pool = Pool::new([1, 4, 6, 6], [2, 2], 2, 0)?;
-        pool_i8::max_pool2d(isa, &pool, x, y)?;
+        pool_i8::max_pool2d(isa, &POOL_5, x, y)?;
         // Step 6: avg-pool.
         let [x, y] = arena.get_disjoint_mut([144..180, 16..32]).map_err(|_| OUTSIDE)?;
-        let pool = Pool::new([1, 4, 3, 3], [2, 2], 1, 0)?;
         let by = pool_i8::Mean { multiplier: 1932735283, shift: 2, zero_in: 0, zero_out: 7, clamp: (-120, 120) };
-        pool_i8::avg_pool2d(isa, &pool, x, by, y)?;
+        pool_i8::avg_pool2d(isa, &POOL_6, x, by, y)?;
         // Step 7: dense.
         let [x, y] = arena.get_disjoint_mut([16..32, 0..6]).map_err(|_| OUTSIDE)?;
         let (x, y) = (Mat::new(x, 1, 16)?, MatMut::new(y, 1, 6)?);
-        gemm_i8::matmul(isa, y, x, Mat::new(&WEIGHT_7, 6, 16)?, Requantize::new(&BIAS_7, &MULTIPLIER_7, &SHIFT_7, -9, (-9, 127))?, scratch)?;
+        gemm_i8::matmul_few(isa, y, x, Mat::new(&WEIGHT_7, 6, 16)?, BY_7, scratch)?;
         // Step 8: dense.
         let [x, y] = arena.get_disjoint_mut([0..6, 16..19]).map_err(|_| OUTSIDE)?;
         let (x, y) = (Mat::new(x, 1, 6)?, MatMut::new(y, 1, 3)?);
-        gemm_i8::matmul(isa, y, x, Mat::new(&WEIGHT_8, 3, 6)?, Requantize::new(&BIAS_8, &MULTIPLIER_8, &SHIFT_8, 17, (-128, 127))?, scratch)?;
+        gemm_i8::matmul_few(isa, y, x, Mat::new(&WEIGHT_8, 3, 6)?, BY_8, scratch)?;
         arena.get(16..19).and_then(|logits| logits.first_chunk()).ok_or(OUTSIDE)
     }
 

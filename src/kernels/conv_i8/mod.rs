@@ -25,8 +25,7 @@ use crate::view::MatMut;
 use direct::Direct;
 use lanes::Lanes;
 use patches::Patches;
-pub(crate) use pooled::conv2d_max_pool2_by;
-pub use pooled::{conv2d_max_pool2, pooled_scratch_len};
+pub use pooled::{conv2d_max_pool2, conv2d_max_pool2_by, pooled_scratch_len};
 use window::{Window, Windowed};
 use winograd::{Four, Two, Winograd};
 
@@ -69,7 +68,8 @@ pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
 }
 
 /// Whether sets of one lane go by a window of the image, as they do for sums of few products; `pooled` if pooling follows.
-pub(crate) const fn is_short(conv: &Conv, pooled: bool) -> bool {
+#[must_use]
+pub const fn is_short(conv: &Conv, pooled: bool) -> bool {
     Window::of(conv, if pooled { 2 } else { 1 }).is_some()
 }
 
@@ -113,8 +113,7 @@ pub fn conv2d_i32(
 ) -> Result<(), ShapeError> {
     check(isa, conv, input, weight, out.len(), scratch)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
-    run::<_, true, true>(isa, conv, input, weight, Sums(Tile::whole(out)), scratch);
-    Ok(())
+    run::<_, true, true>(isa, conv, input, weight, Sums(Tile::whole(out)), scratch)
 }
 
 /// `out = requantize(Σ x·w)`: the bias, the scale, the zero point and the clamp of `requantize`, one channel each for `c_out`.
@@ -138,9 +137,13 @@ pub fn conv2d(
     conv2d_by::<true, true>(isa, conv, input, weight, requantize, out, scratch)
 }
 
-/// [`conv2d`] of which on sets of one lane only convolutions that are `SHORT` or `LONG` are there: of others nothing is computed.
+/// [`conv2d`] for programs that know their convolutions: of the code for sets of one lane, only that for sums of few products is linked if
+/// `SHORT`, as [`is_short`] says, and that for many if `LONG`.
+///
+/// # Errors
+/// As [`conv2d`]; [`ShapeError::Range`] for a convolution whose code is not there.
 #[cfg_attr(not(feature = "std"), inline)]
-pub(crate) fn conv2d_by<const SHORT: bool, const LONG: bool>(
+pub fn conv2d_by<const SHORT: bool, const LONG: bool>(
     isa: Isa,
     conv: &Conv,
     input: Input<'_>,
@@ -152,8 +155,7 @@ pub(crate) fn conv2d_by<const SHORT: bool, const LONG: bool>(
     check(isa, conv, input, weight, out.len(), scratch)?;
     requantize.check_channels(conv.c_out)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
-    run::<_, SHORT, LONG>(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch);
-    Ok(())
+    run::<_, SHORT, LONG>(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch)
 }
 
 fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
@@ -194,7 +196,7 @@ fn run<C: Sink, const SHORT: bool, const LONG: bool>(
     weight: &[i8],
     out: C,
     scratch: &mut [i32],
-) {
+) -> Result<(), ShapeError> {
     if isa.lanes() == 1 {
         return run_lane::<_, SHORT, LONG>(isa, conv, 1, input, weight, out, scratch);
     }
@@ -204,6 +206,7 @@ fn run<C: Sink, const SHORT: bool, const LONG: bool>(
         Way::Two(two) => two.run(isa, input, weight, out, scratch),
         Way::Four(four) => four.run(isa, input, weight, out, scratch),
     }
+    Ok(())
 }
 
 /// The same on a set of one lane, in strips of a multiple of `step` pixels.
@@ -215,12 +218,16 @@ fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
     weight: &[i8],
     out: C,
     scratch: &mut [i32],
-) {
+) -> Result<(), ShapeError> {
     match Window::of(conv, step) {
         Some(window) if SHORT => isa.run(Windowed { window, input, weight, out, scratch }),
         None if LONG => isa.run(Patches { conv, input, weight, out, scratch }),
-        _ => {}
+        _ => {
+            let (what, got) = ("the products in a sum of a convolution whose code is linked", conv.taps() as i64);
+            return Err(ShapeError::Range { what, min: 1, max: MAX_K as i64, got });
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -67,8 +67,11 @@ pub fn conv2d_max_pool2(
 }
 
 /// As [`conv2d_by`](super::conv2d_by) is to `conv2d`.
+///
+/// # Errors
+/// As [`conv2d_max_pool2`]; [`ShapeError::Range`] for a convolution whose code is not there.
 #[cfg_attr(not(feature = "std"), inline)]
-pub(crate) fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
+pub fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
     isa: Isa,
     conv: &Conv,
     input: Input<'_>,
@@ -88,8 +91,7 @@ pub(crate) fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
     if isa.lanes() == 1 {
         let (maxima, scratch) = scratch.split_at_mut(conv.ow / 2 * conv.c_out);
         let sink = Pooled { conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
-        run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
-        return Ok(());
+        return run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
     }
     let images = together(conv);
     let map_len = of_images(conv, images).output_len();

@@ -95,7 +95,7 @@ pub fn matmul(
 /// # Errors
 /// As [`matmul`]; [`ShapeError::Range`] for more rows.
 #[cfg_attr(not(feature = "std"), inline)]
-pub(crate) fn matmul_few(
+pub fn matmul_few(
     isa: Isa,
     c: MatMut<'_, i8>,
     x: Mat<'_, i8>,

@@ -9,8 +9,8 @@
 use core::panic::PanicInfo;
 use cortex_m_rt::entry;
 use inkstone::runtime::{Arena, Bound, ImageError, Model, device_arena_len, device_kernels};
-use inkstone_cortex_m::host::{File, exit, print, print_hex, print_number};
-use inkstone_cortex_m::stack;
+use inkstone_cortex_m::host::{File, exit, print, print_number};
+use inkstone_cortex_m::tally::{Tally, line};
 use inkstone_cortex_m::timer::Timer;
 
 static IMAGE: &[u8] = inkstone::include_model!(env!("INKSTONE_MODEL"));
@@ -40,67 +40,27 @@ fn main() -> ! {
         print("digits.bin: no such file\n");
         exit(false)
     };
-    let tally = classify(&mut bound, &digits, &timer);
-    line("\n", tally.digits, " digits");
-    if tally.labels {
-        line("", tally.right, " of them right");
-    }
-    print("logits ");
-    print_hex(tally.logits.0);
-    print("\n");
-    line("", tally.instructions, " instructions a digit");
+    let (tally, instructions) = classify(&mut bound, &digits, &timer);
     line("flash: image ", IMAGE.len() as u32, " bytes");
-    line("RAM: arena ", ARENA_BYTES as u32, " bytes");
-    line("RAM: all variables ", stack::variables() as u32, " bytes");
-    line("RAM: stack ", stack::used() as u32, " bytes");
-    exit(tally.digits > 0)
+    tally.print(instructions, ARENA_BYTES);
+    exit(tally.digits() > 0)
 }
 
-/// FNV-1a of 64 bits, from its usual start on.
-struct Fnv(u64);
-
-impl Fnv {
-    fn add(&mut self, byte: u8) {
-        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-}
-
-struct Tally {
-    digits: u32,
-    right: u32,
-    labels: bool,
-    logits: Fnv,
-    /// Of the last digit.
-    instructions: u32,
-}
-
-/// Every digit there is; the first one step by step.
-fn classify(bound: &mut Bound<'_, '_, KERNELS>, digits: &File, timer: &Timer) -> Tally {
-    let labels = File::open(c"labels.bin");
-    let mut tally =
-        Tally { digits: 0, right: 0, labels: labels.is_some(), logits: Fnv(0xcbf2_9ce4_8422_2325), instructions: 0 };
+/// Every digit there is, the first one step by step, and the instructions of the last one.
+fn classify(bound: &mut Bound<'_, '_, KERNELS>, digits: &File, timer: &Timer) -> (Tally, u32) {
+    let (mut tally, mut instructions) = (Tally::new(), 0);
     while digits.read(bound.input_mut()) {
-        if tally.digits == 0 {
+        if tally.digits() == 0 {
             each_step(bound, timer);
         } else {
             let start = timer.now();
             bound.run();
-            tally.instructions = timer.since(start);
+            instructions = timer.since(start);
         }
         let output = bound.output();
-        for logit in output.bytes().unwrap_or_default() {
-            tally.logits.add(*logit as u8);
-        }
-        let class = output.class(0) as u32;
-        print_number(class);
-        tally.digits += 1;
-        print(if tally.digits.is_multiple_of(40) { "\n" } else { " " });
-        let mut label = [0];
-        if labels.as_ref().is_some_and(|labels| labels.read(&mut label)) && u32::from(label[0]) == class {
-            tally.right += 1;
-        }
+        tally.take(output.bytes().unwrap_or_default(), output.class(0));
     }
-    tally
+    (tally, instructions)
 }
 
 /// Runs one digit and says how many instructions each step took.
@@ -115,13 +75,6 @@ fn each_step(bound: &mut Bound<'_, '_, KERNELS>, timer: &Timer) {
         }
         start = timer.now();
     });
-}
-
-fn line(before: &str, number: u32, after: &str) {
-    print(before);
-    print_number(number);
-    print(after);
-    print("\n");
 }
 
 /// Says what is wrong with the image or with the memory for it, and gives up.
