@@ -62,9 +62,8 @@ fn within(got: &[f32], want: &[Exact], gamma: f64, what: impl std::fmt::Debug) {
 /// What bounds a transformed sum: the largest products of `channels` channels, instead of its own.
 fn of_maxima(want: &mut [Exact], x: &[f32], w: &[f32], channels: usize) {
     let max = |x: &[f32]| x.iter().fold(0.0f32, |max, x| max.max(x.abs()));
-    for want in want {
-        want.magnitude = channels as f64 * f64::from(max(x)) * f64::from(max(w));
-    }
+    let magnitude = channels as f64 * f64::from(max(x)) * f64::from(max(w));
+    want.iter_mut().for_each(|want| want.magnitude = magnitude);
 }
 
 /// Buffers between guards, which must be left alone.

@@ -160,16 +160,17 @@ fn kinds(len: usize) -> [Vec<i8>; 4] {
 
 #[test]
 fn products_with_packed_weights_are_exact_on_every_isa() {
-    for isa in Isa::available() {
-        let mut forms = [0; 2];
-        for [m, n, k] in SIZES {
-            let stride = k + 3;
-            for (kind, w) in kinds(n * k).into_iter().enumerate() {
-                let x = if kind == 3 { vec![-128; m * stride] } else { bytes(m * stride, 1) };
-                let want = reference(&x, &w, [m, n, k], stride);
+    let mut forms: Vec<(Isa, [u32; 2])> = Isa::available().map(|isa| (isa, [0; 2])).collect();
+    for [m, n, k] in SIZES {
+        let stride = k + 3;
+        for (kind, weights) in kinds(n * k).into_iter().enumerate() {
+            let x = if kind == 3 { vec![-128; m * stride] } else { bytes(m * stride, 1) };
+            let want = reference(&x, &weights, [m, n, k], stride);
+            for (isa, forms) in &mut forms {
+                let isa = *isa;
                 let mut got = vec![i32::MIN; m * n];
                 let mut words = vec![i32::MIN; Weights::packed_len(isa, n, k)];
-                let w = Weights::pack(isa, Mat::new(&w, n, k).unwrap(), &mut words).unwrap();
+                let w = Weights::pack(isa, Mat::new(&weights, n, k).unwrap(), &mut words).unwrap();
                 forms[usize::from(w.is_wide())] += 1;
                 let mut scratch = vec![i32::MIN; w.scratch_len(m)];
                 let a = Mat::with_row_stride(&x, m, k, stride).unwrap();
@@ -186,6 +187,8 @@ fn products_with_packed_weights_are_exact_on_every_isa() {
                 }
             }
         }
+    }
+    for (isa, forms) in forms {
         println!("isa {isa}: {} products of bytes, {} of pairs of 16 bits", forms[0], forms[1]);
         assert!(forms[0] > 0);
     }
