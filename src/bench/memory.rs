@@ -22,7 +22,7 @@ use crate::reference::{self, gamma};
 use std::ops::Range;
 
 /// All but what leaves the caches.
-const QUICK: [&str; 17] = [
+const QUICK: [&str; 21] = [
     "convert/to_f32/512x784",
     "convert/to_f16/512x784",
     "requantize/200x512",
@@ -40,6 +40,10 @@ const QUICK: [&str; 17] = [
     "columns/take/512x784",
     "columns/put/512x784",
     "columns/pixels/200x784",
+    "table_i8/200x512",
+    "pool_i8/max2x2/64x28x28x32",
+    "pool_i8/mean2x2/64x28x28x32",
+    "standardize_i8/200x784",
 ];
 
 /// Weights of a layer and of one beyond the caches, images of a convolution, a batch's logits and hidden layer, the parameters of
@@ -101,7 +105,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Of `len` elements, each with so many operations and bytes.
-fn case(
+pub(super) fn case(
     name: String,
     len: usize,
     operations: usize,

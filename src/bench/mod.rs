@@ -19,6 +19,7 @@ pub mod gemm_i8;
 pub mod inference;
 mod measure;
 pub mod memory;
+pub mod memory_i8;
 pub mod operands;
 mod pass;
 pub mod pixels;
@@ -54,6 +55,7 @@ pub fn cases() -> Vec<Case> {
         conv_f16::cases,
         conv_i8::cases,
         memory::cases,
+        memory_i8::cases,
         inference::cases,
     ];
     families.into_iter().flat_map(|cases| cases()).collect()

@@ -120,3 +120,25 @@ pub(super) fn put(runs: &[Range<usize>], width: usize, x: &[f32], out: &mut [f32
         }
     }
 }
+
+/// Each image of `n` raw pixels becomes bytes, in place: the formula of [`Standardize`](crate::kernels::standardize_i8::Standardize).
+pub(super) fn standardize(n: usize, multiplier: i32, shift: u8, zero: i8, images: &mut [i8]) {
+    for image in images.chunks_exact_mut(n) {
+        let pixels = || image.iter().map(|pixel| u64::from(*pixel as u8));
+        let (sum, squares) = (pixels().sum::<u64>(), pixels().map(|pixel| pixel * pixel).sum::<u64>());
+        let n = n as u64;
+        let spread = n * squares - sum * sum;
+        let slope = if spread == 0 {
+            0
+        } else {
+            let e = spread.leading_zeros() / 2;
+            ((multiplier as u64 * n) << e) / (spread << (2 * e)).isqrt()
+        };
+        let (mean, rest) = ((sum / n) as i64, ((slope * (sum % n) + n / 2) / n) as i64);
+        let half = if shift > 0 { 1 << (shift - 1) } else { 0 };
+        for pixel in image {
+            let steps = ((i64::from(*pixel as u8) - mean) * slope as i64 - rest + half) >> shift;
+            *pixel = (steps + i64::from(zero)).clamp(-128, 127) as i8;
+        }
+    }
+}

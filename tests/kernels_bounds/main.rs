@@ -3,6 +3,7 @@
 //! refused with an error before an output is begun, and nothing panics.
 
 mod batch_norm;
+mod bytes;
 mod conv;
 mod elementwise;
 mod frame;

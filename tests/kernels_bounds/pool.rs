@@ -7,7 +7,7 @@ use inkstone::kernels::Isa;
 use inkstone::kernels::pool::{self, Pool};
 use proptest::prelude::*;
 
-fn shapes() -> impl Strategy<Value = ([usize; 4], Pool)> {
+pub(crate) fn shapes() -> impl Strategy<Value = ([usize; 4], Pool)> {
     let sides = prop_oneof![1 => Just((2, 2, 2, 0)), 2 => (1..6usize, 1..6usize, 1..5usize, 0..3usize)];
     ((0..3usize, 1..4usize, 1..20usize, edges()), sides).prop_map(|((n, c, h, w), (kh, kw, stride, padding))| {
         let (w, padding) = (w.max(1), padding.min(kh.min(kw) / 2));
