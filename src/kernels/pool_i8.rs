@@ -7,8 +7,8 @@ use super::requantize::{MAX_SHIFT, Requantize};
 use super::simd::{Kernel, Simd};
 use crate::error::ShapeError;
 
-/// Channels of a pixel that are summed together.
-const CHANNELS: usize = 16;
+/// Channels of a pixel that are summed together: few where the stack is small.
+const CHANNELS: usize = if cfg!(inkstone_vectors) { 64 } else { 16 };
 
 /// Most pixels of a window whose mean is taken: their sum fits in 32 bits.
 pub const MAX_WINDOW: usize = 1 << 22;
@@ -130,13 +130,28 @@ impl Kernel for Means<'_, '_> {
     fn eval<S: Simd>(self, simd: S) {
         let Self { pool, input, zero, requantize, out } = self;
         let (c, [_, _, oh, ow]) = (pool.channels(), pool.output());
-        let plane = pool.planes().0;
+        let (plane, w) = (pool.planes().0, pool.width());
+        let mut sums = [0; CHANNELS];
         for (image, out) in input.chunks_exact(plane * c).zip(out.chunks_exact_mut(oh * ow * c)) {
             for (place, out) in out.chunks_exact_mut(c).enumerate() {
                 let (y, x) = (place / ow, place % ow);
                 for (part, out) in out.chunks_mut(CHANNELS).enumerate() {
-                    let mut sums = [0; CHANNELS];
                     let sums = &mut sums[..out.len()];
+                    if pool.is_two() {
+                        let pixel = |dy, dx| {
+                            let at = (2 * y + dy) * w + 2 * x + dx;
+                            &image[at * c + part * CHANNELS..][..out.len()]
+                        };
+                        let [a, b, d, e] = [pixel(0, 0), pixel(0, 1), pixel(1, 0), pixel(1, 1)];
+                        for i in 0..sums.len() {
+                            // Four bytes fit in 16 bits, of which a register holds twice as many.
+                            let sum = i16::from(a[i]) + i16::from(b[i]) + i16::from(d[i]) + i16::from(e[i]);
+                            sums[i] = i32::from(sum) - 4 * zero;
+                        }
+                        requantize.part(simd, 0, sums, out);
+                        continue;
+                    }
+                    sums.fill(0);
                     for dy in pool.rows(y) {
                         for dx in pool.columns(x) {
                             let pixel = &image[pool.pixel(y, x, dy, dx) * c + part * CHANNELS..][..sums.len()];
