@@ -6,13 +6,13 @@ mod image_support;
 /// Both written by `cargo test --test export_rust -- --ignored`: a residual network with a step of each kind.
 #[rustfmt::skip]
 #[path = "generated/chain.rs"]
-#[allow(dead_code, unreachable_pub, reason = "what users of a module have no use for they leave out")]
+#[allow(unreachable_pub, reason = "a module is public as far as its user makes it so")]
 mod chain;
 
 /// A layer of pixels that each image normalises by itself.
 #[rustfmt::skip]
 #[path = "generated/one_by_one.rs"]
-#[allow(dead_code, unreachable_pub, reason = "as above")]
+#[allow(unreachable_pub, reason = "as above")]
 mod one_by_one;
 
 use image_support::{Build, Draw, samples};

@@ -53,6 +53,7 @@ pub fn rust_source(model: &Model<'_>, golden: &Golden) -> Result<String, ExportE
 //! change the model, not this file. It needs the crate `inkstone` without its default features.
 //!
 //! In: raw pixels, by rows and with their channels last, of {rows} x {cols} in {channels} channel(s). Out: {classes} bytes, `real = {scale:?} * (byte - {zero})`.
+#![allow(dead_code, reason = \"not every program needs all of a module\")]
 
 {uses}
 /// Bytes of a picture.

@@ -5,7 +5,6 @@
 #![no_main]
 
 #[path = "../../models/cnn_8_16.rs"]
-#[allow(dead_code, reason = "this program does not need all of a module")]
 #[rustfmt::skip]
 mod cnn_8_16;
 
