@@ -262,39 +262,39 @@ impl Network {
         }
         self.prepare(rows)?;
         check_len("the weights", self.weights_len, weights.len())?;
-        let given = std::mem::take(&mut self.given);
-        let batch = given.shown(rows, self.input.width).map_err(TrainError::from).and_then(|shown| match shown {
-            Shown::Pixels(x) if rows > half::first(rows) && self.half.is_some() => {
-                self.learn_halves(x, weights, labels, objective, grads)
+        // Taken out, as they are used beside the rest.
+        let (given, mut half) = (std::mem::take(&mut self.given), self.half.take());
+        let shown = given.shown(rows, self.input.width);
+        let batch = shown.and_then(|shown| match (shown, half.as_deref_mut()) {
+            (Shown::Pixels(x), Some(half)) if rows > half::first(rows) => {
+                self.learn_halves(half, x, weights, labels, objective, grads)
             }
-            shown => Ok(self.learn(shown, weights, labels, objective, objective.reduction.scale(rows), grads)?),
+            _ => self.learn(shown, weights, labels, objective, objective.reduction.scale(rows), grads),
         });
-        self.given = given;
-        batch
+        (self.given, self.half) = (given, half);
+        Ok(batch?)
     }
 
     /// The two halves of a batch side by side, and the sum of their gradients.
     fn learn_halves(
         &mut self,
+        half: &mut Half,
         x: Pixels<'_>,
         weights: &[f32],
         labels: &[u8],
         objective: Objective,
         grads: &mut [f32],
-    ) -> Result<BatchLoss, TrainError> {
-        let scale = objective.reduction.scale(labels.len());
-        let at = half::first(labels.len());
+    ) -> Result<BatchLoss, ShapeError> {
+        let (scale, at) = (objective.reduction.scale(labels.len()), half::first(labels.len()));
         let [left, right] = [(0, at), (at, labels.len())].map(|(from, to)| (x.rows_range(from, to), &labels[from..to]));
-        let Some(mut half) = self.half.take() else { return Ok(BatchLoss::default()) };
-        let Half { network, grads: others } = &mut *half;
+        let Half { network, grads: others } = half;
         let (first, second) = rayon::join(
             || self.learn(Shown::Pixels(left.0), weights, left.1, objective, scale, grads),
             || network.learn(Shown::Pixels(right.0), weights, right.1, objective, scale, others),
         );
-        let sum = elementwise::add_assign(self.isa, Activation::Identity, grads, others);
-        self.half = Some(half);
-        sum?;
-        Ok(first? + second?)
+        let batch = first? + second?;
+        elementwise::add_assign(self.isa, Activation::Identity, grads, others)?;
+        Ok(batch)
     }
 
     /// Forward, loss and backward of these rows, each sample's gradient times `scale`.
