@@ -33,6 +33,7 @@ impl Tally {
     }
 
     /// Takes note of the next digit, and prints its class.
+    #[inline(never)] // its registers are not saved while a network runs
     pub fn take(&mut self, logits: &[i8], class: usize) {
         for logit in logits {
             self.logits.add(*logit as u8);
