@@ -42,12 +42,9 @@ impl<'a> Pixels<'a> {
         Ok(Self { data: Mat::new(data, rows, width)?, scale, offset })
     }
 
-    /// Rows `from..to`.
-    ///
-    /// # Panics
-    /// If the range does not lie inside the rows.
-    #[must_use]
-    pub fn rows_range(self, from: usize, to: usize) -> Self {
+    /// Rows `from..to`, which lie inside.
+    #[cfg(feature = "train")]
+    pub(crate) fn rows_range(self, from: usize, to: usize) -> Self {
         Self { data: self.data.rows_range(from, to), ..self }
     }
 

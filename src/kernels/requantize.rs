@@ -148,15 +148,14 @@ const fn outside(what: &'static str, max: i32, values: &[i32]) -> Option<ShapeEr
     None
 }
 
+/// Goes through all of them: a loop without a way out is one of vectors, where digits come one by one.
 const fn has_zero(values: &[i32]) -> bool {
-    let mut i = 0;
+    let (mut found, mut i) = (false, 0);
     while i < values.len() {
-        if values[i] == 0 {
-            return true;
-        }
+        found |= values[i] == 0;
         i += 1;
     }
-    false
+    found
 }
 
 struct Rows<'a, 'o> {
