@@ -141,6 +141,11 @@ stage_cortex-m() {
     on_boards mps2-an386:kernels mps2-an386:digits mps2-an500:digits >target/boards.log 2>&1 &
     local others=$!
     on_boards microbit:kernels microbit:digits:small microbit:exported:small mps2-an385:digits mps2-an505:digits
+    # With the images above, every kernel of bytes.
+    for image in i8-chain i8-pixels-per-image; do
+        INKSTONE_MODEL=../../tests/fuzz/corpus/image/$image.ink LINK_ONLY=1 BUILD_DIR=target/of-microbit \
+            bash firmware-notes/cortex-m/run.sh microbit digits small
+    done
     wait $others || { cat target/boards.log >&2 && return 1; }
     cat target/boards.log
 }

@@ -1,8 +1,11 @@
 //! How sizes are cut: into even parts, and rows into even panels.
 
 /// `len` cut into as few parts as possible of at most `most`, all but the last of the size returned: a multiple of `unit`, as
-/// `most` is.
+/// `most` is. Uncut where one of them is 0.
 pub(crate) const fn even(len: usize, most: usize, unit: usize) -> usize {
+    if most == 0 || unit == 0 {
+        return len;
+    }
     let parts = len.div_ceil(most);
     if parts == 0 { 0 } else { len.div_ceil(parts).next_multiple_of(unit) }
 }

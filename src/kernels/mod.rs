@@ -28,6 +28,7 @@ mod map;
 #[cfg(feature = "train")]
 pub mod parallel;
 pub mod peak;
+mod piece;
 pub mod pixels;
 pub mod pool;
 pub mod pool_i8;

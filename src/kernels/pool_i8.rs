@@ -2,6 +2,7 @@
 //! instruction set.
 
 use super::Isa;
+use super::piece::{piece, piece_mut};
 use super::pool::Pool;
 use super::requantize::{MAX_SHIFT, Requantize};
 use super::simd::{Kernel, Simd};
@@ -87,15 +88,23 @@ impl Kernel for Max<'_, '_> {
         let Self { pool, input, out } = self;
         let (c, w, [_, _, oh, ow]) = (pool.channels(), pool.width(), pool.output());
         let plane = pool.planes().0;
-        for (image, out) in input.chunks_exact(plane * c).zip(out.chunks_exact_mut(oh * ow * c)) {
-            for (y, out) in out.chunks_exact_mut(ow * c).enumerate() {
+        let c = c.max(1); // as it is: chunks of nothing would panic
+        let images = input.chunks_exact((plane * c).max(1));
+        for (image, out) in images.zip(out.chunks_exact_mut((oh * ow * c).max(1))) {
+            for (y, out) in out.chunks_exact_mut((ow * c).max(1)).enumerate() {
                 if pool.is_two() {
-                    let (upper, lower) = image[2 * y * w * c..][..2 * w * c].split_at(w * c);
+                    let rows = (piece(image, 2 * y * w * c, w * c), piece(image, (2 * y + 1) * w * c, w * c));
+                    let (Some(upper), Some(lower)) = rows else {
+                        return;
+                    };
                     let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
                     for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
-                        let ((a, b), (d, e)) = (upper.split_at(c), lower.split_at(c));
-                        for i in 0..c {
-                            out[i] = a[i].max(b[i]).max(d[i].max(e[i]));
+                        let (Some((a, b)), Some((d, e))) = (upper.split_at_checked(c), lower.split_at_checked(c))
+                        else {
+                            return;
+                        };
+                        for ((((out, a), b), d), e) in out.iter_mut().zip(a).zip(b).zip(d).zip(e) {
+                            *out = (*a.max(b)).max(*d.max(e));
                         }
                     }
                     continue;
@@ -104,9 +113,11 @@ impl Kernel for Max<'_, '_> {
                     out.fill(i8::MIN);
                     for dy in pool.rows(y) {
                         for dx in pool.columns(x) {
-                            let pixel = &image[pool.pixel(y, x, dy, dx) * c..][..c];
-                            for i in 0..c {
-                                out[i] = out[i].max(pixel[i]);
+                            let Some(pixel) = piece(image, pool.pixel(y, x, dy, dx) * c, c) else {
+                                return;
+                            };
+                            for (out, x) in out.iter_mut().zip(pixel) {
+                                *out = (*out).max(*x);
                             }
                         }
                     }
@@ -132,21 +143,28 @@ impl Kernel for Means<'_, '_> {
         let (c, [_, _, oh, ow]) = (pool.channels(), pool.output());
         let (plane, w) = (pool.planes().0, pool.width());
         let mut sums = [0; CHANNELS];
-        for (image, out) in input.chunks_exact(plane * c).zip(out.chunks_exact_mut(oh * ow * c)) {
+        let (c, ow) = (c.max(1), ow.max(1)); // as they are: chunks of nothing would panic
+        let images = input.chunks_exact((plane * c).max(1));
+        for (image, out) in images.zip(out.chunks_exact_mut((oh * ow * c).max(1))) {
             for (place, out) in out.chunks_exact_mut(c).enumerate() {
                 let (y, x) = (place / ow, place % ow);
                 for (part, out) in out.chunks_mut(CHANNELS).enumerate() {
-                    let sums = &mut sums[..out.len()];
+                    let Some(sums) = piece_mut(&mut sums, 0, out.len()) else {
+                        return;
+                    };
                     if pool.is_two() {
                         let pixel = |dy, dx| {
                             let at = (2 * y + dy) * w + 2 * x + dx;
-                            &image[at * c + part * CHANNELS..][..out.len()]
+                            piece(image, at * c + part * CHANNELS, out.len())
                         };
-                        let [a, b, d, e] = [pixel(0, 0), pixel(0, 1), pixel(1, 0), pixel(1, 1)];
-                        for i in 0..sums.len() {
+                        let [Some(a), Some(b), Some(d), Some(e)] = [pixel(0, 0), pixel(0, 1), pixel(1, 0), pixel(1, 1)]
+                        else {
+                            return;
+                        };
+                        for ((((all, a), b), d), e) in sums.iter_mut().zip(a).zip(b).zip(d).zip(e) {
                             // Four bytes fit in 16 bits, of which a register holds twice as many.
-                            let sum = i16::from(a[i]) + i16::from(b[i]) + i16::from(d[i]) + i16::from(e[i]);
-                            sums[i] = i32::from(sum) - 4 * zero;
+                            let sum = i16::from(*a) + i16::from(*b) + i16::from(*d) + i16::from(*e);
+                            *all = i32::from(sum) - 4 * zero;
                         }
                         requantize.part(simd, 0, sums, out);
                         continue;
@@ -154,7 +172,10 @@ impl Kernel for Means<'_, '_> {
                     sums.fill(0);
                     for dy in pool.rows(y) {
                         for dx in pool.columns(x) {
-                            let pixel = &image[pool.pixel(y, x, dy, dx) * c + part * CHANNELS..][..sums.len()];
+                            let at = pool.pixel(y, x, dy, dx) * c + part * CHANNELS;
+                            let Some(pixel) = piece(image, at, sums.len()) else {
+                                return;
+                            };
                             for (sum, x) in sums.iter_mut().zip(pixel) {
                                 *sum += i32::from(*x) - zero;
                             }

@@ -275,6 +275,33 @@ impl Requantize<'_> {
         }
     }
 
+    /// The same where each row of `out` ends within the last register.
+    #[inline(always)]
+    pub(super) fn part_registers<S: Simd, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        sums: [[S::I32; N]; M],
+        out: [&mut [i8]; M],
+    ) {
+        let count = out.first().map_or(0, |row| row.len());
+        let (bias, multiplier) = (&self.bias[first..][..count], &self.multiplier[first..][..count]);
+        let shift = &self.shift[first..][..count];
+        for j in 0..N {
+            let (c, whole) = (j * S::LANES, j + 1 < N);
+            let (bias, multiplier) = (load(simd, &bias[c..], whole), load(simd, &multiplier[c..], whole));
+            let shift = load(simd, &shift[c..], whole);
+            for i in 0..M {
+                let bytes = self.one(simd, sums[i][j], bias, multiplier, shift);
+                if whole {
+                    simd.store_i8(bytes, &mut out[i][c..]);
+                } else {
+                    simd.store_i8_partial(bytes, &mut out[i][c..]);
+                }
+            }
+        }
+    }
+
     /// One register of outputs.
     #[inline(always)]
     fn one<S: Simd>(&self, simd: S, sum: S::I32, bias: S::I32, multiplier: S::I32, shift: S::I32) -> S::I32 {
@@ -290,6 +317,12 @@ impl Requantize<'_> {
         let clamped = simd.min_i32(simd.max_i32(scaled, min), max);
         simd.add_i32(clamped, simd.splat_i32(self.zero_point))
     }
+}
+
+/// A whole register, or what there is of one. No closure, which would be a function without the instructions of the set.
+#[inline(always)]
+fn load<S: Simd>(simd: S, from: &[i32], whole: bool) -> S::I32 {
+    if whole { simd.load_i32(from) } else { simd.load_i32_partial(from) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The two traits between an algorithm and an instruction set: [`Simd`] is the set, [`Kernel`] the work compiled for it.
 
+use super::piece::piece;
 use half::f16;
 
 /// One instruction set: a register of `LANES` floats and what it can do with them.
@@ -220,14 +221,14 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         let [a, b, c, d] = quad.map(i16::from);
         [bytemuck::cast([a, c]), bytemuck::cast([b, d])]
     }
-    /// `Σ x[i] · w[r · stride + i]` for four rows `r`, `x` as [`spread`](Self::spread) left it. Panics if `w` is shorter.
+    /// `Σ x[i] · w[r · stride + i]` for four rows `r`, `x` as [`spread`](Self::spread) left it; of no use if `w` is shorter.
     #[inline(always)]
     fn dot_rows(self, x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
         plain_rows(x, w, stride)
     }
     /// `sums[p · fours + q][r] = Σ x[p · pitch + i] · w`, wrapping, for as many `p` as there are sums for, and `fours` pieces of `w`, one
     /// after the other, of `steps` words: number `r` of step `i` holds the weights of two numbers of `x`, 16 bits each. For sets of one
-    /// lane. Panics if `x` is shorter, or `w` or `sums` are not as long.
+    /// lane. Sums that lack numbers or weights are left as they are.
     #[inline(always)]
     fn dot_fours(self, x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
         plain_fours(x, pitch, w, steps, sums);
@@ -260,34 +261,66 @@ pub(super) fn plain_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
             })
         });
     }
-    let rows: [&[[i8; 4]]; 4] = core::array::from_fn(|r| w[r * stride..][..4 * x.len()].as_chunks().0);
+    let row = |r: usize| piece(w, r * stride, 4 * x.len());
+    let [Some(first), Some(second), Some(third), Some(fourth)] = [row(0), row(1), row(2), row(3)] else {
+        return [0; 4];
+    };
+    let [first, second, third, fourth] = [first, second, third, fourth].map(|row| row.as_chunks::<4>().0);
     let mut acc = [0_i32; 4];
-    for (p, x) in x.iter().enumerate() {
+    for ((((x, w0), w1), w2), w3) in x.iter().zip(first).zip(second).zip(third).zip(fourth) {
         let [[a, c], [b, d]]: [[i16; 2]; 2] = [bytemuck::cast(x[0]), bytemuck::cast(x[1])];
-        for r in 0..4 {
-            let w = rows[r][p].map(i32::from);
+        for (acc, w) in acc.iter_mut().zip([w0, w1, w2, w3]) {
+            let w = w.map(i32::from);
             let sum = i32::from(a) * w[0] + i32::from(b) * w[1] + i32::from(c) * w[2] + i32::from(d) * w[3];
-            acc[r] = acc[r].wrapping_add(sum);
+            *acc = acc.wrapping_add(sum);
         }
     }
     acc
 }
 
-/// [`Simd::dot_fours`] without any instruction of its own.
-#[inline(always)]
+/// [`Simd::dot_fours`] without any instruction of its own. Not inlined, and without a division: where that is a function, it would take longer
+/// than some of the sums.
+#[inline(never)]
 pub(super) fn plain_fours(x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
-    for (p, sums) in sums.chunks_exact_mut(w.len() / steps).enumerate() {
-        let x = x[p * pitch..][..2 * steps].as_chunks::<2>().0;
-        for (sums, w) in sums.iter_mut().zip(w.chunks_exact(steps)) {
-            let mut acc = [0_i32; 4];
-            for (x, w) in x.iter().zip(w) {
-                for r in 0..4 {
-                    let [low, high]: [i16; 2] = bytemuck::cast(w[r]);
-                    let sum = i32::from(x[0]) * i32::from(low) + i32::from(x[1]) * i32::from(high);
-                    acc[r] = acc[r].wrapping_add(sum);
-                }
-            }
-            *sums = acc;
-        }
+    let whole = steps > 0 && w.len().is_multiple_of(steps) && !w.is_empty();
+    debug_assert!(whole, "{steps} steps of {} words", w.len());
+    if w.len() < steps.max(1) {
+        return;
     }
+    let (mut x, mut sums) = (x, sums);
+    while let Some(patch) = x.get(..2 * steps) {
+        // Each pixel meets all of the weights.
+        let mut left = w;
+        while let Some((four, others)) = left.split_at_checked(steps) {
+            let Some((place, later)) = sums.split_first_mut() else {
+                return;
+            };
+            *place = fours(patch, four);
+            (left, sums) = (others, later);
+        }
+        let Some(next) = x.get(pitch..) else {
+            break;
+        };
+        x = next;
+    }
+    debug_assert!(sums.is_empty(), "{} fours of sums without numbers", sums.len());
+}
+
+/// The sums of four rows.
+#[inline(always)]
+fn fours(x: &[i16], w: &[[i32; 4]]) -> [i32; 4] {
+    let steps = x.as_chunks::<2>().0.iter().zip(w);
+    let dot = |x: &[i16; 2], w: i32| {
+        let [low, high]: [i16; 2] = bytemuck::cast(w);
+        i32::from(x[0]) * i32::from(low) + i32::from(x[1]) * i32::from(high)
+    };
+    // By name: in small code, elements of an array would stay in memory.
+    let [mut first, mut second, mut third, mut fourth] = [0_i32; 4];
+    for (x, w) in steps {
+        first = first.wrapping_add(dot(x, w[0]));
+        second = second.wrapping_add(dot(x, w[1]));
+        third = third.wrapping_add(dot(x, w[2]));
+        fourth = fourth.wrapping_add(dot(x, w[3]));
+    }
+    [first, second, third, fourth]
 }

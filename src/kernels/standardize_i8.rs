@@ -50,13 +50,13 @@ impl Standardize {
 
     /// What the pixels of an image with these [`moments`] become.
     fn line(&self, [sum, squares]: [u64; 2]) -> Line {
-        let n = u64::from(self.pixels);
+        let n = u64::from(self.pixels).max(1); // as it is: a division by nothing would panic
         let spread = n * squares - sum * sum;
         let slope = if spread == 0 {
             0
         } else {
             let e = spread.leading_zeros() / 2;
-            ((u64::from(self.multiplier) * n) << e) / (spread << (2 * e)).isqrt()
+            ((u64::from(self.multiplier) * n) << e) / (spread << (2 * e)).isqrt().max(1)
         };
         Line {
             slope: slope as i32,
@@ -80,7 +80,7 @@ impl Standardize {
 /// [`ShapeError::Length`] for a part of an image.
 #[cfg_attr(not(feature = "std"), inline)]
 pub fn standardize(isa: Isa, by: &Standardize, bytes: &mut [i8]) -> Result<(), ShapeError> {
-    let n = by.pixels as usize;
+    let n = (by.pixels as usize).max(1);
     if !bytes.len().is_multiple_of(n) {
         let expected = bytes.len().next_multiple_of(n);
         return Err(ShapeError::Length { what: "the pixels of whole images", expected, got: bytes.len() });
@@ -135,7 +135,7 @@ impl Kernel for Images<'_> {
     #[inline(always)]
     fn eval<S: Simd>(self, _simd: S) {
         // Simple loops, which the compiler makes vectors of.
-        for image in self.bytes.chunks_exact_mut(self.by.pixels as usize) {
+        for image in self.bytes.chunks_exact_mut((self.by.pixels as usize).max(1)) {
             let line = self.by.line(moments(bytemuck::cast_slice(image)));
             for byte in image {
                 *byte = line.at(*byte as u8);

@@ -57,18 +57,21 @@ pub(super) fn spread(quad: [i8; 4]) -> [i32; 2] {
     [even_bytes(x) as i32, odd_bytes(x) as i32]
 }
 
-/// `Σ x[i] · w[r · stride + i]` for four rows `r`, wrapping, `x` as [`spread`] left it. Panics if `w` is shorter.
+/// `Σ x[i] · w[r · stride + i]` for four rows `r`, wrapping, `x` as [`spread`] left it. Zeros if `w` is shorter.
 ///
 /// The compiler has no registers for four rows of its own: it reads their places from the stack at every step. Here rows 1 and 2 lie
 /// one and two strides behind the pointer to row 0, and only row 3 has another.
 #[inline(never)] // the compiler takes the loop for shorter than it is, and it needs every register there is
 pub(super) fn dot_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
     let needed = stride.checked_mul(3).and_then(|rows| rows.checked_add(4 * x.len()));
-    assert!(needed.is_some_and(|needed| needed <= w.len()));
+    if needed.is_none_or(|needed| needed > w.len()) {
+        debug_assert!(false, "rows {stride} apart of {} weights", w.len());
+        return [0; 4];
+    }
     let start = Places { x: x.as_ptr(), row_0: w.as_ptr(), row_3: w.as_ptr().wrapping_add(3 * stride) };
     let (mut at, mut sums) = (start, [0; 4]);
     if x.len() >= 8 {
-        // SAFETY: the assert found eight bytes of `x` and four of each row of `w` for each step.
+        // SAFETY: what was compared above is eight bytes of `x` and four of each row of `w` for each step.
         (at, sums) = unsafe { steps::<8>(at, stride, x.len() / 8, sums) };
     }
     if x.len() % 8 >= 4 {
@@ -138,18 +141,26 @@ unsafe fn steps<const TIMES: usize>(at: Places, stride: usize, count: usize, sum
 }
 
 /// `sums[p · fours + q][r] = Σ x[p · pitch + i] · w`, wrapping, for `fours` pieces of `w`, one after the other, of `steps` words: number
-/// `r` of step `i` holds the weights of `x[p · pitch + 2i]` and its neighbour. Panics if `x` is shorter, or `w` or `sums` are not as long.
+/// `r` of step `i` holds the weights of `x[p · pitch + 2i]` and its neighbour. Nothing if `x` is shorter, or `w` or `sums` are not as long.
 #[inline(always)]
 pub(super) fn dot_fours(x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
-    let fours = w.len() / steps;
-    let pixels = sums.len() / fours;
-    assert!(pixels > 0 && pixels * fours == sums.len() && fours * steps == w.len());
-    let needed = pitch.checked_mul(pixels - 1).and_then(|last| last.checked_add(2 * steps));
-    assert!(needed.is_some_and(|needed| needed <= x.len()));
+    let fours = w.len().checked_div(steps).unwrap_or(0);
+    let pixels = sums.len().checked_div(fours).unwrap_or(0);
+    let whole = pixels > 0 && pixels * fours == sums.len() && fours * steps == w.len();
+    let needed = pitch.checked_mul(pixels.wrapping_sub(1)).and_then(|last| last.checked_add(2 * steps));
+    if !whole || needed.is_none_or(|needed| needed > x.len()) {
+        return debug_assert!(
+            false,
+            "{steps} steps of {} words for {} sums of {} numbers",
+            w.len(),
+            sums.len(),
+            x.len()
+        );
+    }
     let sums = sums.as_mut_ptr_range();
     let (pixel_end, pitch) = (sums.start.wrapping_add(fours), pitch.wrapping_mul(2)); // of one pixel it is not read
     let mut pixels = Pixels { x: x.as_ptr(), pixel_end, end: sums.end, pixel: 16 * fours, w: w.as_ptr(), pitch };
-    // SAFETY: neither `steps` nor `fours` is 0, or the divisions had panicked; the asserts found sums of whole pixels, at least one,
+    // SAFETY: neither `steps` nor `fours` is 0, as there is a pixel; what was compared above is sums of whole pixels, at least one,
     // `steps` words of `w` for each of their fours, and twice as many numbers of `x` at the place of every pixel.
     unsafe { fours_of(&mut pixels, steps, sums.start) }
 }

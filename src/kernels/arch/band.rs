@@ -33,6 +33,35 @@ impl<'a, T> Band<'a, T> {
     }
 }
 
+/// Calls `each` with `K` elements of `src` and as many of `dst`, `count` times, every time a stride of its own further. Returns false, and
+/// does nothing, if one of them is too short.
+#[inline(always)]
+pub(crate) fn side_by_side<const K: usize, A, B>(
+    (src, src_stride): (&[A], usize),
+    (dst, dst_stride): (&mut [B], usize),
+    count: usize,
+    mut each: impl FnMut(&[A; K], &mut [B; K]),
+) -> bool {
+    let Some(before) = count.checked_sub(1) else {
+        return true;
+    };
+    let span = |stride: usize| before.checked_mul(stride).and_then(|before| before.checked_add(K));
+    let inside = span(src_stride).is_some_and(|span| span <= src.len())
+        && span(dst_stride).is_some_and(|span| span <= dst.len());
+    if !inside {
+        return false;
+    }
+    let (mut from, mut to) = (src.as_ptr(), dst.as_mut_ptr());
+    for _ in 0..count {
+        // SAFETY: both spans were found inside their slices, so that `K` elements lie at each of the `count` places. The references end
+        // with the call, before the next ones begin, and `dst` is borrowed as `&mut` all the while.
+        unsafe { each(&*from.cast(), &mut *to.cast()) };
+        // The last ones may be behind the end, and are not read.
+        (from, to) = (from.wrapping_add(src_stride), to.wrapping_add(dst_stride));
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -51,5 +80,21 @@ mod tests {
         }
         let none = Band::<f32>::new(&[], 0, 5, 7);
         assert!(catch_unwind(|| none.row(0)).is_err());
+    }
+
+    #[test]
+    fn pairs_of_pieces_lie_side_by_side_or_not_at_all() {
+        let src: [i8; 9] = core::array::from_fn(|i| i as i8);
+        let mut dst = [0_i16; 12];
+        assert!(side_by_side::<2, _, _>((&src, 3), (&mut dst, 5), 3, |from, to| *to = from.map(i16::from)));
+        assert_eq!(dst, [0, 1, 0, 0, 0, 3, 4, 0, 0, 0, 6, 7]);
+        let untouched = dst;
+        for (src_stride, dst_stride, count) in
+            [(4, 5, 3), (3, 6, 3), (usize::MAX, 1, 2), (1, usize::MAX, 3), (1, 1, usize::MAX)]
+        {
+            let done = side_by_side::<2, _, _>((&src, src_stride), (&mut dst, dst_stride), count, |_, to| *to = [9; 2]);
+            assert!(!done && dst == untouched, "{src_stride} {dst_stride} {count}");
+        }
+        assert!(side_by_side::<2, i8, i16>((&[], 3), (&mut [], 5), 0, |_, _| unreachable!()));
     }
 }

@@ -1,13 +1,22 @@
 //! AVX2 with FMA and F16C: eight floats in a register, two fused multiply-adds a cycle.
 
+use crate::kernels::arch::avx512::Avx512;
 use crate::kernels::arch::band::Band;
 use crate::kernels::simd::{Kernel, Simd};
 use core::arch::x86_64::*;
 use half::f16;
 
-/// Proof that this CPU has AVX2, FMA and F16C: the field is private, so `detect` is the only source.
+/// Proof that this CPU has AVX2, FMA and F16C: the field is private, so its sources are `detect` and a proof of AVX-512, which is one of
+/// these features too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx2(());
+
+impl From<Avx512> for Avx2 {
+    #[inline]
+    fn from(_: Avx512) -> Self {
+        Self(()) // `Avx512::detect` looks for AVX2, FMA and F16C
+    }
+}
 
 impl Avx2 {
     #[inline]

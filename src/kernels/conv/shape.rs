@@ -22,6 +22,8 @@ pub struct Conv {
     pub(crate) groups: usize,
     pub(crate) oh: usize,
     pub(crate) ow: usize,
+    /// Channels of a group, on either side.
+    group: (usize, usize),
 }
 
 /// The product of sizes, if it fits in a sixteenth of the address space: sums of a few such products then fit too.
@@ -79,8 +81,12 @@ impl Conv {
             let what = "the groups of a convolution, which must divide its channels,";
             return Err(ShapeError::Range { what, min: 1, max: max as i64, got: got as i64 });
         }
-        if c_group != c_in / groups {
-            return Err(ShapeError::InnerDim { a_cols: c_in / groups, b_rows: c_group });
+        // None is 0, but the compiler does not see it, and would link a panic.
+        let (Some(group_in), Some(group_out)) = (c_in.checked_div(groups), c_out.checked_div(groups)) else {
+            return Err(ShapeError::Overflow);
+        };
+        if c_group != group_in {
+            return Err(ShapeError::InnerDim { a_cols: group_in, b_rows: c_group });
         }
         let [Some(rows), Some(cols)] = [pad(h, padding), pad(w, padding)] else {
             return Err(ShapeError::Overflow);
@@ -93,10 +99,16 @@ impl Conv {
             let what = "the columns of a kernel, against those of the padded image,";
             return Err(ShapeError::Range { what, min: 1, max: cols as i64, got: kw as i64 });
         }
-        let (oh, ow) = ((rows - kh) / stride + 1, (cols - kw) / stride + 1);
+        let (Some(down), Some(right)) = ((rows - kh).checked_div(stride), (cols - kw).checked_div(stride)) else {
+            return Err(ShapeError::Overflow);
+        };
+        let (oh, ow) = (down + 1, right + 1);
         // A stride beyond the image is as good as one to its end, and no row has to be laid out as long as it.
         let longer = if rows < cols { cols } else { rows };
         let stride = if stride < longer { stride } else { longer };
+        let Some(phase) = cols.checked_div(stride) else {
+            return Err(ShapeError::Overflow);
+        };
         // Everything that is ever allotted: the buffers, and what the ways of computing need for one image.
         let images = if n == 0 { 1 } else { n };
         let (tall, wide) = (h.saturating_add(kh.saturating_mul(2)), w.saturating_add(kw.saturating_mul(2)));
@@ -104,7 +116,7 @@ impl Conv {
         let strips = if in_strips < out_strips { out_strips } else { in_strips };
         let planes: [&[usize]; 2] =
             // Bytes are widened with one element more behind them.
-            [&[c_in.saturating_add(1), rows, stride, (cols / stride).saturating_add(32)], &[c_out, tall, wide.saturating_add(32)]];
+            [&[c_in.saturating_add(1), rows, stride, phase.saturating_add(32)], &[c_out, tall, wide.saturating_add(32)]];
         let buffers: [&[usize]; 5] = [
             &[images, c_in, h, w],
             &[images, c_out, oh, ow],
@@ -123,7 +135,7 @@ impl Conv {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self { n, c_in, h, w, c_out, kh, kw, stride, padding, groups, oh, ow })
+        Ok(Self { n, c_in, h, w, c_out, kh, kw, stride, padding, groups, oh, ow, group: (group_in, group_out) })
     }
 
     /// The same for `n` images.
@@ -131,8 +143,8 @@ impl Conv {
     /// # Errors
     /// [`ShapeError::Overflow`] if a buffer would not fit in memory.
     pub const fn of_images(&self, n: usize) -> Result<Self, ShapeError> {
-        let Self { c_in, h, w, c_out, kh, kw, stride, padding, groups, .. } = *self;
-        Self::new([n, c_in, h, w], [c_out, c_in / groups, kh, kw], stride, padding, groups)
+        let Self { c_in, h, w, c_out, kh, kw, stride, padding, groups, group, .. } = *self;
+        Self::new([n, c_in, h, w], [c_out, group.0, kh, kw], stride, padding, groups)
     }
 
     /// Sizes of the output: `[n, c_out, oh, ow]`.
@@ -167,12 +179,12 @@ impl Conv {
 
     /// Weights of one output channel.
     pub(crate) const fn taps(&self) -> usize {
-        self.c_in / self.groups * self.kh * self.kw
+        self.group.0 * self.kh * self.kw
     }
 
     /// Input channels that an output channel sees, and output channels that share them.
     pub(crate) const fn group(&self) -> (usize, usize) {
-        (self.c_in / self.groups, self.c_out / self.groups)
+        self.group
     }
 }
 

@@ -56,7 +56,7 @@ impl Direct {
     }
 
     pub(super) fn run<C: Sink>(&self, isa: Isa, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
-        isa.run(Groups { way: *self, input, weight, out, scratch });
+        isa.for_channels(self.conv.group().1).run(Groups { way: *self, input, weight, out, scratch });
     }
 }
 

@@ -54,7 +54,7 @@ impl Lanes {
     }
 
     pub(super) fn run<C: Sink>(&self, isa: Isa, input: Input<'_>, weight: &[i8], out: C, scratch: &mut [i32]) {
-        isa.run(Images { way: *self, input, weight, out, scratch });
+        isa.for_channels(self.conv.c_out).run(Images { way: *self, input, weight, out, scratch });
     }
 }
 

@@ -209,7 +209,8 @@ fn run<C: Sink, const SHORT: bool, const LONG: bool>(
     Ok(())
 }
 
-/// The same on a set of one lane, in strips of a multiple of `step` pixels.
+/// The same on a set of one lane, in strips of a multiple of `step` pixels. Inlined, as what it hands on would be copied once more.
+#[inline(always)]
 fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
     isa: Isa,
     conv: &Conv,

@@ -5,6 +5,7 @@ use super::Input;
 use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
 use crate::kernels::gemm_i8::words::{self, Spread};
+use crate::kernels::piece::{piece, piece_mut, rest};
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Channels that are handed over together.
@@ -31,7 +32,7 @@ impl<C: Sink> Kernel for Patches<'_, '_, C> {
         let &Conv { h, w, c_in, groups, oh, ow, .. } = self.conv;
         let (taps, group_out) = (self.conv.taps(), self.conv.group().1);
         let mut sums = [0; CHANNELS];
-        for (n, image) in self.input.bytes.chunks_exact(h * w * c_in).enumerate() {
+        for (n, image) in self.input.bytes.chunks_exact((h * w * c_in).max(1)).enumerate() {
             for y in 0..oh {
                 for x in 0..ow {
                     for group in 0..groups {
@@ -39,8 +40,13 @@ impl<C: Sink> Kernel for Patches<'_, '_, C> {
                         gather(simd, self.conv, image, self.input.zero_point, (y, x), group, patch);
                         for first in (0..group_out).step_by(CHANNELS) {
                             let channel = group * group_out + first;
-                            let sums = &mut sums[..CHANNELS.min(group_out - first)];
-                            words::row(simd, self.scratch, taps, &self.weight[channel * taps..], taps, sums);
+                            let (Some(sums), Some(weight)) = (
+                                piece_mut(&mut sums, 0, CHANNELS.min(group_out - first)),
+                                rest(self.weight, channel * taps),
+                            ) else {
+                                return;
+                            };
+                            words::row(simd, self.scratch, taps, weight, taps, sums);
                             self.out.put(simd, (n * oh + y) * ow + x, channel, sums);
                         }
                     }
@@ -71,16 +77,18 @@ fn gather<S: Simd>(
             patch.repeat(around, kw * channels);
             continue;
         }
-        let line = &image[(y - padding) * w * c_in..][..w * c_in];
+        let row = (y - padding) * w;
         if inside && channels == c_in {
-            patch.extend(simd, &line[(left - padding) * c_in..][..kw * c_in]);
+            if let Some(line) = piece(image, (row + left - padding) * c_in, kw * c_in) {
+                patch.extend(simd, line);
+            }
             continue;
         }
         for x in left..left + kw {
             if x < padding || x >= w + padding {
                 patch.repeat(around, channels);
-            } else {
-                patch.extend(simd, &line[(x - padding) * c_in + group * channels..][..channels]);
+            } else if let Some(pixel) = piece(image, (row + x - padding) * c_in + group * channels, channels) {
+                patch.extend(simd, pixel);
             }
         }
     }

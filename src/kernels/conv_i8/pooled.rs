@@ -9,10 +9,11 @@ use crate::error::ShapeError;
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
+use crate::kernels::piece::piece_mut;
 use crate::kernels::pool::Pool;
 use crate::kernels::pool_i8::max_pool2d;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{MAX_LANES, Simd};
 
 /// Bytes of maps that are worth keeping together: they stay in the second cache, and weights are packed once for all their images.
 const MAPS: usize = 256 << 10;
@@ -89,7 +90,9 @@ pub fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
         return Err(ShapeError::TooShort { what: "the scratch of a pooled convolution", needed, got: scratch.len() });
     }
     if isa.lanes() == 1 {
-        let (maxima, scratch) = scratch.split_at_mut(conv.ow / 2 * conv.c_out);
+        let Some((maxima, scratch)) = scratch.split_at_mut_checked(conv.ow / 2 * conv.c_out) else {
+            return Err(ShapeError::Overflow);
+        };
         let sink = Pooled { conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
         return run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
     }
@@ -133,7 +136,8 @@ impl Pooled<'_, '_> {
         if pixel == self.at + 1 && self.x + 1 < ow {
             self.x += 1;
         } else {
-            (self.image, self.y, self.x) = (pixel / (oh * ow), pixel / ow % oh, pixel % ow);
+            let (ow, oh) = (ow.max(1), oh.max(1)); // as they are
+            (self.image, self.y, self.x) = (pixel / (oh * ow).max(1), pixel / ow % oh, pixel % ow);
         }
         self.at = pixel;
     }
@@ -148,7 +152,9 @@ impl Sink for Pooled<'_, '_> {
         if x / 2 == ow / 2 || y / 2 == oh / 2 {
             return;
         }
-        let maxima = &mut self.maxima[x / 2 * c_out + col..][..sums.len()];
+        let Some(maxima) = piece_mut(self.maxima, x / 2 * c_out + col, sums.len()) else {
+            return;
+        };
         if (x | y) % 2 == 0 {
             for (max, sum) in maxima.iter_mut().zip(sums) {
                 *max = *sum;
@@ -160,7 +166,9 @@ impl Sink for Pooled<'_, '_> {
         }
         if x & y & 1 == 1 {
             let pixel = (self.image * (oh / 2) + y / 2) * (ow / 2) + x / 2;
-            self.requantize.part(simd, col, maxima, &mut self.out[pixel * c_out + col..][..sums.len()]);
+            if let Some(out) = piece_mut(self.out, pixel * c_out + col, sums.len()) {
+                self.requantize.part(simd, col, maxima, out);
+            }
         }
     }
     #[inline(always)]
@@ -173,9 +181,26 @@ impl Sink for Pooled<'_, '_> {
     ) {
         for i in 0..M {
             for j in 0..N {
-                let mut one = [0; crate::kernels::simd::MAX_LANES];
+                let mut one = [0; MAX_LANES];
                 simd.store_i32(sums[i][j], &mut one);
                 self.put(simd, row + i, col + j * S::LANES, &one[..S::LANES]);
+            }
+        }
+    }
+    #[inline(always)]
+    fn put_part<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        (col, cols): (usize, usize),
+        sums: [[S::I32; N]; M],
+    ) {
+        let mut one = [[0; MAX_LANES]; N];
+        for i in 0..M {
+            for j in 0..N {
+                simd.store_i32(sums[i][j], &mut one[j]);
+                let at = j * S::LANES;
+                self.put(simd, row + i, col + at, &one[j][..S::LANES.min(cols - at)]);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::kernels::arch::band::Band;
 use crate::kernels::cut::Panels;
 use crate::kernels::gemm_i8::sink::Sink;
 use crate::kernels::gemm_i8::tile::{MR, NV};
-use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
+use crate::kernels::simd::{Kernel, Simd};
 use core::marker::PhantomData;
 
 /// How the output channels of a strip meet the pairs of a pixel.
@@ -143,14 +143,8 @@ impl<C: Sink, P: Pairs, const M: usize, const N: usize> Kernel for Pixels<'_, C,
                 let first = rows.first + y * rows.cols + x;
                 if channels == N * S::LANES {
                     out.put_registers(simd, first, channel, acc);
-                    continue;
-                }
-                for i in 0..M {
-                    let mut sums = [0; NV * MAX_LANES];
-                    for j in 0..N {
-                        simd.store_i32(acc[i][j], &mut sums[j * S::LANES..]);
-                    }
-                    out.put(simd, first + i, channel, &sums[..channels]);
+                } else {
+                    out.put_part(simd, first, (channel, channels), acc);
                 }
             }
         }

@@ -7,8 +7,10 @@
 //! went out. An image too wide for the scratch is taken in strips, and output channels in blocks, each of which sees the image anew.
 
 use super::Input;
+use crate::kernels::arch::band::side_by_side;
 use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
+use crate::kernels::piece::{piece, piece_mut, rest, rest_mut};
 use crate::kernels::simd::{Kernel, Simd};
 
 /// Words that the widened weights of a block may take: 72 weights for each of four channels. Each block widens the image once more, so
@@ -40,7 +42,9 @@ impl<'c> Window<'c> {
         let &Conv { kh, stride, oh, ow, .. } = conv;
         let (channels, group_out) = conv.group();
         let four = 4 * conv.taps().div_ceil(2);
-        let fit = WEIGHTS / four;
+        let Some(fit) = WEIGHTS.checked_div(four) else {
+            return None;
+        };
         let needed = group_out.div_ceil(4);
         let most = if needed < FOURS { needed } else { FOURS };
         let fours = if fit < most { fit } else { most };
@@ -57,8 +61,13 @@ impl<'c> Window<'c> {
         if fours == 0 || one > 2 * WINDOW {
             return None;
         }
-        let fit = 1 + (2 * WINDOW - one) / (stride * kh * channels);
-        let pixels = if fit < ow { fit - fit % step } else { ow };
+        let (Some(more), Some(odd)) = ((2 * WINDOW - one).checked_div(stride * kh * channels), step.checked_sub(1))
+        else {
+            return None;
+        };
+        // Steps are of one pixel or of two.
+        let fit = 1 + more;
+        let pixels = if fit < ow { fit & !odd } else { ow };
         if pixels == 0 { None } else { Some(Self { conv, fours, pixels, slides }) }
     }
 
@@ -90,7 +99,7 @@ impl<C: Sink> Kernel for Windowed<'_, '_, C> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
-        let (group_out, block) = (self.window.conv.group().1, 4 * self.window.fours);
+        let (group_out, block) = (self.window.conv.group().1, (4 * self.window.fours).max(1));
         for group in 0..self.window.conv.groups {
             for first in (0..group_out).step_by(block) {
                 self.block(simd, group, group * group_out + first, block.min(group_out - first));
@@ -106,12 +115,19 @@ impl<C: Sink> Windowed<'_, '_, C> {
         let Window { conv, fours, pixels, slides } = self.window;
         let &Conv { h, w, c_in, kh, kw, stride, oh, ow, .. } = conv;
         let (channels, taps, steps) = (conv.group().0, conv.taps(), self.window.steps());
-        let (weights, numbers) = self.scratch.split_at_mut(4 * fours * steps);
+        let Some((weights, numbers)) = self.scratch.split_at_mut_checked(4 * fours * steps) else {
+            return;
+        };
         let numbers = bytemuck::cast_slice_mut(numbers);
-        let weights = &mut weights.as_chunks_mut().0[..count.div_ceil(4) * steps];
-        widen(conv, &self.weight[channel * taps..][..count * taps], weights);
-        for (n, image) in self.input.bytes.chunks_exact(h * w * c_in).enumerate() {
-            for left in (0..ow).step_by(pixels) {
+        let Some(weights) = piece_mut(weights.as_chunks_mut().0, 0, count.div_ceil(4) * steps) else {
+            return;
+        };
+        let Some(weight) = piece(self.weight, channel * taps, count * taps) else {
+            return;
+        };
+        widen(conv, weight, count, weights);
+        for (n, image) in self.input.bytes.chunks_exact((h * w * c_in).max(1)).enumerate() {
+            for left in (0..ow).step_by(pixels.max(1)) {
                 let pixels = pixels.min(ow - left);
                 let (around, columns) = (self.input.zero_point.into(), (pixels - 1) * stride + kw);
                 let strip = Strip { conv, image, around, first: group * channels, left: left * stride, columns };
@@ -120,9 +136,11 @@ impl<C: Sink> Windowed<'_, '_, C> {
                     // What came in since the row before, or all.
                     let new = if slid == slides { kh } else { stride };
                     slid = if slid == slides { 0 } else { slid + 1 };
-                    let numbers = &mut numbers[slid * stride * channels..];
+                    let Some(numbers) = rest_mut(numbers, slid * stride * channels) else {
+                        return;
+                    };
                     for row in kh - new..kh {
-                        strip.row(y * stride + row, &mut numbers[row * channels..]);
+                        strip.row(y * stride + row, row * channels, numbers);
                     }
                     let row = Row { patches: numbers, pitch: stride * kh * channels, weights, steps, pixels };
                     let at = (n * oh + y) * ow + left;
@@ -159,36 +177,52 @@ impl<C: Sink> Kernel for HandOver<'_, C> {
     #[inline(always)]
     fn eval<S: Simd>(self, simd: S) {
         let Self { row: Row { patches, pitch, weights, steps, pixels }, out, at, channel, count } = self;
-        let fours = count.div_ceil(4);
+        let fours = count.div_ceil(4).max(1);
         let mut sums = [[0; 4]; SUMS];
-        let together = SUMS / fours;
-        for first in (0..pixels).step_by(together) {
-            let sums = &mut sums[..together.min(pixels - first) * fours];
-            simd.dot_fours(&patches[first * pitch..], pitch, weights, steps, sums);
+        let together = (SUMS / fours).max(1);
+        let mut first = 0;
+        while first < pixels {
+            let last = pixels.min(first + together);
+            let (Some(sums), Some(patches)) =
+                (piece_mut(&mut sums, 0, (last - first) * fours), rest(patches, first * pitch))
+            else {
+                return;
+            };
+            simd.dot_fours(patches, pitch, weights, steps, sums);
             for (pixel, sums) in sums.chunks_exact(fours).enumerate() {
-                out.put(simd, at + first + pixel, channel, &sums.as_flattened()[..count]);
+                if let Some(sums) = piece(sums.as_flattened(), 0, count) {
+                    out.put(simd, at + first + pixel, channel, sums);
+                }
             }
+            first = last;
         }
     }
 }
 
-/// The weights of some output channels, `[channel][kh][kw][c]`, as [`Simd::dot_fours`] reads them, in the order of patches; zeros where a
+/// The weights of `count` output channels, `[channel][kh][kw][c]`, as [`Simd::dot_fours`] reads them, in the order of patches; zeros where a
 /// pair or a four is not full.
 #[inline(never)]
-fn widen(conv: &Conv, weight: &[i8], words: &mut [[i32; 4]]) {
+fn widen(conv: &Conv, weight: &[i8], count: usize, words: &mut [[i32; 4]]) {
     let (taps, c) = (conv.taps(), conv.group().0);
     for four in &mut *words {
         *four = [0; 4];
     }
     let numbers: &mut [i16] = bytemuck::cast_slice_mut(words.as_flattened_mut());
-    for (channel, weight) in weight.chunks_exact(taps).enumerate() {
+    let mut left = weight;
+    for channel in 0..count {
+        let Some((weight, others)) = left.split_at_checked(taps) else {
+            return;
+        };
+        left = others;
+        let mut weight = weight.iter();
         let place = channel / 4 * 4 * taps.next_multiple_of(2) + channel % 4 * 2;
-        let mut taps = weight.iter();
         for ky in 0..conv.kh {
             for kx in 0..conv.kw {
                 let first = (kx * conv.kh + ky) * c;
-                for (tap, weight) in (first..first + c).zip(&mut taps) {
-                    numbers[place + tap / 2 * 8 + tap % 2] = (*weight).into();
+                for (tap, weight) in (first..first + c).zip(&mut weight) {
+                    if let Some(number) = numbers.get_mut(place + tap / 2 * 8 + tap % 2) {
+                        *number = (*weight).into();
+                    }
                 }
             }
         }
@@ -208,9 +242,12 @@ struct Strip<'a> {
 }
 
 impl Strip<'_> {
-    /// Row `y` of the padded image, widened, a column every `kh · c` numbers from the first on.
+    /// Row `y` of the padded image, widened, a column every `kh · c` of `numbers` from number `at` on.
     #[inline(never)]
-    fn row(&self, y: usize, numbers: &mut [i16]) {
+    fn row(&self, y: usize, at: usize, numbers: &mut [i16]) {
+        let Some(numbers) = rest_mut(numbers, at) else {
+            return;
+        };
         let Self { conv, image, around, first, left, columns } = *self;
         let &Conv { h, w, c_in, kh, padding, .. } = conv;
         let channels = conv.group().0;
@@ -226,16 +263,20 @@ impl Strip<'_> {
         if inside == 0 {
             return;
         }
-        let numbers = &mut numbers[before * deep..];
-        let line = &image[((y - padding) * w + left + before - padding) * c_in + first..];
+        let line = rest(image, ((y - padding) * w + left + before - padding) * c_in + first);
+        let (Some(mut numbers), Some(mut line)) = (rest_mut(numbers, before * deep), line) else {
+            return;
+        };
         // Channel by channel, as many images have one, but four at a time while there are as many.
         let mut channel = 0;
         while channel + 4 <= channels {
-            copy::<4>(&line[channel..], c_in, &mut numbers[channel..], deep, inside);
+            copy::<4>(line, c_in, numbers, deep, inside);
+            (line, numbers) = (line.get(4..).unwrap_or_default(), numbers.get_mut(4..).unwrap_or_default());
             channel += 4;
         }
-        for channel in channel..channels {
-            copy::<1>(&line[channel..], c_in, &mut numbers[channel..], deep, inside);
+        for _ in channel..channels {
+            copy::<1>(line, c_in, numbers, deep, inside);
+            (line, numbers) = (line.get(1..).unwrap_or_default(), numbers.get_mut(1..).unwrap_or_default());
         }
     }
 }
@@ -243,28 +284,19 @@ impl Strip<'_> {
 /// Widens `K` bytes, `count` times. Not inlined, as each is a few hundred bytes of flash.
 #[inline(never)]
 fn copy<const K: usize>(bytes: &[i8], stride: usize, numbers: &mut [i16], pitch: usize, count: usize) {
-    // Whole chunks need no checks; behind the last there may be less.
-    let last = count - 1;
-    let (bytes, last_bytes) = bytes.split_at(last * stride);
-    let (numbers, last_numbers) = numbers.split_at_mut(last * pitch);
-    for (bytes, numbers) in bytes.chunks_exact(stride).zip(numbers.chunks_exact_mut(pitch)) {
-        copy_one::<K>(bytes, numbers);
-    }
-    copy_one::<K>(last_bytes, last_numbers);
-}
-
-#[inline(always)]
-fn copy_one<const K: usize>(bytes: &[i8], numbers: &mut [i16]) {
-    for (byte, number) in bytes[..K].iter().zip(&mut numbers[..K]) {
-        *number = (*byte).into();
-    }
+    let done = side_by_side::<K, _, _>((bytes, stride), (numbers, pitch), count, |bytes, numbers| {
+        for (number, byte) in numbers.iter_mut().zip(bytes) {
+            *number = (*byte).into();
+        }
+    });
+    debug_assert!(done, "{count} columns of {} bytes and {} numbers", bytes.len(), numbers.len());
 }
 
 /// `x` in `channels` numbers each of `count` columns.
 #[inline(never)]
 fn fill(numbers: &mut [i16], pitch: usize, channels: usize, count: usize, x: i16) {
-    for column in numbers.chunks_mut(pitch).take(count) {
-        for number in &mut column[..channels] {
+    for column in numbers.chunks_mut(pitch.max(1)).take(count) {
+        for number in column.iter_mut().take(channels) {
             *number = x;
         }
     }

@@ -4,6 +4,7 @@ use super::MAX_K;
 use super::sink::Sink;
 use super::words::{self, Spread};
 use crate::kernels::arch::band::Band;
+use crate::kernels::piece::{piece, piece_mut, rest};
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
 
@@ -127,11 +128,18 @@ impl<C: Sink> Dot<'_, '_, C> {
         const COLS: usize = 32;
         let (n, k, stride) = (self.w.rows(), self.x.cols(), self.w.row_stride());
         for i in first..last {
-            let x = &self.x.data()[i * self.x.row_stride()..][..k];
+            let Some(x) = piece(self.x.data(), i * self.x.row_stride(), k) else {
+                return;
+            };
             Spread::new(self.scratch, k).extend(simd, x);
             for from in (0..n).step_by(COLS) {
-                let sums = &mut [0; COLS][..COLS.min(n - from)];
-                words::row(simd, self.scratch, k, &self.w.data()[from * stride..], stride, sums);
+                let mut sums = [0; COLS];
+                let (Some(sums), Some(w)) =
+                    (piece_mut(&mut sums, 0, COLS.min(n - from)), rest(self.w.data(), from * stride))
+                else {
+                    return;
+                };
+                words::row(simd, self.scratch, k, w, stride, sums);
                 self.c.put(simd, i, from, sums);
             }
         }

@@ -16,6 +16,14 @@ pub(in crate::kernels) trait Sink {
         col: usize,
         sums: [[S::I32; N]; M],
     );
+    /// The same of `at = (col, cols)`, `cols` columns from `col` on, where the last register is not full: `(N − 1) · LANES < cols < N · LANES`.
+    fn put_part<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        at: (usize, usize),
+        sums: [[S::I32; N]; M],
+    );
     /// Asks for the place of a tile, so that it arrives while the tile sums.
     fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize);
 }
@@ -26,7 +34,9 @@ pub(in crate::kernels) struct Sums<'c>(pub(in crate::kernels) Tile<'c, i32>);
 impl Sink for Sums<'_> {
     #[inline(always)]
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
-        let out = self.0.row_mut(row, col, col + sums.len());
+        let Some(out) = self.0.get_row_mut(row, col, col + sums.len()) else {
+            return debug_assert!(false, "{} sums from column {col} on", sums.len());
+        };
         if S::LANES == 1 {
             return copy(sums, out);
         }
@@ -57,6 +67,22 @@ impl Sink for Sums<'_> {
         }
     }
     #[inline(always)]
+    fn put_part<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        (col, cols): (usize, usize),
+        sums: [[S::I32; N]; M],
+    ) {
+        let out = self.0.rows_mut::<M>(row, col, col + cols);
+        for i in 0..M {
+            for j in 0..N - 1 {
+                simd.store_i32(sums[i][j], &mut out[i][j * S::LANES..]);
+            }
+            simd.store_i32_partial(sums[i][N - 1], &mut out[i][(N - 1) * S::LANES..]);
+        }
+    }
+    #[inline(always)]
     fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize) {
         let cols = self.0.cols();
         for row in self.0.rows_mut::<M>(row, col, cols) {
@@ -83,7 +109,10 @@ pub(in crate::kernels) struct Bytes<'c, 'r>(pub(in crate::kernels) Tile<'c, i8>,
 impl Sink for Bytes<'_, '_> {
     #[inline(always)]
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]) {
-        self.1.part(simd, col, sums, self.0.row_mut(row, col, col + sums.len()));
+        let Some(out) = self.0.get_row_mut(row, col, col + sums.len()) else {
+            return debug_assert!(false, "{} sums from column {col} on", sums.len());
+        };
+        self.1.part(simd, col, sums, out);
     }
     #[inline(always)]
     fn put_registers<S: Simd, const M: usize, const N: usize>(
@@ -94,6 +123,16 @@ impl Sink for Bytes<'_, '_> {
         sums: [[S::I32; N]; M],
     ) {
         self.1.registers(simd, col, sums, self.0.rows_mut::<M>(row, col, col + N * S::LANES));
+    }
+    #[inline(always)]
+    fn put_part<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        (col, cols): (usize, usize),
+        sums: [[S::I32; N]; M],
+    ) {
+        self.1.part_registers(simd, col, sums, self.0.rows_mut::<M>(row, col, col + cols));
     }
     #[inline(always)]
     fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize) {

@@ -3,7 +3,7 @@
 use super::sink::Sink;
 use super::step::Step;
 use crate::kernels::cut::Panels;
-use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
+use crate::kernels::simd::{Kernel, Simd};
 use core::marker::PhantomData;
 
 /// Rows of the tallest tile.
@@ -99,14 +99,8 @@ impl<C: Sink, D: Step, const M: usize, const N: usize> Kernel for Column<'_, C, 
             }
             if cols == N * S::LANES {
                 part.c.put_registers(simd, part.row + row, col, acc);
-                continue;
-            }
-            for i in 0..M {
-                let mut sums = [0; NV * MAX_LANES];
-                for j in 0..N {
-                    simd.store_i32(acc[i][j], &mut sums[j * S::LANES..]);
-                }
-                part.c.put(simd, part.row + row + i, col, &sums[..cols]);
+            } else {
+                part.c.put_part(simd, part.row + row, (col, cols), acc);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Products of one row of bytes with many, for sets of one lane: microcontrollers, whose weights stay in flash as they are.
 
+use crate::kernels::piece::{piece, piece_mut, rest};
 use crate::kernels::simd::Simd;
 
 /// Words that [`Spread`] needs for `k` bytes.
@@ -19,7 +20,7 @@ impl<'a> Spread<'a> {
     /// Of `k` bytes; zeros lie behind them.
     #[inline(always)]
     pub(in crate::kernels) fn new(words: &'a mut [i32], k: usize) -> Self {
-        let words = words[..spread_len(k)].as_chunks_mut::<2>().0;
+        let words = piece_mut(words, 0, spread_len(k)).unwrap_or_default().as_chunks_mut::<2>().0;
         if let Some(last) = words.last_mut() {
             *last = [0; 2];
         }
@@ -32,7 +33,7 @@ impl<'a> Spread<'a> {
         let mut src = src;
         if self.len.is_multiple_of(4) {
             let (quads, rest) = src.as_chunks::<4>();
-            for (quad, words) in quads.iter().zip(&mut self.words[self.len / 4..]) {
+            for (quad, words) in quads.iter().zip(self.words.get_mut(self.len / 4..).unwrap_or_default()) {
                 *words = simd.spread(*quad);
             }
             self.len += 4 * quads.len();
@@ -56,7 +57,9 @@ impl<'a> Spread<'a> {
         /// Where the bytes of a quad lie: the first and the third in one word, the second and the fourth in the other.
         const PLACES: [usize; 4] = [0, 2, 1, 3];
         let halves: &mut [i16] = bytemuck::cast_slice_mut(self.words);
-        halves[self.len / 4 * 4 + PLACES[self.len % 4]] = x.into();
+        if let Some(half) = halves.get_mut(self.len / 4 * 4 + PLACES[self.len % 4]) {
+            *half = x.into();
+        }
         self.len += 1;
     }
 }
@@ -64,18 +67,25 @@ impl<'a> Spread<'a> {
 /// `sums[j] = Σ x[i] · w[j · stride + i]` for `k` of each, `x` as [`Spread`] gathered it.
 #[inline(never)]
 pub(in crate::kernels) fn row<S: Simd>(simd: S, x: &[i32], k: usize, w: &[i8], stride: usize, sums: &mut [i32]) {
-    let x = x[..spread_len(k)].as_chunks::<2>().0;
+    let Some(x) = piece(x, 0, spread_len(k)) else {
+        return;
+    };
+    let x = x.as_chunks::<2>().0;
     if sums.len() < 4 {
         for (j, sum) in sums.iter_mut().enumerate() {
-            [*sum, ..] = four(simd, x, k, &w[j * stride..], 0);
+            if let Some(w) = rest(w, j * stride) {
+                [*sum, ..] = four(simd, x, k, w, 0);
+            }
         }
         return;
     }
     for col in (0..sums.len()).step_by(4) {
         // The last four may be some of the four before them once more.
         let col = col.min(sums.len() - 4);
-        if let Some(sums) = sums[col..].first_chunk_mut::<4>() {
-            *sums = four(simd, x, k, &w[col * stride..], stride);
+        if let (Some(sums), Some(w)) =
+            (sums.get_mut(col..).and_then(<[_]>::first_chunk_mut::<4>), rest(w, col * stride))
+        {
+            *sums = four(simd, x, k, w, stride);
         }
     }
 }
@@ -88,11 +98,11 @@ fn four<S: Simd>(simd: S, x: &[[i32; 2]], k: usize, w: &[i8], stride: usize) -> 
         return simd.dot_rows(x, w, stride);
     }
     let whole = k / 4;
-    let mut sums = simd.dot_rows(&x[..whole], w, stride);
+    let mut sums = simd.dot_rows(x.get(..whole).unwrap_or_default(), w, stride);
     if let Some(last) = x.get(whole) {
         let [[a, c], [b, d]]: [[i16; 2]; 2] = bytemuck::cast(*last);
         for (r, sum) in sums.iter_mut().enumerate() {
-            for (x, w) in [a, b, c, d].iter().zip(&w[r * stride..][4 * whole..k]) {
+            for (x, w) in [a, b, c, d].iter().zip(w.get(r * stride + 4 * whole..r * stride + k).unwrap_or_default()) {
                 *sum = sum.wrapping_add(i32::from(*x) * i32::from(*w));
             }
         }

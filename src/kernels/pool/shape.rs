@@ -72,7 +72,11 @@ impl Pool {
             let what = "a side of the window of a pooling, against that of the padded plane,";
             return Err(ShapeError::Range { what, min: 1, max: max as i64, got: got as i64 });
         }
-        let (oh, ow) = ((rows - kh) / stride + 1, (cols - kw) / stride + 1);
+        // It is not 0, but the compiler does not see it, and would link a panic.
+        let (Some(down), Some(right)) = ((rows - kh).checked_div(stride), (cols - kw).checked_div(stride)) else {
+            return Err(ShapeError::Overflow);
+        };
+        let (oh, ow) = (down + 1, right + 1);
         let planes = match n.checked_mul(c) {
             Some(planes) => planes,
             None => return Err(ShapeError::Overflow),

@@ -149,9 +149,14 @@ impl<T: Transform> Winograd<T> {
         (self.tiles().1 * T::OUT).next_multiple_of(MAX_LANES)
     }
 
+    /// The instruction set that the channels of both sides fill.
+    fn on(&self, isa: Isa) -> Isa {
+        isa.for_channels(self.conv.c_in.min(self.conv.c_out))
+    }
+
     /// The transformed weights, as `[strip][place][c_in][NV · LANES]`.
     pub(super) fn prepare<E: Element>(&self, isa: Isa, weight: &[E], prepared: &mut [f32]) {
-        isa.run(Prepare { way: *self, weight, prepared });
+        self.on(isa).run(Prepare { way: *self, weight, prepared });
     }
 
     /// Any number of images, one after the other.
@@ -164,7 +169,7 @@ impl<T: Transform> Winograd<T> {
         dst: &mut [f32],
         scratch: &mut [f32],
     ) {
-        isa.run(Images { way: *self, prepared, epilogue, src, dst, scratch });
+        self.on(isa).run(Images { way: *self, prepared, epilogue, src, dst, scratch });
     }
 }
 
@@ -181,7 +186,8 @@ impl<T: Transform, E: Element> Kernel for Prepare<'_, '_, T, E> {
         let Self { way, weight, prepared } = self;
         let ((c_in, c_out), depth, nr) = (way.channels(), way.pixels().depth(S::LANES), NV * S::LANES);
         let place_len = depth * nr;
-        for (strip, strips) in prepared.chunks_exact_mut(T::ALPHA * T::ALPHA * place_len).enumerate() {
+        let strips = prepared.chunks_exact_mut(T::ALPHA * T::ALPHA * place_len).take(c_out.div_ceil(nr));
+        for (strip, strips) in strips.enumerate() {
             for (c, part) in (0..depth).flat_map(|c| (0..NV).map(move |part| (c, part))) {
                 let first = strip * nr + part * S::LANES;
                 // Nine taps of as many filters as a register holds, which converts them as it loads them.

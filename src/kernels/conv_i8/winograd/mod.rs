@@ -363,9 +363,7 @@ impl<T: Transform, C: Sink> Kernel for Back<'_, '_, T, C> {
                         if channel + S::LANES <= c_out {
                             out.put_registers(simd, pixel, channel, [[sum]]);
                         } else {
-                            let mut few = [0; MAX_LANES];
-                            simd.store_i32(sum, &mut few);
-                            out.put(simd, pixel, channel, &few[..c_out - channel]);
+                            out.put_part(simd, pixel, (channel, c_out - channel), [[sum]]);
                         }
                     }
                 }
