@@ -97,7 +97,8 @@ impl Kernel for Max<'_, '_> {
                     let (Some(upper), Some(lower)) = rows else {
                         return;
                     };
-                    let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
+                    let two = (2 * c).max(1);
+                    let pairs = upper.chunks_exact(two).zip(lower.chunks_exact(two));
                     for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
                         let (Some((a, b)), Some((d, e))) = (upper.split_at_checked(c), lower.split_at_checked(c))
                         else {

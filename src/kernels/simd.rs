@@ -269,11 +269,12 @@ pub(super) fn plain_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
     let mut acc = [0_i32; 4];
     for ((((x, w0), w1), w2), w3) in x.iter().zip(first).zip(second).zip(third).zip(fourth) {
         let [[a, c], [b, d]]: [[i16; 2]; 2] = [bytemuck::cast(x[0]), bytemuck::cast(x[1])];
-        for (acc, w) in acc.iter_mut().zip([w0, w1, w2, w3]) {
-            let w = w.map(i32::from);
-            let sum = i32::from(a) * w[0] + i32::from(b) * w[1] + i32::from(c) * w[2] + i32::from(d) * w[3];
-            *acc = acc.wrapping_add(sum);
-        }
+        let dot = |w: &[i8; 4]| {
+            let even = i32::from(a) * i32::from(w[0]) + i32::from(c) * i32::from(w[2]);
+            even + i32::from(b) * i32::from(w[1]) + i32::from(d) * i32::from(w[3])
+        };
+        let [s0, s1, s2, s3] = acc;
+        acc = [s0.wrapping_add(dot(w0)), s1.wrapping_add(dot(w1)), s2.wrapping_add(dot(w2)), s3.wrapping_add(dot(w3))];
     }
     acc
 }
