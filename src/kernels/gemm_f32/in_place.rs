@@ -170,6 +170,24 @@ pub(super) fn plain<T: Element>(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, acc
     }
 }
 
+/// The plain loop along rows of B, whose columns must lie side by side: the compiler makes vectors of it.
+#[inline(never)]
+pub(super) fn rows<T: Element>(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, accumulate: bool) {
+    let n = c.cols();
+    for i in 0..c.rows() {
+        let out = c.row_mut(i, 0, n);
+        for p in 0..a.cols() {
+            let factor = a.data()[i * a.row_stride() + p * a.col_stride()];
+            let row = &b.data()[p * b.row_stride()..][..n];
+            if accumulate || p > 0 {
+                out.iter_mut().zip(row).for_each(|(x, b)| *x += factor * b.single());
+            } else {
+                out.iter_mut().zip(row).for_each(|(x, b)| *x = 0.0 + factor * b.single());
+            }
+        }
+    }
+}
+
 /// The plain loop with sums side by side, which do not wait for each other: for small products of unfavourable order.
 #[inline(never)]
 pub(super) fn side_by_side<T: Element>(c: &mut Tile<'_>, a: Mat<'_>, b: Mat<'_, T>, accumulate: bool) {

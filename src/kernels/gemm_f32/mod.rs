@@ -110,14 +110,14 @@ fn by<T: Element>(
 ) -> Result<(), ShapeError> {
     let mut c = Tile::whole(c);
     match path {
-        Path::Plain { tiny } => {
+        Path::Plain(plain) => {
             if c.cols() == 0 {
                 return Ok(()); // of rows of nothing there may be more than anything could count
             }
-            if tiny {
-                in_place::plain(&mut c, a, b, epilogue.accumulate);
-            } else {
-                in_place::side_by_side(&mut c, a, b, epilogue.accumulate);
+            match plain {
+                Plain::Tiny => in_place::plain(&mut c, a, b, epilogue.accumulate),
+                Plain::Rows => in_place::rows(&mut c, a, b, epilogue.accumulate),
+                Plain::SideBySide => in_place::side_by_side(&mut c, a, b, epilogue.accumulate),
             }
             if Finish::is_needed(&epilogue) {
                 let (rows, cols) = ((0, c.rows()), (0, c.cols()));
@@ -142,10 +142,18 @@ fn by<T: Element>(
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    Plain { tiny: bool },
+    Plain(Plain),
     InPlace { stream: bool },
     Dot { unrolled: bool },
     Packed,
+}
+
+/// Which of the plain loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    Tiny,
+    Rows,
+    SideBySide,
 }
 
 /// Checks that the shapes fit together and chooses the way.
@@ -171,8 +179,13 @@ pub(super) fn check<T>(c: &MatMut<'_>, a: Mat<'_>, b: Mat<'_, T>, epilogue: Epil
 #[inline(always)]
 fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
     let work = m.saturating_mul(n).saturating_mul(k); // on a 32-bit machine 2048 cubed does not fit
+    // A few short rows of B: sums one by one are slower than rows, and a tile of registers takes longer to begin than they take.
+    let few = work < TINY || m.saturating_mul(k) <= 3 && n <= 64;
+    if few && n >= 8 && k > 0 && b.col_stride() == 1 && size_of::<T>() == size_of::<f32>() {
+        return Path::Plain(Plain::Rows);
+    }
     if work < TINY {
-        return Path::Plain { tiny: true };
+        return Path::Plain(Plain::Tiny);
     }
     // A single row or column is contiguous whichever way it is stored.
     let b_rows = b.col_stride() == 1 || n == 1;
@@ -191,7 +204,7 @@ fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
     if b_rows && (m <= 12 || m <= 24 && n <= 256 || m * k <= 64 * 256 && k <= 256 && n < 1024) {
         return Path::InPlace { stream: in_place::streams(m, n, k) };
     }
-    if work <= UNPAID { Path::Plain { tiny: false } } else { Path::Packed }
+    if work <= UNPAID { Path::Plain(Plain::SideBySide) } else { Path::Packed }
 }
 
 /// Every way to compute `a·b`, whichever is chosen, by name.
@@ -201,7 +214,9 @@ pub(crate) fn paths(a: Mat<'_>, b: Mat<'_>) -> impl Iterator<Item = (&'static st
     let dot = (a.col_stride() == 1 && b.row_stride() == 1).then_some(("dot", Path::Dot { unrolled: m == 1 || n == 1 }));
     let stream = in_place::streams(m, n, k);
     let in_place = (b.col_stride() == 1).then_some(("in-place", Path::InPlace { stream }));
-    [Some(("plain", Path::Plain { tiny: false })), dot, in_place, Some(("packed", Path::Packed))].into_iter().flatten()
+    [Some(("plain", Path::Plain(Plain::SideBySide))), dot, in_place, Some(("packed", Path::Packed))]
+        .into_iter()
+        .flatten()
 }
 
 /// [`matmul_with`] in the way of `path`, one of [`paths`]: so that the thresholds between them can be measured.
@@ -231,7 +246,7 @@ pub(super) fn unpacked<T: Element>(
     match path {
         Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
         Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),
-        Path::Plain { .. } | Path::Packed => unreachable!("these two are handled where the way is chosen"),
+        Path::Plain(_) | Path::Packed => unreachable!("these two are handled where the way is chosen"),
     }
 }
 
