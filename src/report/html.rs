@@ -4,7 +4,7 @@ use super::Chapter;
 use super::figures::{Art, Drawn};
 use super::int8;
 use super::words::{
-    self, beside, interval, number, plural, reason, short, shown, spread, time, total_seconds, verdict,
+    self, beside, interval, number, percent, plural, reason, short, shown, spread, time, total_seconds, verdict,
 };
 use crate::study::{Finding, Part, PartResult, Row, Tally};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -208,7 +208,7 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
                         td { (run.name) @if result.seeds > 1 { ", seed " (run.seed) } }
                         td { (words::settings(part, part.runs.iter().find(|known| known.name == run.name))) }
                         td.number { (run.record.epochs) }
-                        td.number { (shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy))) }
+                        td.number { (percent(run.record.test_accuracy)) }
                         td.number { (shown(run.record.test_loss)) }
                         @for cell in int8::cells(run) { td.number { (cell) } }
                         td.number { (format!("{:.1}", run.record.seconds)) }

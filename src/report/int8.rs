@@ -1,7 +1,7 @@
 //! What networks take and lose in bytes, in words.
 
 use super::Chapter;
-use super::words::{number, plural};
+use super::words::{percent, plural};
 use crate::study::{Int8, PartResult, Trained};
 
 /// Of a run: bytes of its image, marked where its weights are of half precision, and percent of the test set that are read right.
@@ -11,7 +11,7 @@ pub(super) fn cells(run: &Trained) -> [String; 2] {
         Some(Int8::Not { f16: Some(image), .. }) => (image, " (f16)"),
         _ => return ["-", "-"].map(str::to_owned),
     };
-    [format!("{}{mark}", image.bytes), number(100.0 * image.accuracy)]
+    [format!("{}{mark}", image.bytes), percent(Some(image.accuracy))]
 }
 
 /// Points that the networks of `runs` lose in bytes: in the mean, and at most. None without any.

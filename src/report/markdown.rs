@@ -4,7 +4,7 @@ use super::Chapter;
 use super::figures::{Art, Drawn};
 use super::int8;
 use super::words::{
-    self, beside, interval, number, plural, reason, short, shown, spread, time, total_seconds, verdict,
+    self, beside, interval, number, percent, plural, reason, short, shown, spread, time, total_seconds, verdict,
 };
 use crate::study::{Part, PartResult, Tally};
 use std::fmt::Write;
@@ -189,7 +189,7 @@ fn networks(text: &mut String, result: &PartResult) {
     table(text, &["run", "seed", "test accuracy, %", "image, bytes", "its accuracy, %", "seconds"]);
     for run in &result.runs {
         let [bytes, accuracy] = int8::cells(run);
-        let float = shown(run.record.test_accuracy.map(|accuracy| 100.0 * accuracy));
+        let float = percent(run.record.test_accuracy);
         let seconds = format!("{:.1}", run.record.seconds);
         row(text, &[run.name.clone(), run.seed.to_string(), float, bytes, accuracy, seconds]);
     }

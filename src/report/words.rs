@@ -46,6 +46,11 @@ pub(super) fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), number)
 }
 
+/// A fraction in percent, with two digits in every row of a column.
+pub(super) fn percent(fraction: Option<f64>) -> String {
+    fraction.map_or_else(|| "-".to_owned(), |fraction| format!("{:.2}", 100.0 * fraction))
+}
+
 /// `1 run`, `2 runs`.
 pub(super) fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })

@@ -38,25 +38,20 @@ impl<'a, T> Tile<'a, T> {
     /// Columns `from..to` of row `row`.
     #[inline(always)]
     pub(crate) fn row_mut(&mut self, row: usize, from: usize, to: usize) -> &mut [T] {
-        let Some(row) = self.get_row_mut(row, from, to) else {
-            panic!("columns of a tile that it has not");
-        };
-        row
+        assert!(row < self.rows && from <= to && to <= self.cols);
+        if from == to {
+            return &mut []; // rows of nothing may start anywhere
+        }
+        // SAFETY: `MatMut` checked that `rows` rows of `cols` elements lie in its slice, a tile only ever shrinks, and the assert
+        // keeps the range inside the tile, which no other tile overlaps; `&mut self` makes this the only live borrow of it.
+        unsafe { core::slice::from_raw_parts_mut(self.start.add(row * self.row_stride + from), to - from) }
     }
 
-    /// The same where the tile has them.
+    /// The same where the tile has them: no panic is linked.
     #[inline(always)]
     pub(crate) fn get_row_mut(&mut self, row: usize, from: usize, to: usize) -> Option<&mut [T]> {
         let inside = row < self.rows && from <= to && to <= self.cols;
-        if !inside {
-            return None;
-        }
-        if from == to {
-            return Some(&mut []); // rows of nothing may start anywhere
-        }
-        // SAFETY: `MatMut` checked that `rows` rows of `cols` elements lie in its slice, a tile only ever shrinks, and what was compared
-        // keeps the range inside the tile, which no other tile overlaps; `&mut self` makes this the only live borrow of it.
-        Some(unsafe { core::slice::from_raw_parts_mut(self.start.add(row * self.row_stride + from), to - from) })
+        inside.then(|| self.row_mut(row, from, to))
     }
 
     /// Columns `from..to` of `M` rows from `row`.
@@ -67,7 +62,7 @@ impl<'a, T> Tile<'a, T> {
             if from == to {
                 return &mut [];
             }
-            // SAFETY: as in `get_row_mut`, as `row + i` is below `rows`; rows are `row_stride >= cols` apart, so no two of these overlap.
+            // SAFETY: as in `row_mut`, as `row + i` is below `rows`; rows are `row_stride >= cols` apart, so no two of these overlap.
             unsafe { core::slice::from_raw_parts_mut(self.start.add((row + i) * self.row_stride + from), to - from) }
         })
     }
