@@ -125,26 +125,27 @@ stage_first-run() {
 
 stage_count() { bash tests/instructions.sh; }
 
-# BOARD:PROGRAM[:PROFILE], one after the other.
+# FOLDER BOARD:PROGRAM[:PROFILE]..., one after the other, built in one folder.
 on_boards() {
-    local words
-    for run in "$@"; do
+    local words folder=$1
+    for run in "${@:2}"; do
         IFS=: read -ra words <<<"$run"
-        MUST_COMPARE=1 BUILD_DIR=target/of-${1%%:*} bash firmware-notes/cortex-m/run.sh "${words[@]}" || return 1
+        MUST_COMPARE=1 BUILD_DIR=target/$folder bash firmware-notes/cortex-m/run.sh "${words[@]}" || return 1
     done
 }
 
 # The core on chips without an allocator: compared with plain loops there, in an emulator, and no allocator may be linked. Digits are
 # classified there, with the logits of this machine; flash and RAM may not grow.
 stage_cortex-m() {
-    # Each build is one long step of the linker: two at a time, those of a row in one folder.
-    on_boards mps2-an386:kernels mps2-an386:digits mps2-an500:digits >target/boards.log 2>&1 &
+    # Each build is one long step of the linker: two at a time.
+    on_boards boards mps2-an386:kernels mps2-an386:digits mps2-an500:digits mps2-an505:digits mps2-an385:digits \
+        >target/boards.log 2>&1 &
     local others=$!
-    on_boards microbit:kernels microbit:digits:small microbit:exported:small mps2-an385:digits mps2-an505:digits
+    on_boards microbit microbit:kernels microbit:digits:small microbit:exported:small
     # With the images above, every kernel of bytes.
     for image in i8-chain i8-pixels-per-image; do
-        INKSTONE_MODEL=../../tests/fuzz/corpus/image/$image.ink LINK_ONLY=1 BUILD_DIR=target/of-microbit \
-            bash firmware-notes/cortex-m/run.sh microbit digits small
+        INKSTONE_MODEL=../../tests/fuzz/corpus/image/$image.ink LINK_ONLY=1 BUILD_DIR=target/microbit \
+            bash firmware-notes/cortex-m/run.sh microbit digits small || return 1
     done
     wait $others || { cat target/boards.log >&2 && return 1; }
     cat target/boards.log
