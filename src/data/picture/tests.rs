@@ -1,3 +1,5 @@
+//! Real digits come back as they were, whatever a picture is stored as; broken files are refused by name.
+
 use super::*;
 use crate::data::dataset::tests::mnist;
 use ::png::{BitDepth, ColorType, Encoder};

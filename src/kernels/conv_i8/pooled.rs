@@ -13,7 +13,7 @@ use crate::kernels::piece::piece_mut;
 use crate::kernels::pool::Pool;
 use crate::kernels::pool_i8::max_pool2d;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::simd::{MAX_LANES, Simd};
+use crate::kernels::simd::Simd;
 
 /// Bytes of maps that are worth keeping together: they stay in the second cache, and weights are packed once for all their images.
 const MAPS: usize = 256 << 10;
@@ -168,39 +168,6 @@ impl Sink for Pooled<'_, '_> {
             let pixel = (self.image * (oh / 2) + y / 2) * (ow / 2) + x / 2;
             if let Some(out) = piece_mut(self.out, pixel * c_out + col, sums.len()) {
                 self.requantize.part(simd, col, maxima, out);
-            }
-        }
-    }
-    #[inline(always)]
-    fn put_registers<S: Simd, const M: usize, const N: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-        col: usize,
-        sums: [[S::I32; N]; M],
-    ) {
-        for i in 0..M {
-            for j in 0..N {
-                let mut one = [0; MAX_LANES];
-                simd.store_i32(sums[i][j], &mut one);
-                self.put(simd, row + i, col + j * S::LANES, &one[..S::LANES]);
-            }
-        }
-    }
-    #[inline(always)]
-    fn put_part<S: Simd, const M: usize, const N: usize>(
-        &mut self,
-        simd: S,
-        row: usize,
-        (col, cols): (usize, usize),
-        sums: [[S::I32; N]; M],
-    ) {
-        let mut one = [[0; MAX_LANES]; N];
-        for i in 0..M {
-            for j in 0..N {
-                simd.store_i32(sums[i][j], &mut one[j]);
-                let at = j * S::LANES;
-                self.put(simd, row + i, col + at, &one[j][..S::LANES.min(cols - at)]);
             }
         }
     }

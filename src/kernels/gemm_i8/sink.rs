@@ -2,28 +2,41 @@
 
 use crate::kernels::arch::split::Tile;
 use crate::kernels::requantize::Requantize;
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{MAX_LANES, Simd};
 
 /// The output of a product, which takes its sums a piece of a row at a time.
 pub(in crate::kernels) trait Sink {
     /// The sums of row `row`, from column `col` on.
     fn put<S: Simd>(&mut self, simd: S, row: usize, col: usize, sums: &[i32]);
     /// The sums of `N · LANES` columns of `M` rows from row `row` on, from column `col` on.
+    #[inline(always)]
     fn put_registers<S: Simd, const M: usize, const N: usize>(
         &mut self,
         simd: S,
         row: usize,
         col: usize,
         sums: [[S::I32; N]; M],
-    );
+    ) {
+        self.put_part(simd, row, (col, N * S::LANES), sums);
+    }
     /// The same of `at = (col, cols)`, `cols` columns from `col` on, where the last register is not full: `(N − 1) · LANES < cols < N · LANES`.
+    /// Register by register, unless a sink knows better.
+    #[inline(always)]
     fn put_part<S: Simd, const M: usize, const N: usize>(
         &mut self,
         simd: S,
         row: usize,
-        at: (usize, usize),
+        (col, cols): (usize, usize),
         sums: [[S::I32; N]; M],
-    );
+    ) {
+        for i in 0..M {
+            for j in 0..N {
+                let (mut one, at) = ([0; MAX_LANES], j * S::LANES);
+                simd.store_i32(sums[i][j], &mut one);
+                self.put(simd, row + i, col + at, &one[..S::LANES.min(cols - at)]);
+            }
+        }
+    }
     /// Asks for the place of a tile, so that it arrives while the tile sums.
     fn prefetch<S: Simd, const M: usize>(&mut self, simd: S, row: usize, col: usize);
 }

@@ -1,3 +1,5 @@
+//! What networks learn, by whichever way a batch is taken, and what they refuse.
+
 use super::*;
 use crate::data::random::Random;
 use crate::graph::{Op, Probability};
