@@ -142,7 +142,9 @@ fn buffers_that_do_not_fit_are_refused() {
 fn threads_do_not_change_a_bit() {
     use crate::kernels::parallel;
     for isa in Isa::available() {
-        for [m, n, k] in [[1, 900, 700], [200, 512, 784], [100, 784, 16], [900, 33, 650], [7, 1100, 410]] {
+        for [m, n, k] in
+            [[1, 900, 700], [200, 512, 784], [100, 784, 16], [900, 33, 650], [7, 1100, 410], [12, 11, 8000]]
+        {
             for transposed in [false, true] {
                 let (a, b) = (uniform(m * k, 8), halves(&uniform(k * n, 9)));
                 let (a, b) = (Mat::new(&a, m, k).unwrap(), view(&b, k, n, transposed, 0));

@@ -36,8 +36,31 @@ macro_rules! heights {
 
 /// Whether one row streams through a matrix of this shape.
 #[inline(always)]
-pub(super) const fn streams(m: usize, n: usize, k: usize) -> bool {
+const fn streams(m: usize, n: usize, k: usize) -> bool {
     m == 1 && n >= 16 && k * n > STREAM / 4
+}
+
+/// In which order the products of an element are summed, by the shape of the whole product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// One row that [`streams`] through a matrix.
+    Stream,
+    /// One chain: a single tile has all the rows, and meets those of B once.
+    Chain,
+    /// A chain for each block of up to [`KC`] steps.
+    Blocks,
+}
+
+impl Order {
+    /// For an output of `m` by `n`.
+    #[inline(always)]
+    pub(super) const fn of(m: usize, n: usize, k: usize) -> Self {
+        match (streams(m, n, k), m <= MR) {
+            (true, _) => Self::Stream,
+            (_, true) => Self::Chain,
+            _ => Self::Blocks,
+        }
+    }
 }
 
 /// `c = epilogue(a · b)`, nothing packed.
@@ -46,8 +69,8 @@ pub(super) struct InPlace<'c, 'a, 'e, T> {
     pub(super) a: Mat<'a>,
     pub(super) b: Mat<'a, T>,
     pub(super) epilogue: Epilogue<'e>,
-    /// By [`streams`] of the whole product: a part of it must sum in the same order.
-    pub(super) stream: bool,
+    /// Of the whole product, as a part of it must sum in the same order.
+    pub(super) order: Order,
 }
 
 impl<T: Element> Kernel for InPlace<'_, '_, '_, T> {
@@ -55,12 +78,13 @@ impl<T: Element> Kernel for InPlace<'_, '_, '_, T> {
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
         let (m, n) = (self.c.rows(), self.c.cols());
-        if self.stream {
+        if self.order == Order::Stream {
             self.stream(simd);
         } else {
             // One row at a time leaves registers for four vectors of columns; taller tiles for two.
             let step = if m <= 2 { 4 * S::LANES } else { 2 * S::LANES };
-            let kc = if m <= MR { self.a.cols() } else { even(self.a.cols(), KC, 1) };
+            let k = self.a.cols();
+            let kc = if self.order == Order::Chain { k } else { even(k, KC, 1) };
             for range in k_blocks(self.a.cols(), kc) {
                 let mut col = 0;
                 while col < n {

@@ -24,7 +24,7 @@ use super::{Epilogue, Isa};
 use crate::error::ShapeError;
 use crate::view::{Mat, MatMut};
 use dot::Dot;
-use in_place::InPlace;
+use in_place::{InPlace, Order};
 use packed::{Packed, Side};
 use tile::Finish;
 
@@ -143,7 +143,7 @@ fn by<T: Element>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     Plain(Plain),
-    InPlace { stream: bool },
+    InPlace(Order),
     Dot { unrolled: bool },
     Packed,
 }
@@ -202,7 +202,7 @@ fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
     }
     // Rows of B that lie far apart are better packed, unless they are used only once or twice.
     if b_rows && (m <= 12 || m <= 24 && n <= 256 || m * k <= 64 * 256 && k <= 256 && n < 1024) {
-        return Path::InPlace { stream: in_place::streams(m, n, k) };
+        return Path::InPlace(Order::of(m, n, k));
     }
     if work <= UNPAID { Path::Plain(Plain::SideBySide) } else { Path::Packed }
 }
@@ -212,8 +212,7 @@ fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
 pub(crate) fn paths(a: Mat<'_>, b: Mat<'_>) -> impl Iterator<Item = (&'static str, Path)> {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
     let dot = (a.col_stride() == 1 && b.row_stride() == 1).then_some(("dot", Path::Dot { unrolled: m == 1 || n == 1 }));
-    let stream = in_place::streams(m, n, k);
-    let in_place = (b.col_stride() == 1).then_some(("in-place", Path::InPlace { stream }));
+    let in_place = (b.col_stride() == 1).then_some(("in-place", Path::InPlace(Order::of(m, n, k))));
     [Some(("plain", Path::Plain(Plain::SideBySide))), dot, in_place, Some(("packed", Path::Packed))]
         .into_iter()
         .flatten()
@@ -245,7 +244,7 @@ pub(super) fn unpacked<T: Element>(
 ) {
     match path {
         Path::Dot { unrolled } => isa.run(Dot { c, a, bt: b.t(), epilogue, unrolled }),
-        Path::InPlace { stream } => isa.run(InPlace { c, a, b, epilogue, stream }),
+        Path::InPlace(order) => isa.run(InPlace { c, a, b, epilogue, order }),
         Path::Plain(_) | Path::Packed => unreachable!("these two are handled where the way is chosen"),
     }
 }

@@ -196,6 +196,9 @@ fn threads_do_not_change_a_bit() {
             [7, 2100, 650],
             [70, 900, 90],
             [97, 96, 90],
+            // In place, by rows: parts of a single tile's height sum as the whole does.
+            [12, 11, 8000],
+            [24, 23, 3000],
             LARGEST,
         ] {
             // Of the largest, two ways of storing and numbers of threads: four of each would take half the time of all tests here.
