@@ -1,6 +1,7 @@
 //! A last layer of ten classes over raw pixels, as softmax regression trains: the layer, and the gradient of its weight.
 //!
-//! The reference converts the pixels first, then multiplies i-k-j with a contiguous inner loop.
+//! The reference converts the pixels first, then multiplies i-k-j with a contiguous inner loop. Pages are full of ink, or hold rings as wide as
+//! a pen's stroke, with as many empty blocks as digits have; looking for these is part of what is timed.
 
 use super::case::{Case, Then};
 use super::cost::{Arithmetic, Cost};
@@ -18,6 +19,8 @@ use crate::reference::gamma;
 const QUICK: [&str; 2] = ["pixels/linear/128x10x784", "pixels/d_weight/128x10x784"];
 /// Samples, classes and pixels.
 const SHAPE: [usize; 3] = [128, 10, 784];
+/// Words for the bits of their blocks.
+const INK: usize = Pixels::ink_len(SHAPE[0], SHAPE[2]);
 /// What a pixel stands for.
 const SCALE: f32 = 1.0 / 255.0;
 
@@ -28,7 +31,16 @@ pub fn cases() -> Vec<Case> {
     let case = |name: &str, shape, bytes, build: fn(&Case, &Setup, &mut Then<'_>) -> Result<(), BenchError>| {
         Case::new(Family::GemmF32, name.to_owned(), &QUICK, Cost::product(shape, bytes, Arithmetic::Single), build)
     };
-    vec![case(QUICK[0], [m, n, k], [1, 4, 4], forward), case(QUICK[1], [n, k, m], [4, 1, 4], gradient)]
+    vec![
+        case(QUICK[0], [m, n, k], [1, 4, 4], |case, setup, then| forward(&full(), case, setup, then)),
+        case(QUICK[1], [n, k, m], [4, 1, 4], |case, setup, then| gradient(&full(), case, setup, then)),
+        case("pixels/linear/rings/128x10x784", [m, n, k], [1, 4, 4], |case, setup, then| {
+            forward(&rings(), case, setup, then)
+        }),
+        case("pixels/d_weight/rings/128x10x784", [n, k, m], [4, 1, 4], |case, setup, then| {
+            gradient(&rings(), case, setup, then)
+        }),
+    ]
 }
 
 /// `c = a·b` of `m x k` by `k x n`, i-k-j; `a` and `b` by their elements.
@@ -52,14 +64,29 @@ fn exact([m, n, k]: [usize; 3], a: impl Fn(usize, usize) -> f32, b: impl Fn(usiz
     (0..m * n).map(|at| element(at / n, at % n)).collect()
 }
 
-fn bytes() -> Vec<u8> {
+fn full() -> Vec<u8> {
     uniform(SHAPE[0] * SHAPE[2], 1).into_iter().map(|x| (x * 255.0).abs() as u8).collect()
 }
 
-fn forward(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+/// Zeros of 28 by 28 pixels, in the middle of each image.
+fn rings() -> Vec<u8> {
+    let mut bytes = full();
+    for (i, image) in bytes.chunks_exact_mut(28 * 28).enumerate() {
+        let (across, down) = (5.0 + (i % 4) as f32, 8.0);
+        for (at, pixel) in image.iter_mut().enumerate() {
+            let [x, y] = [(at % 28) as f32 - 13.5, (at / 28) as f32 - 13.5];
+            if ((x / across).hypot(y / down) - 1.0).abs() > 0.25 {
+                *pixel = 0;
+            }
+        }
+    }
+    bytes
+}
+
+fn forward(bytes: &[u8], case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let [m, n, k] = SHAPE;
-    let (bytes, weight) = (bytes(), uniform(n * k, 2));
-    let pixels = Pixels::new(&bytes, m, k, SCALE, 0.0)?;
+    let weight = uniform(n * k, 2);
+    let pixels = Pixels::new(bytes, m, k, SCALE, 0.0)?;
     let x: Vec<f32> = bytes.iter().map(|pixel| f32::from(*pixel) * SCALE).collect();
     let turned: Vec<f32> = (0..k * n).map(|at| weight[at % n * k + at / n]).collect();
     let want = exact(SHAPE, |i, p| x[i * k + p], |at| turned[at]);
@@ -67,25 +94,25 @@ fn forward(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchE
         fresh: vec![f32::NAN; m * n],
         check: |y: &[f32]| verify::close(want.iter().copied(), y),
         plain: |y: &mut [f32]| product(SHAPE, |i, p| f32::from(bytes[i * k + p]) * SCALE, |at| turned[at], y),
-        ours: |isa, y: &mut [f32]| linear(isa, pixels, &weight, Epilogue::default(), y),
+        ours: |isa, y: &mut [f32]| linear(isa, pixels.with_ink(isa, &mut [0; INK])?, &weight, Epilogue::default(), y),
     }
     .ways(case, setup, then)
 }
 
-fn gradient(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+fn gradient(bytes: &[u8], case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let [m, n, k] = SHAPE;
-    let (bytes, d_y) = (bytes(), uniform(m * n, 2));
-    let pixels = Pixels::new(&bytes, m, k, SCALE, 0.0)?;
+    let d_y = uniform(m * n, 2);
+    let pixels = Pixels::new(bytes, m, k, SCALE, 0.0)?;
     let mut x = vec![0.0; m * k];
     let want = exact([n, k, m], |i, p| d_y[p * n + i], |at| f32::from(bytes[at]) * SCALE);
     Pass {
         fresh: vec![f32::NAN; n * k],
         check: |d_weight: &[f32]| verify::close(want.iter().copied(), d_weight),
         plain: |d_weight: &mut [f32]| {
-            x.iter_mut().zip(&bytes).for_each(|(x, pixel)| *x = f32::from(*pixel) * SCALE);
+            x.iter_mut().zip(bytes).for_each(|(x, pixel)| *x = f32::from(*pixel) * SCALE);
             product([n, k, m], |i, p| d_y[p * n + i], |at| x[at], d_weight);
         },
-        ours: |isa, d_weight: &mut [f32]| linear_d_weight(isa, pixels, &d_y, d_weight),
+        ours: |isa, d_weight: &mut [f32]| linear_d_weight(isa, pixels.with_ink(isa, &mut [0; INK])?, &d_y, d_weight),
     }
     .ways(case, setup, then)
 }

@@ -4,8 +4,11 @@
 //! For layers of few outputs, whose products take no longer than writing that batch would. Every element is the same chain of
 //! multiply-adds as a product of dots of [`gemm_f32`](super::gemm_f32) does over converted pixels, whatever the tile in which it falls.
 
+mod ink;
 #[cfg(feature = "train")]
 pub(crate) mod threads;
+
+use ink::{Ink, Inked};
 
 use super::arch::split::Tile;
 use super::gemm_f32::tile::Finish;
@@ -27,6 +30,7 @@ pub struct Pixels<'a> {
     data: Mat<'a, u8>,
     scale: f32,
     offset: f32,
+    ink: Option<Ink<'a>>,
 }
 
 impl<'a> Pixels<'a> {
@@ -39,13 +43,19 @@ impl<'a> Pixels<'a> {
         if data.len() != expected || width == 0 {
             return Err(ShapeError::Length { what: "rows of pixels", expected: expected.max(1), got: data.len() });
         }
-        Ok(Self { data: Mat::new(data, rows, width)?, scale, offset })
+        Ok(Self { data: Mat::new(data, rows, width)?, scale, offset, ink: None })
     }
 
     /// Rows `from..to`, which lie inside.
     #[cfg(feature = "train")]
     pub(crate) fn rows_range(self, from: usize, to: usize) -> Self {
-        Self { data: self.data.rows_range(from, to), ..self }
+        Self { data: self.data.rows_range(from, to), ink: self.ink.map(|ink| ink.rows_range(from, to)), ..self }
+    }
+
+    /// Columns `from..to`, which lie inside, from the first of a block on.
+    #[cfg(feature = "train")]
+    fn cols_range(self, from: usize, to: usize) -> Self {
+        Self { data: self.data.cols_range(from, to), ink: self.ink.map(|ink| ink.from_column(from)), ..self }
     }
 
     /// How many rows these are.
@@ -178,6 +188,9 @@ impl Kernel for Forward<'_, '_, '_, '_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
+        if let Some(ink) = self.x.ink {
+            return simd.outline(Inked { work: self, ink });
+        }
         let (rows, outputs) = (self.y.rows(), self.y.cols());
         let mut j = 0;
         while j < outputs {
@@ -199,17 +212,24 @@ impl Kernel for Forward<'_, '_, '_, '_> {
             }
             j += width;
         }
-        if Finish::is_needed(&self.epilogue) {
-            simd.outline(Finish { c: self.y, rows: (0, rows), cols: (0, outputs), epilogue: self.epilogue });
-        }
+        self.finish(simd);
     }
 }
 
 impl Forward<'_, '_, '_, '_> {
+    /// What follows the sums.
+    #[inline(always)]
+    fn finish<S: Simd>(self, simd: S) {
+        let (rows, cols) = ((0, self.y.rows()), (0, self.y.cols()));
+        if Finish::is_needed(&self.epilogue) {
+            simd.outline(Finish { c: self.y, rows, cols, epilogue: self.epilogue });
+        }
+    }
+
     /// `M` rows from `i` by `N` outputs from `j`.
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const N: usize>(&mut self, simd: S, i: usize, j: usize) {
-        let Pixels { data, scale, offset } = self.x;
+        let Pixels { data, scale, offset, .. } = self.x;
         let k = data.cols();
         let (mut x, mut w): ([&[u8]; M], [&[f32]; N]) = ([&[]; M], [&[]; N]);
         for r in 0..M {
@@ -234,7 +254,22 @@ impl Forward<'_, '_, '_, '_> {
             }
             p += S::LANES;
         }
-        let mut acc = settled(simd, &acc);
+        let acc = settled(simd, &acc);
+        self.put(simd, (i, j), (x, w), acc);
+    }
+
+    /// Writes the sums of a tile, with what the rows have beyond their last whole register.
+    #[inline(always)]
+    fn put<S: Simd, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        (i, j): (usize, usize),
+        (x, w): ([&[u8]; M], [&[f32]; N]),
+        mut acc: [[S::F32; N]; M],
+    ) {
+        let affine = [simd.splat(self.x.scale), simd.splat(self.x.offset)];
+        let k = self.x.data.cols();
+        let p = k - k % S::LANES;
         if p < k {
             for r in 0..M {
                 let row = load(simd, x[r], p, affine);
@@ -264,6 +299,9 @@ impl Kernel for Gradient<'_, '_, '_> {
     type Output = ();
     #[inline(always)]
     fn eval<S: Simd>(mut self, simd: S) {
+        if let Some(ink) = self.x.ink {
+            return simd.outline(Inked { work: self, ink });
+        }
         let (outputs, width) = (self.d_weight.rows(), self.d_weight.cols());
         let mut j = 0;
         while j < outputs {
@@ -300,7 +338,7 @@ impl Gradient<'_, '_, '_> {
     /// `N` outputs from `j` by `R` registers of pixels from `p`, of which the row may end in the last if it is a `LAST` tile.
     #[inline(always)]
     fn tile<S: Simd, const N: usize, const R: usize, const LAST: bool>(&mut self, simd: S, j: usize, p: usize) {
-        let Pixels { data, scale, offset } = self.x;
+        let Pixels { data, scale, offset, .. } = self.x;
         let affine = [simd.splat(scale), simd.splat(offset)];
         let end = if LAST { (p + R * S::LANES).min(data.cols()) } else { p + R * S::LANES };
         let mut acc = [[simd.splat(0.0); R]; N];
@@ -318,7 +356,18 @@ impl Gradient<'_, '_, '_> {
                 }
             }
         }
-        let acc = settled(simd, &acc);
+        self.put(simd, j, (p, end), settled(simd, &acc));
+    }
+
+    /// Writes the sums of a tile to columns `p..end`.
+    #[inline(always)]
+    fn put<S: Simd, const N: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        j: usize,
+        (p, end): (usize, usize),
+        acc: [[S::F32; R]; N],
+    ) {
         for n in 0..N {
             let out = self.d_weight.row_mut(j + n, p, end);
             for (sum, out) in acc[n].iter().zip(out.chunks_mut(S::LANES)) {

@@ -9,6 +9,7 @@ use super::network::Network;
 use super::optimizer::OptimizerKind;
 use crate::graph::{Graph, Plan};
 use crate::kernels::Isa;
+use crate::kernels::pixels::Pixels;
 
 /// Bytes of everything that a trainer keeps, beside the data set and the program itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -25,8 +26,8 @@ pub struct Memory {
     pub scratch: u64,
     /// Arena and scratch of the evaluation after each epoch.
     pub evaluation: u64,
-    /// The order of the samples, their labels, and either the raw pixels of a batch, if the network reads those, or which pixels of each sample
-    /// are not 0, if it can leave the others out.
+    /// The order of the samples, their labels, and either the raw pixels of a batch and where they hold ink, if the network reads those, or which
+    /// pixels of each sample are not 0, if it can leave the others out.
     pub samples: u64,
 }
 
@@ -64,8 +65,9 @@ impl Memory {
         let scratch = |plan: &Plan, rows: &[usize]| Network::scratch_len(graph, plan, rows, run.threads);
         let (layers, width) = (Layer::all(graph, &training), graph.input_shape().elements());
         let takes_pixels = layers.iter().any(|layer| layer.takes_pixels(run.isa));
+        let ink = |rows| (Pixels::ink_len(rows, width) as u64).saturating_mul(8);
         let shown = if takes_pixels {
-            (batch as u64).saturating_mul(width as u64)
+            (batch as u64).saturating_mul(width as u64) + ink(batch) + half::samples(graph, batch).map_or(0, ink)
         } else if layers.iter().any(|layer| layer.takes_columns().is_some()) {
             Lit::bytes(run.train + run.val, width)
         } else {

@@ -34,6 +34,8 @@ pub struct Network {
     scratch: Vec<f32>,
     /// What the next batch was filled with.
     given: Given,
+    /// Which of its pixels hold ink, if the first layer reads those.
+    ink: Vec<u64>,
     /// What learns from the second half of a batch of pixels beside the first.
     half: Option<Box<Half>>,
     /// Batch sizes, and threads, that the scratch was measured for.
@@ -47,8 +49,7 @@ impl Network {
     /// [`TrainError::Graph`] if the arena cannot be planned.
     pub fn new(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
         let mut network = Self::alone(graph, batch, isa)?;
-        let takes_pixels = network.layers.iter().any(|layer| layer.takes_pixels(isa));
-        let width = network.input.width;
+        let (width, takes_pixels) = (network.input.width, !network.ink.is_empty());
         network.given = Given::new(width, if takes_pixels { network.capacity * width } else { 0 });
         network.half = if takes_pixels { Half::of(graph, batch, isa)? } else { None };
         Ok(network)
@@ -56,7 +57,11 @@ impl Network {
 
     /// For training, by itself and without room for a batch in another form than floats.
     pub(super) fn alone(graph: &Graph, batch: usize, isa: Isa) -> Result<Self, TrainError> {
-        Self::compile(graph, &Plan::training(graph, batch)?, isa)
+        let mut network = Self::compile(graph, &Plan::training(graph, batch)?, isa)?;
+        let takes_pixels = network.layers.iter().any(|layer| layer.takes_pixels(isa));
+        let words = Pixels::ink_len(network.capacity, network.input.width);
+        network.ink = vec![0; if takes_pixels { words } else { 0 }];
+        Ok(network)
     }
 
     /// For evaluation: forward only, in a smaller arena.
@@ -84,6 +89,7 @@ impl Network {
             losses: vec![0.0; plan.batch()],
             scratch: Vec::new(),
             given: Given::default(),
+            ink: Vec::new(),
             half: None,
             prepared: Vec::new(),
         };
@@ -308,8 +314,12 @@ impl Network {
         grads: &mut [f32],
     ) -> Result<BatchLoss, ShapeError> {
         let rows = labels.len();
-        let Self { isa, layers, arena, scratch, losses, .. } = self;
+        let Self { isa, layers, arena, scratch, losses, ink, .. } = self;
         let (logits, losses) = (self.logits.rows(rows), &mut losses[..rows]);
+        let shown = match shown {
+            Shown::Pixels(x) => Shown::Pixels(x.with_ink(*isa, ink)?),
+            floats => floats,
+        };
         let mut pass = Pass { isa: *isa, rows, weights, arena, scratch, key: Some(objective.key), shown };
         layers.iter().try_for_each(|layer| layer.forward(&mut pass))?;
         let Some(d_logits) = self.d_logits.map(|place| place.rows(rows)) else {

@@ -8,7 +8,7 @@ use crate::kernels::{Epilogue, Isa};
 
 /// Multiply-adds of the smallest part that is handed over: some 5 us, against 1 to 2 us for handing it to a thread that is awake.
 const PART: usize = 400_000;
-/// Columns at which a gradient is cut: whole tiles of every instruction set.
+/// Columns at which a gradient is cut: whole tiles of every instruction set, and whole blocks of pixels.
 const COLUMNS: usize = 2 * MAX_LANES;
 
 /// [`linear`](crate::kernels::pixels::linear) on all threads of the current rayon pool where that pays.
@@ -67,8 +67,7 @@ fn gradient(isa: Isa, whole: Gradient<'_, '_, '_>, parts: usize) {
         return isa.run(Gradient { x, d_y, d_weight });
     }
     let (left, right) = d_weight.split_cols(at);
-    let part = |from, to| Pixels { data: x.data.cols_range(from, to), ..x };
-    let (first, second) = (part(0, at), part(at, width));
+    let (first, second) = (x.cols_range(0, at), x.cols_range(at, width));
     rayon::join(
         || gradient(isa, Gradient { x: first, d_y, d_weight: left }, parts.div_ceil(2)),
         || gradient(isa, Gradient { x: second, d_y, d_weight: right }, parts / 2),
