@@ -5,8 +5,9 @@ use super::screen::{duration, grouped};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use inkstone::train::{EpochReport, Observer, Progress, Start};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::path::Path;
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,17 +19,31 @@ pub(super) const LINE_EVERY: Duration = Duration::from_secs(20);
 /// Updates between two looks at the clock where updates are short.
 pub(super) const LOOK_EVERY: u64 = 8;
 
-/// A flag that the first Ctrl-C sets; the second ends the process at once.
+/// A flag that the first Ctrl-C sets; the second ends the process at once. A request to end does the same, and so does a terminal that is closed,
+/// unless whoever began the process had it ignore that.
 pub(crate) fn on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let handler = move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up()) {
+        // In this order: what ends the process looks at the flag before it is set.
+        flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop)).context("cannot listen for Ctrl-C")?;
+        flag::register(signal, Arc::clone(&stop)).context("cannot listen for Ctrl-C")?;
+    }
     Ok(stop)
+}
+
+/// What a terminal sends that is closed, if this process does not ignore it, as `nohup` makes it do; where that cannot be told, nothing.
+#[cfg(target_os = "linux")]
+fn hang_up() -> Option<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+    let hang_up = signal_hook::consts::SIGHUP;
+    (ignored >> (hang_up - 1) & 1 == 0).then_some(hang_up)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hang_up() -> Option<i32> {
+    None
 }
 
 /// Watches a run for a person.
