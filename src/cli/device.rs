@@ -141,6 +141,47 @@ mod tests {
         assert!(Device::named("m4", 0.0).is_err() && Device::named("m4", f64::NAN).is_err());
     }
 
+    /// Of the page of a board: each image with its stack and what its steps took.
+    fn measured(page: &str) -> Vec<(String, u64, Vec<f64>)> {
+        let number = |text: &str| text.replace(',', "").trim().parse::<f64>().unwrap();
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.split(" | ").collect();
+            let [name, _, _, _, stack, _, _, steps, ..] = cells[..] else { panic!("a row of measurements: {line}") };
+            let steps = steps.split(", ").map(|step| number(step.rsplit(' ').next().unwrap())).collect();
+            (name.trim_start_matches("| ").replace('`', ""), number(stack) as u64, steps)
+        };
+        page.lines().filter(|line| line.starts_with("| `")).filter(|line| line.contains("pixels ")).map(row).collect()
+    }
+
+    /// The table is a fit to the pages of the boards: nothing on them may be further from it than it says.
+    #[test]
+    fn what_boards_were_measured_to_take_is_within_the_errors_of_the_table() {
+        let notes = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-notes");
+        for core in ["m0", "m3", "m4", "m7", "m33"] {
+            let device = Device::named(core, 100.0).unwrap();
+            let page = notes.join("boards").join(device.costs.board.clone() + ".md");
+            let rows = measured(&std::fs::read_to_string(&page).unwrap());
+            assert_eq!(rows.len(), 3, "{}", page.display());
+            for (name, stack, steps) in rows {
+                assert!(device.stack() >= stack, "{core} {name}: a stack of {stack}");
+                let file = notes.join("cortex-m/models").join(name.clone() + ".ink");
+                let image = super::super::deployed::load(&file).unwrap();
+                let model = image.model().unwrap();
+                let estimate = device.estimate(&model);
+                assert_eq!(estimate.len(), steps.len(), "{core} {name}");
+                for ((step, estimate), measured) in model.steps().zip(estimate).zip(steps) {
+                    let error = match step.work {
+                        Work::Conv { .. } => device.costs.conv.error,
+                        Work::Dense { .. } => device.costs.dense.error,
+                        _ => 0.05,
+                    };
+                    let found = (estimate.unwrap() as f64 / measured - 1.0).abs();
+                    assert!(found <= error, "{core} {name} {}: {estimate:?} for {measured}, {found:.3}", step.name());
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_was_not_measured_has_no_time() {
         let device = Device::named("m4", 100.0).unwrap();
