@@ -156,9 +156,10 @@ fn refused_verify(dir: &Path) {
 #[test]
 fn bad_flags_are_usage_errors() {
     let dir = tempdir().unwrap();
-    let cases: [(&[&str], &[&str]); 41] = [
+    let cases: [(&[&str], &[&str]); 42] = [
         (&["--optimizer", "adamm"], &["--optimizer", "adamm", "adamw"]),
         (&["--no-such-flag"], &["--no-such-flag"]),
+        (&["--model", "cnn", "--activation", "tanh"], &["--activation", "between the layers of an mlp", "found cnn"]),
         (&["--lr", "NaN"], &["--lr", "expected", "found NaN"]),
         (&["--lr", "-0.1"], &["--lr", "expected", "found -0.1"]),
         (&["--lr", "0"], &["--lr", "expected", "found 0"]),

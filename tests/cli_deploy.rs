@@ -128,6 +128,8 @@ fn floats_are_deployed_too() {
         let eval = json(at, &["eval", "model.ink"])["test_accuracy"].as_f64().unwrap();
         assert!((eval - expected).abs() < 1.0 - least, "{to}: {eval} {expected}");
         fails(at, &["export", "model.ink", "--format", "c"], 1, "inkstone quantize --to int8");
+        fails(at, &["validate", "model.ink", "--cc", "cc"], 2, "--cc: is for images of bytes");
+        fails(at, &["validate", "model.ink", "--firmware", "."], 2, "--firmware: is for images of bytes");
         json(at, &["export", "model.ink", "--format", "onnx"]);
     }
     // Images that are normalised one by one: by integers.
@@ -171,5 +173,9 @@ fn bad_input_is_named() {
     fails(at, &["export", "model.ink", "--format", "c", "--name", "2 words"], 2, "--name: a name in C");
     fails(at, &["export", "model.ink", "--format", "onnx", "--max-ram", "much"], 2, "--max-ram");
     fails(at, &["export", "model.ink", "--format", "onnx", "--out", "model.ink"], 2, "the model itself");
+    // A checkpoint is not written over by what is made of it.
+    let checkpoint = "run/model.safetensors";
+    fails(at, &["quantize", "run", "--out", checkpoint, "--calibration", "50"], 2, "the model itself");
+    fails(at, &["export", "run", "--format", "image", "--out", checkpoint], 2, "the model itself");
     assert_eq!(contents(at), before, "what fails writes nothing");
 }

@@ -88,6 +88,16 @@ fn threads_change_no_result() {
     json(dir.path(), &with(&PART[..5], &["--limit", "200", "--seeds", "1", "--out", "b"]));
     let compared = json(dir.path(), &["report", "a", "b"]);
     assert_eq!((compared["turned"].as_u64(), compared["single"].as_array().unwrap().len()), (Some(0), 1), "{compared}");
+    // What another version trained is not on the page, and is not lost.
+    let file = dir.path().join("a/results.json");
+    let mut all: Vec<serde_json::Value> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let mut other = all[0].clone();
+    other["part"] = "of-old".into();
+    all.push(other);
+    fs::write(&file, serde_json::to_string(&all).unwrap()).unwrap();
+    json(dir.path(), &["report", "a"]);
+    assert!(fs::read_to_string(&file).unwrap().contains("of-old"));
+    assert!(!fs::read_to_string(dir.path().join("a/report.md")).unwrap().contains("of-old"));
 }
 
 /// One seed, then two, then one: what is there is neither trained again nor forgotten.

@@ -209,6 +209,30 @@ fn a_run_with_other_settings_is_replaced_by_force_alone() {
     assert_eq!(lines(dir.path(), "busy").len(), 1, "the run before is kept");
 }
 
+/// Layers and first weights come from files: what these hold is a part of what a run is. Batch norms have more weights than parameters.
+#[test]
+fn runs_of_files_that_have_changed_are_replaced_by_force_alone() {
+    let text = "[base]\nmodel = \"net.toml\"\ninit = \"first.safetensors\"\nlimit = 500\nepochs = 1\n[grid]\nlr = [0.001, 0.01]";
+    let dir = with_file(text);
+    let net = "[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"linear\"\nout_features = 4\n\
+               [[layer]]\ntype = \"batch_norm\"\n[[layer]]\ntype = \"relu\"\n[[layer]]\ntype = \"linear\"\n";
+    let first = |net: &str, seed: &str| {
+        fs::write(dir.path().join("net.toml"), net).unwrap();
+        let words = ["train", "--model", "net.toml", "--limit", "500", "--epochs", "1", "--out", "first", "--force"];
+        json(dir.path(), &[&words[..], &["--seed", seed]].concat());
+        fs::copy(dir.path().join("first/model.safetensors"), dir.path().join("first.safetensors")).unwrap();
+    };
+    first(net, "1");
+    let begun = json(dir.path(), &["sweep", "my.toml"]);
+    assert_eq!(begun["runs"], json(dir.path(), &["sweep", "my.toml"])["runs"]);
+    first(net, "2");
+    refused(dir.path(), &["sweep", "my.toml"], 1, &["run-0001: sources", "first.safetensors", "--force"]);
+    first(&net.replace("relu", "tanh"), "2");
+    refused(dir.path(), &["sweep", "my.toml"], 1, &["run-0001: sources", "net.toml", "--force"]);
+    let forced = json(dir.path(), &["sweep", "my.toml", "--force"]);
+    assert_ne!(begun["runs"][0]["sha256"], forced["runs"][0]["sha256"]);
+}
+
 /// Six runs, of which those that learn too slowly are pruned against those before them.
 const PRUNED: &str = "[base]\nmodel = \"linear\"\nlimit = 1000\nsplit = 500\nepochs = 4\nbatch = 20\n\
                       [grid]\nlr = [0.001, 1e-6, 0.002, 1e-5, 0.003, 0.0015]\n[prune]\nafter = 2\nmin_runs = 1\n";
@@ -291,7 +315,7 @@ fn bad_files_and_flags_are_usage_errors() {
     for bad in ["0/2", "3/2", "1/0", "x"] {
         refused(dir.path(), &["sweep", "my.toml", "--shard", bad], 2, &["--shard", "expected i/n"]);
     }
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 12] = [
         ("[grid]\nlearning_rat = [1]", &["bad.toml: [grid] learning_rat", "a known key", "perhaps `"]),
         ("[base]\nbach = 4\n[grid]\nlr = [0.1]", &["bad.toml: [base] bach", "perhaps `batch`"]),
         ("[girds]\nlr = [0.1]", &["girds", "perhaps `grid`"]),
@@ -300,6 +324,10 @@ fn bad_files_and_flags_are_usage_errors() {
         ("[random]\nruns = 1\nlr = { min = 0.2, max = 0.1 }", &["[random] lr", "min is at most max"]),
         ("[random]\nruns = 1\nlr = { min = 0.0, max = 0.1, scale = \"log\" }", &["[random] lr", "above 0"]),
         ("[grid]\nlr = [0.1, -1.0]", &["run 2 (lr -1.0): lr", "found -1"]),
+        (
+            "[base]\nmodel = \"linear\"\n[grid]\nactivation = [\"relu\", \"tanh\"]",
+            &["run 1 (activation relu): activation", "expected mlp:512", "found linear"],
+        ),
         ("[grid]\nsplit = [10, 60000]", &["run 2 (split 60000): split", "expected at most 59999"]),
         ("[grid]\nisa = [\"avx9000\"]", &["run 1 (isa avx9000): isa", "avx9000"]),
         ("[grid]\nmodel = [\"linear\", \"mlp:1048576,1048576,1048576\"]", &["run 2", "memory"]),
@@ -312,6 +340,8 @@ fn bad_files_and_flags_are_usage_errors() {
     refused(dir.path(), &["sweep", "bad.toml", "--isa", "scalar"], 2, &["--isa", "both"]);
     refused(dir.path(), &["sweep"], 2, &["FILE"]);
     refused(dir.path(), &["sweep", "no-such.toml"], 1, &["no-such.toml"]);
+    fs::write(dir.path().join("bad.toml"), "[base]\ninit = \"no-such-file\"\n[grid]\nlr = [0.1]").unwrap();
+    refused(dir.path(), &["sweep", "bad.toml"], 1, &["run 1 (lr 0.1)", "no-such-file"]);
     assert_eq!(contents(dir.path()).len(), 2, "nothing is written but the test's own files");
     let help = inkstone(dir.path(), &["sweep", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();

@@ -143,7 +143,12 @@ fn any_number_of_threads_gives_the_same_bytes() {
 
 /// Starts a training and waits until it has said `word`; returns the process, its output, and what it said so far.
 fn started(dir: &Path, words: &[&str], word: &str) -> (Child, BufReader<ChildStdout>, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_inkstone"))
+    begun(Command::new(env!("CARGO_BIN_EXE_inkstone")), dir, words, word)
+}
+
+/// The same by another command, to which `words` are added.
+fn begun(mut command: Command, dir: &Path, words: &[&str], word: &str) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = command
         .args(words)
         .current_dir(dir)
         .env("INKSTONE_DATA", cli_support::mnist())
@@ -199,6 +204,16 @@ fn a_run_resumes_to_the_same_bytes() {
     };
     assert_eq!(without_seconds("my run"), without_seconds("whole"), "sums of the epoch under way survive");
 
+    // Another machine's instruction set: what is advised is what may be said.
+    let other = if cfg!(target_arch = "x86_64") { "neon" } else { "avx2" };
+    let config = dir.path().join("my run/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let line = text.lines().find(|line| line.starts_with("isa = ")).unwrap();
+    fs::write(&config, text.replace(line, &format!("isa = \"{other}\""))).unwrap();
+    let output = inkstone(dir.path(), &["train", "--resume", "my run"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("--config 'my run/config.toml' --isa"), "{said}");
+
     // kill -9: nothing is finished, the last save is whole.
     let (code, _) = interrupted(dir.path(), &with(&words, &["--out", "killed"]), "-KILL");
     assert_eq!(code, None);
@@ -227,6 +242,23 @@ fn a_second_ctrl_c_ends_at_once_and_loses_only_what_was_not_saved() {
     stdout.read_to_string(&mut said).unwrap();
     assert!(!said.contains("--resume"), "nothing was saved: {said}");
     assert!(!dir.path().join("run/model.safetensors").exists());
+}
+
+/// As under `nohup`, which has a process ignore that its terminal closes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_terminal_stops_a_run_that_was_not_told_to_ignore_it() {
+    let dir = tempdir().unwrap();
+    let words = ["train", "--model", "mlp:16", "--limit", "4000", "--epochs", "6", "--batch", "4"];
+    let (code, said) = interrupted(dir.path(), &with(&words, &["--out", "heard"]), "-HUP");
+    assert_eq!(code, Some(130), "{said}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_inkstone")]);
+    let (mut child, mut stdout, mut said) = begun(shell, dir.path(), &with(&words, &["--out", "ignored"]), " 1/");
+    assert!(send(&child, "-HUP"));
+    stdout.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert!(dir.path().join("ignored/model.safetensors").exists());
 }
 
 #[test]

@@ -66,8 +66,22 @@ work=target/$board/run-$profile
 rm -rf "$work"
 mkdir -p "$work"
 count=${DIGITS:-200}
-zcat "$data_dir/t10k-images-idx3-ubyte.gz" 2>/dev/null | head -c $((16 + 784 * count)) | tail -c +17 >"$work/digits.bin" || true
-zcat "$data_dir/t10k-labels-idx1-ubyte.gz" 2>/dev/null | head -c $((8 + count)) | tail -c +9 >"$work/labels.bin" || true
+# Where the file $1 lies, by any of the names that copies of the data set have: with a dash or a dot, plain or compressed.
+find_idx() {
+    local file
+    for file in "$data_dir/$1" "$data_dir/$1.gz" "$data_dir/${1/-idx/.idx}" "$data_dir/${1/-idx/.idx}.gz"; do
+        if [ -f "$file" ]; then
+            echo "$file"
+            return
+        fi
+    done
+    echo "no file $1 or $1.gz in $data_dir" >&2
+    return 1
+}
+images=$(find_idx t10k-images-idx3-ubyte)
+labels=$(find_idx t10k-labels-idx1-ubyte)
+zcat --force "$images" 2>/dev/null | head -c $((16 + 784 * count)) | tail -c +17 >"$work/digits.bin" || true
+zcat --force "$labels" 2>/dev/null | head -c $((8 + count)) | tail -c +9 >"$work/labels.bin" || true
 path=$PWD/$elf
 (cd "$work" && emulate "$path" 2>&1 | tee output.txt)
 { echo "flash: $((text + data)) bytes, $own of them code of inkstone in $profile, no panic linked"; } | tee -a "$work/output.txt"

@@ -14,7 +14,7 @@ mod sealed;
 mod tests;
 
 pub use atomic::write_atomic;
-pub use model::{Meta, Model, RunTag, load_model, load_weights_into, save_model};
+pub use model::{Meta, Model, RunTag, file_sha256, load_model, load_weights_into, save_model};
 pub use run_dir::{Buffers, Loaded, RunDir, RunningSums, State};
 
 use std::io;

@@ -113,6 +113,14 @@ pub fn load_weights_into(path: &Path, graph: &Graph, params: &mut [f32]) -> Resu
     Ok(())
 }
 
+/// SHA-256 of a file, in hex.
+///
+/// # Errors
+/// [`CheckpointError`] if it cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String, CheckpointError> {
+    Ok(hex_sha256(&[&sealed::read_file(path)?]))
+}
+
 /// The bytes of a model file.
 pub(super) fn encode(
     path: &Path,

@@ -148,7 +148,7 @@ impl Export {
         let same = |file: &Path| {
             std::fs::canonicalize(file).is_ok_and(|file| std::fs::canonicalize(&path).is_ok_and(|path| file == path))
         };
-        if self.format != Format::Image && files.iter().any(|(file, _)| same(file)) {
+        if !(self.format == Format::Image && deployed::is_image(&path)) && files.iter().any(|(file, _)| same(file)) {
             let out = out.display();
             return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
         }

@@ -17,6 +17,7 @@ use inkstone::quant::float::{self, About};
 use inkstone::quant::lower::{Lowered, lower};
 use inkstone::runtime::{Kind, device_arena_len};
 use serde_json::json;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Turn a trained network into an image for a device: bytes or half floats instead of floats, batch norms folded, memory planned.
@@ -123,6 +124,11 @@ impl Quantize {
         let (lowered, about) = lowered(&path, &model, self.release)?;
         let isa = self.machine.isa();
         let out = self.out.clone().unwrap_or_else(|| path.with_file_name("model.ink"));
+        let same = fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| out == path));
+        if same {
+            let out = out.display();
+            return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
+        }
         let pool = self.machine.pool()?;
 
         let calibrators = self.calibrator.map_or(Calibrator::ALL.to_vec(), |name| vec![name.calibrator()]);

@@ -25,12 +25,14 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
-        let results = read(&self.dir)?;
+        let all = report::read(&self.dir)?;
+        let results = known(&self.dir, &all)?;
         if let Some(other) = &self.other {
-            self.compare(screen, &results, other, &read(other)?);
+            self.compare(screen, &results, other, &known(other, &report::read(other)?)?);
             return Ok(End::Done);
         }
-        report::write(&self.dir, &results)?;
+        // What another version trained stays in results.json, if not on the page.
+        report::write(&self.dir, &all)?;
         let missing: Vec<String> = results
             .iter()
             .flat_map(|one| one.missing.iter().map(move |run| format!("{} {}: {run}", one.study, one.part)))
@@ -81,10 +83,11 @@ impl Report {
     }
 }
 
-/// What a directory holds of the studies; an error if there is nothing.
-fn read(dir: &Path) -> Result<Vec<PartResult>, ReportError> {
-    let mut results = report::read(dir)?;
-    results.retain(|result| study::study(&result.study).is_ok_and(|study| study.part(&result.part).is_some()));
+/// What of the results in a directory this version has studies for; an error if there is nothing.
+fn known(dir: &Path, all: &[PartResult]) -> Result<Vec<PartResult>, ReportError> {
+    let is_known =
+        |result: &&PartResult| study::study(&result.study).is_ok_and(|study| study.part(&result.part).is_some());
+    let results: Vec<PartResult> = all.iter().filter(is_known).cloned().collect();
     if results.is_empty() {
         return Err(ReportError::None { file: dir.join(report::RESULTS) });
     }

@@ -137,8 +137,8 @@ pub(crate) struct Settings {
     l1: Option<f64>,
     /// Penalty X * sum w^2: adds 2*X*w to the gradient [default: 0]
     ///
-    /// On weights, never biases, once per update whatever the batch; so --l2 X pulls as --weight-decay 2X does on weights.
-    /// Losses are reported without the penalty.
+    /// On weights, and on biases only with --bias input, once per update whatever the batch; so --l2 X pulls as --weight-decay 2X does on
+    /// weights. Losses are reported without the penalty.
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     l2: Option<f64>,
     /// Spread this part of each label evenly over all classes [default: 0]
@@ -208,6 +208,11 @@ impl Settings {
         set(self.test_shift, &mut config.test_shift);
         set(self.patience.map(Some), &mut config.patience);
         set(self.exact_train_metrics, &mut config.exact_train_metrics);
+    }
+
+    /// Whether an activation was asked for that the network has no place for.
+    pub(crate) fn stands_for_nothing(&self, config: &Config) -> bool {
+        self.activation.is_some() && config.model.hidden().is_empty()
     }
 }
 

@@ -158,7 +158,7 @@ impl Study {
         for job in campaign.jobs() {
             check_memory(&job.config, job.data).with_context(|| format!("{} {}", part.name, job.run.label()))?;
         }
-        Ok(Some(campaign.survey(self.force).map_err(Usage::error)?))
+        Ok(Some(campaign.survey(self.force)?))
     }
 
     /// Trains a part, or what is left of it; says whether it was interrupted.

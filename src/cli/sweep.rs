@@ -11,7 +11,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use floor::Floor;
 use inkstone::checkpoint::write_atomic;
-use inkstone::train::sweep::{self, Campaign, DataSets, Ending, Measure, Outcome, Record, Shard, report};
+use inkstone::train::TrainError;
+use inkstone::train::sweep::{self, Campaign, DataSets, Ending, Measure, Outcome, Record, Shard, SweepError, report};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read};
@@ -93,6 +94,16 @@ fn shard(text: &str) -> Result<Shard, String> {
     }
 }
 
+/// What a file asks for and no run can be is bad usage; a file that cannot be read is not.
+fn refused(error: SweepError) -> anyhow::Error {
+    let cause = match &error {
+        SweepError::Run { error, .. } => error,
+        SweepError::All(error) => error,
+        _ => return error.into(),
+    };
+    if matches!(cause, TrainError::Checkpoint(_) | TrainError::Io { .. }) { error.into() } else { Usage::error(error) }
+}
+
 impl Sweep {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let started = Instant::now();
@@ -109,7 +120,7 @@ impl Sweep {
 
         let stop = on_ctrl_c()?;
         let data = DataSets::load(&sweep)?;
-        let campaign = Campaign::new(&sweep, &data, &out, shard, self.machine.isa, threads).map_err(Usage::error)?;
+        let campaign = Campaign::new(&sweep, &data, &out, shard, self.machine.isa, threads).map_err(refused)?;
         for job in campaign.jobs() {
             check_memory(&job.config, job.data).with_context(|| format!("run {}", job.run.number))?;
         }

@@ -125,6 +125,11 @@ impl Train {
             Some(file) if alone.as_ref() == Err(&error) => Usage::error(error.at(file)), // no flag has to do with it
             _ => Usage::error(format_args!("--{error}")),
         })?;
+        if self.resume.is_none() && self.settings.stands_for_nothing(&config) {
+            let (rule, expected) = ("what stands between the layers of an mlp", "--model mlp:512, for example");
+            let found = &config.model;
+            return Err(Usage::error(format_args!("--activation: {rule}: expected {expected}, found {found}")));
+        }
         let threads = self.machine.threads.or(config.threads).unwrap_or_else(|| self.machine.threads());
         let isa = self.isa(&config)?;
         let out = self.resume.clone().or_else(|| self.out.clone()).unwrap_or_else(|| default_out(&config));
@@ -141,7 +146,13 @@ impl Train {
             None => run(&config, &data, isa, threads, &out, self.force, &mut watcher),
         };
         drop(watcher); // the bar goes before the next words come
-        let summary = summary?;
+        let summary = match summary {
+            Err(TrainError::Stopped) => {
+                screen.say("Stopped before the first update: nothing was written.");
+                return Ok(End::Interrupted);
+            }
+            summary => summary?,
+        };
         close(screen, &summary, &data, &out);
         screen.answer("train", &answer(&summary, &out));
         Ok(if summary.interrupted { End::Interrupted } else { End::Done })
@@ -151,7 +162,16 @@ impl Train {
     fn isa(&self, config: &Config) -> anyhow::Result<Isa> {
         match (self.machine.isa, &config.isa) {
             (None, Some(name)) => Isa::from_name(name).map_err(|error| {
-                Usage::error(format_args!("the configuration's isa \"{name}\": {error}; --isa forces another"))
+                let way = match &self.resume {
+                    Some(dir) => {
+                        let config = shell_word(&dir.join("config.toml"));
+                        format!(
+                            "a run goes on where it has its instruction set; to begin anew, --config {config} --isa"
+                        )
+                    }
+                    None => "--isa forces another".to_owned(),
+                };
+                Usage::error(format_args!("the configuration's isa \"{name}\": {error}; {way}"))
             }),
             _ => Ok(self.machine.isa()),
         }
@@ -275,4 +295,21 @@ fn close(screen: &Screen, summary: &Summary, data: &Splits, out: &Path) {
     screen.say(format_args!(
         "\nNext: inkstone predict {run} PICTURE.png --show\nor, for a chip: inkstone quantize {run} --out model.ink"
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    #[test]
+    fn every_setting_is_refused_beside_resume() {
+        let settings = Settings::augment_args(Command::new("train"));
+        let settings = settings.get_arguments().map(|arg| arg.get_id().as_str());
+        let mut all: Vec<&str> = settings.chain(["out", "force", "config", "isa"]).collect();
+        let mut fixed = FIXED_BY_THE_RUN.to_vec();
+        all.sort_unstable();
+        fixed.sort_unstable();
+        assert_eq!(fixed, all);
+    }
 }

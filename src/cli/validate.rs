@@ -109,6 +109,13 @@ impl Validate {
         let mut test = self.data.data.load()?.test;
         test.limit(self.limit.map_or(usize::MAX, |limit| limit as usize));
         deployed::check_input(&self.image, &model, test.rows(), test.cols())?;
+        let asked = [("--cc", self.cc.is_some()), ("--firmware", self.firmware.is_some())];
+        if let Some((flag, _)) = asked.into_iter().find(|(_, asked)| *asked && model.kind() != Kind::I8) {
+            let found = self.image.display();
+            return Err(Usage::error(format_args!(
+                "{flag}: is for images of bytes: expected one that `inkstone quantize --to int8` made, found {found}"
+            )));
+        }
         let (isa, all) = (self.machine.isa(), score::all(&test));
         let pool = self.machine.pool()?;
         let (metrics, logits) = pool.install(|| score::score(&model, &test, &all, isa, 0))?;
@@ -314,10 +321,10 @@ impl Work<'_> {
             Err(error) => Ok(Outcome::Missing(format!("{python}: {error}"))),
             Ok(output) if !output.status.success() => {
                 let said = String::from_utf8_lossy(&output.stderr);
-                let said = said.trim();
-                match said.strip_prefix("missing: ") {
+                // Packages may say something before they fail.
+                match said.lines().rev().find_map(|line| line.strip_prefix("missing: ")) {
                     Some(what) => Ok(Outcome::Missing(what.to_owned())),
-                    None => bail!("ONNX Runtime refused the model: {said}"),
+                    None => bail!("ONNX Runtime refused the model: {}", said.trim()),
                 }
             }
             Ok(_) => {
@@ -352,8 +359,9 @@ impl Work<'_> {
             Ok(output) => output,
         };
         let said = String::from_utf8_lossy(&output.stdout);
+        let all = format!("{digits} digits");
         let found = said.lines().find_map(|line| line.strip_prefix("logits "));
-        let Some(found) = found else {
+        let Some(found) = found.filter(|_| said.lines().any(|line| line.trim() == all)) else {
             let error = String::from_utf8_lossy(&output.stderr);
             let last = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word").to_owned();
             // What the shell says of a tool that is not there.

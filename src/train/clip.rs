@@ -10,11 +10,11 @@ const GRAIN: usize = 16 * 1024;
 const GUARD: f64 = 1e-6;
 
 /// Multiplies `grads` by `most / (‖grads‖ + 1e-6)` if that is below 1 (`clip_grad_norm_` of PyTorch). The norm is Euclid's, over all parameters, its
-/// sum in f64. A gradient that is not finite stays as it is: the loss will tell.
+/// sum in f64. A gradient with an element that is not finite stays as it is: the loss will tell.
 pub(super) fn by_norm(isa: Isa, most: f64, grads: &mut [f32]) -> Result<(), ShapeError> {
     let norm = squares(grads).sqrt();
     let factor = most / (norm + GUARD);
-    if factor < 1.0 {
+    if norm.is_finite() && factor < 1.0 {
         spread(grads, GRAIN, &|part: &mut [f32]| {
             elementwise::scale(isa, factor as f32, part);
             Ok(())
@@ -59,9 +59,11 @@ mod tests {
         assert!((clipped - 2.0).abs() < 1e-5, "{clipped}");
         let ratio = f64::from(grads[3]) / f64::from(before[3]);
         assert!((ratio - 2.0 / norm).abs() < 1e-6 * ratio, "{ratio}");
-        let mut broken = vec![1.0, f32::NAN];
-        by_norm(isa, 0.1, &mut broken).unwrap();
-        assert!(broken[0] == 1.0 && broken[1].is_nan());
+        for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut broken = vec![1.0, special];
+            by_norm(isa, 0.1, &mut broken).unwrap();
+            assert_eq!([1.0f32.to_bits(), special.to_bits()], [broken[0].to_bits(), broken[1].to_bits()]);
+        }
         by_norm(isa, 1.0, &mut []).unwrap();
     }
 

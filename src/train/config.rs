@@ -13,6 +13,7 @@ use crate::graph::{Graph, Op, Probability};
 use crate::kernels::Activation;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -235,6 +236,9 @@ pub struct Config {
     /// Which files these must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetHashes>,
+    /// SHA-256 of the files of layers and of first weights, in hex, by their names here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
 }
 
 impl Default for Config {
@@ -274,6 +278,7 @@ impl Default for Config {
             threads: None,
             isa: None,
             dataset: None,
+            sources: BTreeMap::new(),
         }
     }
 }
@@ -425,6 +430,7 @@ mod tests {
                 test_images: "c".into(),
                 test_labels: "d".into(),
             }),
+            sources: BTreeMap::from([("nets/a.toml".to_owned(), "e".to_owned())]),
             ..Config::default()
         };
         for config in [config, Config::default()] {

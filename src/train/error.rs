@@ -65,6 +65,9 @@ pub enum TrainError {
         /// The first layer whose output has a number that is infinite or NaN, where it is known.
         layer: Option<String>,
     },
+    /// The observer asked for an end before the run had begun: nothing was written.
+    #[error("stopped before the first update: nothing was written")]
+    Stopped,
     /// The system gave no threads.
     #[error("cannot start {threads} threads: {error}")]
     Threads {

@@ -34,6 +34,7 @@ mod pieces;
 pub mod regularize;
 pub mod run;
 pub mod schedule;
+mod sources;
 mod spread;
 pub mod sweep;
 mod team;

@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::config::{Config, ConfigError, DatasetHashes};
 use super::metrics::{EpochReport, Metrics};
+use super::sources::pinned;
 use super::trainer::{StepReport, Trainer};
 use crate::checkpoint::{RunDir, State, load_weights_into, write_atomic};
 use crate::data::Splits;
@@ -140,7 +141,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`TrainError`]: a value that breaks a rule, data other than the configuration names, a directory that exists (without `force`),
-/// a loss that is not a number, a disk that refuses.
+/// a loss that is not a number, a disk that refuses; [`TrainError::Stopped`] if the observer asks for that before there is anything to save.
 pub fn run(
     config: &Config,
     data: &Splits,
@@ -151,15 +152,19 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
     let started = Instant::now();
-    let config = resolve(config, data, isa, threads)?;
+    let config = pinned(resolve(config, data, isa, threads)?)?;
+    let text = config.to_toml()?;
     let mut trainer = Trainer::new(&config, data, isa, threads)?;
     if let Some(file) = &config.init {
         let mut weights = vec![0.0; trainer.graph().weights_len()];
         load_weights_into(file, trainer.graph(), &mut weights)?;
         trainer = trainer.with_weights(&weights)?;
     }
+    if observer.stop_requested() {
+        return Err(TrainError::Stopped);
+    }
     let dir = RunDir::create(out, force)?;
-    write_atomic(&dir.config_path(), config.to_toml()?.as_bytes())?;
+    write_atomic(&dir.config_path(), text.as_bytes())?;
     let run_id = format!("{:016x}", RandomState::new().build_hasher().finish()); // std's keys come from the system's entropy
     let mut run = Run { dir, run_id, history: Vec::new(), observer, started };
     run.save(&trainer)?; // so that a run killed in its first epoch can be resumed

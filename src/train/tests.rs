@@ -401,6 +401,22 @@ fn lines(dir: &Path) -> Vec<EpochReport> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What is there is not replaced by a run that never begins.
+#[test]
+fn a_run_that_is_stopped_before_it_begins_writes_nothing() {
+    let data = tiny();
+    let temp = tempfile::tempdir().unwrap();
+    let (old, new) = (temp.path().join("old"), temp.path().join("new"));
+    let before = run(&config(), &data, Isa::best(), 1, &old, false, &mut ()).unwrap();
+    for dir in [&old, &new] {
+        let mut never = Until { updates: 0, die: false, log: Vec::new() };
+        let stopped = run(&Config { seed: 9, ..config() }, &data, Isa::best(), 1, dir, true, &mut never);
+        assert!(matches!(stopped, Err(TrainError::Stopped)));
+    }
+    assert_eq!(Some(crate::checkpoint::file_sha256(&before.model).unwrap()), before.sha256);
+    assert!(!new.exists());
+}
+
 /// Eleven updates in each of four epochs, stopped or killed before each of several of them, goes on to the same bytes.
 #[test]
 fn a_run_that_was_stopped_or_killed_resumes_to_the_same_bytes() {
@@ -413,9 +429,7 @@ fn a_run_that_was_stopped_or_killed_resumes_to_the_same_bytes() {
         assert_eq!((whole.epochs, whole.history.len(), whole.interrupted), (4, 4, false));
         let bytes = fs::read(&whole.model).unwrap();
         let want = lines(&temp.path().join("whole"));
-        for (stop, die) in
-            [(0, false), (1, false), (1, true), (11, false), (11, true), (17, false), (30, true), (44, false)]
-        {
+        for (stop, die) in [(1, false), (1, true), (11, false), (11, true), (17, false), (30, true), (44, false)] {
             let dir = temp.path().join(format!("{stop}-{die}"));
             let mut until = Until { updates: stop, die, log: Vec::new() };
             let first = catch_unwind(AssertUnwindSafe(|| run(&config, &data, Isa::best(), 2, &dir, false, &mut until)));

@@ -69,7 +69,8 @@ impl Conv {
 /// # Shapes
 /// Those of [`Conv`]; `bias [c_out]`; `scratch` is overwritten and needs [`Conv::scratch_len`] elements.
 /// # Accuracy
-/// [`Conv::error_factor`] bounds it, before the activation.
+/// [`Conv::error_factor`] bounds it, before the activation. Where that is by Winograd's transforms, a number that is infinite or NaN makes NaN of
+/// outputs beside those that see it, of the same tile.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length than its shape, [`ShapeError::TooShort`] for a short scratch.
 #[cfg_attr(not(feature = "std"), inline)]

@@ -218,11 +218,13 @@ fn op(place: &str, kind: &str, table: toml::Table, input: Shape, classes: usize)
     let none = |op: Op| keys::<NoKeys>(place, table.clone()).map(|NoKeys {}| op);
     let channels = input.dims()[0];
     let window = || {
-        keys(place, table.clone()).map(|WindowKeys { kernel, stride, padding }| Window {
-            kernel: kernel.get(),
-            stride: stride.unwrap_or(kernel.get()[0]),
-            padding: padding.unwrap_or(0),
-        })
+        let WindowKeys { kernel, stride, padding } = keys(place, table.clone())?;
+        let kernel = kernel.get();
+        let own = (kernel[0] == kernel[1]).then_some(kernel[0]);
+        let (rule, expected) =
+            ("windows side by side are as far apart as a square one is wide", "stride beside kernel");
+        let missing = || ConfigError::new(place, rule, expected, format!("kernel {kernel:?} alone"));
+        Ok(Window { kernel, stride: stride.or(own).ok_or_else(missing)?, padding: padding.unwrap_or(0) })
     };
     match kind {
         "flatten" => none(Op::Flatten),
@@ -332,7 +334,7 @@ mod tests {
     fn errors_name_the_file_the_layer_and_what_would_be_right() {
         let conv = "[[layer]]\nname = \"c\"\ntype = \"conv2d\"\nout_channels = 6\nkernel = 3\n";
         let end = "[[layer]]\ntype = \"flatten\"\n[[layer]]\ntype = \"linear\"\n";
-        let cases: [(String, &[&str]); 14] = [
+        let cases: [(String, &[&str]); 15] = [
             (String::new(), &["net.toml", "missing field `layer`"]),
             ("layer = []".to_owned(), &["at least one layer"]),
             (format!("{conv}groups = 4\n{end}"), &["layer \"c\"", "groups", "1x28x28"]),
@@ -348,6 +350,10 @@ mod tests {
             ),
             (format!("{conv}[[layer]]\ntype = \"dropout\"\np = 1.0\n"), &["layer \"1\"", "below 1", "found 1"]),
             (format!("{conv}[[layer]]\ntype = \"max_pool2d\"\nkernel = 30\n"), &["layer \"1\"", "window", "6x26x26"]),
+            (
+                format!("{conv}[[layer]]\ntype = \"avg_pool2d\"\nkernel = [1, 2]\n"),
+                &["layer \"1\"", "stride beside kernel", "[1, 2]"],
+            ),
             (conv.to_owned(), &["a value for each class", "6x26x26"]),
             (
                 format!("{conv}{conv}{end}").replacen("\"c\"", "\"x\"", 1).replacen("kernel = 3", "kernel = 0", 1),

@@ -11,7 +11,7 @@ use super::config::{ActivationKind, ConfigError};
 use crate::graph::Graph;
 use crate::shape::Shape;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Most hidden layers and most units in one: beyond any use here, below any overflow.
@@ -90,6 +90,16 @@ impl ModelSpec {
             Self::Mlp(hidden) => hidden,
             Self::Varied(base, _) => base.hidden(),
             _ => &[],
+        }
+    }
+
+    /// The file of layers, if it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Varied(base, _) => base.file(),
+            _ => None,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::train::TrainError;
 use crate::train::config::{Config, ConfigError};
 use crate::train::metrics::EpochReport;
 use crate::train::run::{config_of, history_of, read_text, resolve};
+use crate::train::sources::pinned;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -342,13 +343,17 @@ fn check<'a>(
         })?,
         (None, None) => Isa::best(),
     };
-    let config = resolve(&run.config, splits, isa, 1)?;
+    let config = pinned(resolve(&run.config, splits, isa, 1)?)?;
     let len = splits.train.len();
     let val = config.split.unwrap_or(ValSize::Count(0)).of(len)?;
     let samples = (len - val).min(config.limit.unwrap_or(usize::MAX));
+    if config.model.hidden().is_empty() && run.settings.iter().any(|(key, _)| key == "activation") {
+        let (rule, expected) = ("varies what stands between the layers of an mlp", "mlp:512, for example");
+        return Err(ConfigError::new("activation", rule, expected, &config.model).into());
+    }
     let graph = config.graph(splits.train.rows(), splits.train.cols(), splits.train.classes())?;
     if let Some(file) = &config.init {
-        load_weights_into(file, &graph, &mut vec![0.0; graph.param_count()])?;
+        load_weights_into(file, &graph, &mut vec![0.0; graph.weights_len()])?;
     }
     // Backward costs twice as much as forward; an update reads and writes some twenty floats for each parameter.
     let batch = config.batch.min(samples);

@@ -159,6 +159,7 @@ impl Floor<'_> {
         drop(inner);
         let record = match result {
             Ok(Summary { interrupted: true, .. }) if !pruned => return Ok(None),
+            Err(TrainError::Stopped) => return Ok(None),
             Ok(summary) => Record::of(job.run, if pruned { Ending::Pruned } else { Ending::Finished }, &summary),
             Err(TrainError::Diverged { .. }) => Record::from_history(job.run, Ending::Diverged, &history, job.samples),
             Err(error) => return Err(error),
