@@ -62,8 +62,10 @@ stage_lint() {
 stage_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps; }
 
 stage_test() {
-    cargo test --locked --lib --bins --tests -- --nocapture 2>&1 | tee target/tests.log | grep -E '^(test result|failures:|error|isa )|FAILED|panicked' || true
-    if ! grep -q '^test result' target/tests.log || grep -qE '^test result: FAILED|^error' target/tests.log; then
+    local status=0
+    cargo test --locked --lib --bins --tests -- --nocapture 2>&1 | tee target/tests.log |
+        { grep -E '^(test result|failures:|error|isa )|FAILED|panicked' || true; } || status=$?
+    if [ $status -ne 0 ]; then
         # What failed says why at the end of its binary's part; an error of the compiler stands at the end of the log.
         grep -A 15 -E 'panicked at|^failures:|^error' target/tests.log | tail -n 150
         return 1

@@ -206,6 +206,7 @@ fn bad_flags_are_usage_errors() {
     refused(dir.path(), &["trian"], 2, &["trian", "train"]);
     refused(dir.path(), &["gradcheck", "--model", "linear+residual"], 2, &["+residual", "expected", "found linear"]);
     refused(dir.path(), &["gradcheck", "--eps", "0"], 2, &["eps", "expected", "found 0"]);
+    refused(dir.path(), &["gradcheck", "--eps", "0.01"], 2, &["--eps", "expected at most 0.001", "found 0.01"]);
     refused(dir.path(), &["data", "show", "--label", "10"], 2, &["--label", "expected", "found 10"]);
     refused(dir.path(), &["data", "show", "--augment", "rotate=x"], 2, &["--augment", "expected", "found \"x\""]);
     refused(dir.path(), &["data", "show", "--augment", "rotate=5", "--test"], 2, &["--augment", "--test"]);
@@ -250,6 +251,9 @@ fn other_networks_and_damaged_checkpoints_are_refused() {
     refused(dir.path(), &["train", "--model", "mlp:20", "--init", model], 1, &[model, "expected", "found", "1.weight"]);
     refused(dir.path(), &["train", "--model", "linear", "--init", model], 1, &[model, "expected", "found"]);
     refused(dir.path(), &["train", "--init", "no-such-file"], 1, &["no-such-file"]);
+    // A run is not replaced where its first weights lie in it.
+    let words = ["train", "--model", "mlp:16", "--init", model, "--out", "run", "--force"];
+    refused(dir.path(), &words, 1, &["init run/model.safetensors", "expected another directory"]);
     // A network for other images.
     let small = dir.path().join("small");
     fs::create_dir(&small).unwrap();

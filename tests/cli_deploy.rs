@@ -165,6 +165,8 @@ fn bad_input_is_named() {
     }
     fails(at, &["eval", "none.ink"], 1, "none.ink");
     fails(at, &["eval", "model.ink", "--test-shift", "1"], 2, "--test-shift");
+    fails(at, &["eval", "model.ink", "--logits", "model.ink"], 2, "the model itself");
+    fails(at, &["eval", "run", "--logits", "run/model.safetensors"], 2, "the model itself");
     fails(at, &["inspect", "model.ink", "--plan"], 2, "--plan");
     fails(at, &["validate", "run"], 2, "expected an image");
     fails(at, &["quantize", "run", "--to", "f16", "--calibrator", "kl"], 2, "--calibrator");

@@ -25,7 +25,7 @@ fn a_part_is_trained_compared_and_kept() {
     assert!(page.contains("\n# multilayer: ") && page.contains("**Quick**"), "{page}");
     let html = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
     assert!(html.starts_with("<!DOCTYPE html>") && html.contains("id=\"multilayer-softmax\""));
-    assert!(page.contains("| softmax | test accuracy | 92.51 | "), "{page}");
+    assert!(page.contains("| softmax | test accuracy, % | 92.51 | "), "{page}");
 
     let part = dir.path().join("out/multilayer/softmax");
     let line: serde_json::Value =
@@ -131,7 +131,7 @@ fn a_study_goes_on_after_ctrl_c() {
     let missing = half[0]["missing"].as_array().unwrap().len();
     assert!(missing > 0 && half[0]["runs"].as_array().unwrap().len() + missing == 3, "{half}");
     let page = fs::read_to_string(dir.path().join("stopped/report.html")).unwrap();
-    assert!(page.contains("Not trained: ") && page.contains("tanh, seed 1"));
+    assert!(page.contains("Without a result: ") && page.contains("tanh, seed 1"));
     json(dir.path(), &with(&words, &["--out", "stopped"]));
     json(dir.path(), &with(&words, &["--out", "whole"]));
     assert!(results(&dir.path().join("stopped")) == results(&dir.path().join("whole")));

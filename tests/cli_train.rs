@@ -262,6 +262,21 @@ fn a_closed_terminal_stops_a_run_that_was_not_told_to_ignore_it() {
 }
 
 #[test]
+fn a_run_is_trained_by_one_process_at_a_time() {
+    let dir = tempdir().unwrap();
+    let words = ["train", "--model", "mlp:16", "--limit", "4000", "--epochs", "200", "--batch", "4", "--out", "run"];
+    let (mut child, mut stdout, mut said) = started(dir.path(), &words, " 1/");
+    for more in [vec!["train", "--epochs", "1", "--out", "run", "--force"], vec!["train", "--resume", "run"]] {
+        let output = inkstone(dir.path(), &more).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && error.contains("one process at a time trains a run"), "{error}");
+    }
+    assert!(send(&child, "-INT"));
+    stdout.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+}
+
+#[test]
 fn flags_go_before_the_file_that_they_mend() {
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("c.toml"), "model = \"mlp:8\"\nlimit = 300\nepochs = 1\npatience = 3\n").unwrap();

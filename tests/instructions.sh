@@ -20,7 +20,11 @@ failed=0
 for kernel in linear-packed linear-dot adam; do
     one=$(count $kernel 1)
     eleven=$(count $kernel 11)
-    now=$(((eleven - one) / 10))
+    now=$((( ${eleven:-0} - ${one:-0} ) / 10))
+    if [ $now -le 0 ]; then
+        echo "$kernel: nothing was counted" >&2
+        exit 1
+    fi
     if [ "$record" = --record ]; then
         echo "$kernel $now" >>"$file.new"
         echo "$kernel: $now instructions"

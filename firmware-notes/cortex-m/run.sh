@@ -101,6 +101,10 @@ fi
 [ "$program" = exported ] && model=cnn_8_16.rs
 # Sizes may not grow by three parts in a hundred; they shrink in silence.
 ram=$(awk '$1 == "RAM:" && $2 == "all" { static = $4 } $2 == "stack" { stack = $3 } END { print static + stack }' "$work/output.txt")
+if [ "$ram" -le 0 ]; then
+    echo "$board says nothing of its RAM" >&2
+    exit 1
+fi
 echo "$board $profile $model $((text + data)) $ram"
 recorded=$(awk -v board="$board" -v profile="$profile" -v model="$model" \
     '$1 == board && $2 == profile && $3 == model { print $4, $5 }' sizes.txt)

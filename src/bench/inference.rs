@@ -71,7 +71,7 @@ fn network(name: &str, kind: Kind) -> Result<Image, QuantError> {
     let about = About { normalization: Some([1.0 / 255.0, 0.0]), classes, release: 0 };
     let program = match kind {
         Kind::I8 => convert::program(&lowered, &about, &vec![(-4.0, 4.0); lowered.dims.len()])?,
-        Kind::F16 | Kind::F32 => float::program(&lowered, &about, kind == Kind::F16),
+        Kind::F16 | Kind::F32 => float::program(&lowered, &about, kind == Kind::F16)?,
     };
     image::write(&program).map_err(|error| run(&error))
 }
@@ -112,7 +112,8 @@ fn run(image: &Image, batch: usize, case: &Case, setup: &Setup, then: &mut Then<
     for (place, (isa, mut bound)) in bound.into_iter().enumerate() {
         let is_reference = place == 0;
         // Without vectors a large batch takes seconds, under whichever name.
-        if isa == Isa::SCALAR && !setup.times_reference(case.cost().operations) {
+        let asked = !is_reference && isa == setup.isa;
+        if isa == Isa::SCALAR && !asked && !setup.times_reference(case.cost().operations) {
             continue;
         }
         let (name, isa) = if is_reference { ("reference", None) } else { ("inkstone", Some(isa)) };

@@ -99,7 +99,7 @@ pub fn cases() -> Vec<Case> {
     // The columns are read and written once; the whole row is written where they are put back.
     let lit: usize = lit().iter().map(ExactSizeIterator::len).sum();
     cases.push(case("columns/take/512x784".to_owned(), 512 * lit, 1, 8, Arithmetic::Single, take));
-    cases.push(case("columns/put/512x784".to_owned(), 512 * 784, 1, 8, Arithmetic::Single, put));
+    cases.push(case("columns/put/512x784".to_owned(), 512, 784, 4 * (lit + 784), Arithmetic::Single, put));
     cases.push(case("columns/pixels/200x784".to_owned(), 200 * lit, 2, 5, Arithmetic::Single, pixels));
     cases
 }

@@ -26,8 +26,8 @@ pub fn cases() -> Vec<Case> {
         case("table_i8/200x512".to_owned(), 200 * 512, 1, 2, Arithmetic::Pairs, table),
         case("pool_i8/max2x2/64x28x28x32".to_owned(), map / 4, 3, 5, Arithmetic::Pairs, maxima),
         case("pool_i8/mean2x2/64x28x28x32".to_owned(), map / 4, 5, 5, Arithmetic::Pairs, means),
-        // Sums and squares of all pixels first, then a product for each.
-        case("standardize_i8/200x784".to_owned(), 200 * 784, 5, 3, Arithmetic::Pairs, images),
+        // Sums and squares of all pixels first, then a product for each, of an image that is still near.
+        case("standardize_i8/200x784".to_owned(), 200 * 784, 5, 2, Arithmetic::Pairs, images),
     ]
 }
 

@@ -199,6 +199,13 @@ pub(super) fn encode(path: &Path, body: &impl Serialize, tensors: Vec<Tensor<'_>
         )
     };
     let values: Vec<Values<'_>> = tensors.iter().map(|&(_, _, values)| values).collect();
+    // What could not be read again is not written: the first save comes before the first update.
+    let len: u64 = values.iter().map(|values| values.le_bytes().len() as u64).sum();
+    if len > MAX_FILE - MAX_HEADER {
+        let expected =
+            format!("at most {} bytes of weights and of what the optimizer keeps of each", MAX_FILE - MAX_HEADER);
+        return Err(CheckpointError::rule(path, "is too large for a file", expected, format!("{len} bytes")));
+    }
     let sha256 = seal(body, &values).map_err(|error| unfit(&error))?;
     let json = serde_json::to_string(&Sealed { format: FORMAT, sha256, body }).map_err(|error| unfit(&error))?;
     let bytes: Vec<Cow<'_, [u8]>> = values.iter().map(Values::le_bytes).collect();

@@ -168,8 +168,8 @@ fn introduction(peaks: &Peaks) -> String {
         text.push_str(&format!("\n{threads} threads: {read_gb_per_s_threads:.1} GB/s read from memory"));
     }
     text.push_str(
-        "\n% peak is of the limit named, timed between the same turns, times the threads: f32, i16, or read (as many bytes as the bench \
-         moves, from the cache that holds them). Convolutions count the operations of their definition: transforms that save some can \
+        "\n% peak is of the limit named, timed between the same turns, f32 and i16 times the threads, or read (as many bytes as the bench \
+         moves, by as many threads, from the cache that holds them). Convolutions count the operations of their definition: transforms that save some can \
          pass 100, as packed bytes can, whose pairs sum in 16 bits.",
     );
     text

@@ -4,7 +4,7 @@ use super::data::DataFlag;
 use super::draw::table;
 use super::machine::Machine;
 use super::screen::{duration, grouped};
-use super::{End, Screen, Usage, deployed, model_file, summary};
+use super::{End, Screen, Usage, deployed, model_file, same_file, summary};
 use anyhow::{Context, bail};
 use clap::Args;
 use inkstone::checkpoint::{Model, load_model, write_atomic};
@@ -59,6 +59,7 @@ impl Eval {
             return self.run_image(screen);
         }
         let path = model_file(&self.model);
+        check_place(self.logits.as_deref(), &path)?;
         let model = load_model(&path)?;
         let mut test = self.data.data.load()?.test;
         test.limit(self.limit.unwrap_or(usize::MAX));
@@ -91,6 +92,7 @@ impl Eval {
             ));
         }
         let path = &self.model;
+        check_place(self.logits.as_deref(), path)?;
         let image = deployed::load(path)?;
         let model = image.model()?;
         let mut test = self.data.data.load()?.test;
@@ -191,6 +193,17 @@ fn logits(model: &Model, data: &Dataset, isa: Isa) -> anyhow::Result<Vec<f32>> {
         logits.extend_from_slice(network.forward_filled(&model.params, indices.len())?);
     }
     Ok(logits)
+}
+
+/// Refuses to write logits over the model that they are of.
+fn check_place(file: Option<&Path>, model: &Path) -> anyhow::Result<()> {
+    match file.filter(|file| same_file(file, model)) {
+        None => Ok(()),
+        Some(file) => {
+            let file = file.display();
+            Err(Usage::error(format_args!("--logits {file}: that is the model itself: name another file")))
+        }
+    }
 }
 
 /// Writes the one tensor `logits`, row by row.

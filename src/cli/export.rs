@@ -5,7 +5,7 @@ use super::deployed::{self, check_input};
 use super::draw::table;
 use super::quantize::lowered;
 use super::screen::bytes;
-use super::{End, Screen, Usage, model_file, shell_word};
+use super::{End, Screen, Usage, model_file, same_file, shell_word};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use inkstone::checkpoint::{load_model, write_atomic};
@@ -145,10 +145,9 @@ impl Export {
         if !missed.is_empty() {
             bail!("{missed}{}", self.usage(&model, [flash, arena]).unwrap_or_default());
         }
-        let same = |file: &Path| {
-            std::fs::canonicalize(file).is_ok_and(|file| std::fs::canonicalize(&path).is_ok_and(|path| file == path))
-        };
-        if !(self.format == Format::Image && deployed::is_image(&path)) && files.iter().any(|(file, _)| same(file)) {
+        if !(self.format == Format::Image && deployed::is_image(&path))
+            && files.iter().any(|(file, _)| same_file(file, &path))
+        {
             let out = out.display();
             return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
         }
@@ -201,7 +200,7 @@ impl Export {
         }
         let model = load_model(path)?;
         let (lowered, about) = lowered(path, &model, 0)?;
-        image::write(&float::program(&lowered, &about, false)).with_context(|| path.display().to_string())
+        image::write(&float::program(&lowered, &about, false)?).with_context(|| path.display().to_string())
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Gradcheck {
     #[arg(long, value_name = "NAME", default_value = "relu", requires = "model")]
     #[arg(value_parser = PossibleValuesParser::new(["relu", "tanh", "sigmoid"]).try_map(|name| name.parse::<ActivationKind>()))]
     activation: ActivationKind,
-    /// Step of the central differences
+    /// Step of the central differences, at most 0.001: beyond, what the step leaves is more than the check allows
     #[arg(long, value_name = "X", default_value_t = 1e-5, allow_hyphen_values = true)]
     eps: f64,
     /// Seed of weights, inputs and labels
@@ -27,10 +27,17 @@ pub(crate) struct Gradcheck {
     seed: u64,
 }
 
+/// A central difference is off by a part `h² / 6` of the third derivative, relative to the first: here under a half of the tolerance.
+const MAX_EPS: f64 = 1e-3;
+
 impl Gradcheck {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let mut options = Options::standard(self.seed)?;
         options.eps = self.eps;
+        if self.eps > MAX_EPS {
+            let (rule, found) = ("beyond, what the step leaves is more than the check allows", self.eps);
+            return Err(Usage::error(format_args!("--eps: {rule}: expected at most {MAX_EPS}, found {found}")));
+        }
         if let Some(model) = &self.model {
             options.networks = vec![NetworkSpec::of(model, self.activation).map_err(Usage::error)?];
         }

@@ -131,6 +131,11 @@ impl Cli {
     }
 }
 
+/// Whether two names are of one file.
+fn same_file(one: &Path, other: &Path) -> bool {
+    std::fs::canonicalize(one).is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
+}
+
 /// The weights file that `path` means: a run directory stands for its `model.safetensors`.
 fn model_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() }

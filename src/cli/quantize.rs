@@ -6,7 +6,7 @@ use super::draw::table;
 use super::eval::check_input;
 use super::machine::Machine;
 use super::screen::{bytes, grouped};
-use super::{End, Screen, Usage, model_file, shell_word};
+use super::{End, Screen, Usage, model_file, same_file, shell_word};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use inkstone::checkpoint::{Model, load_model, write_atomic};
@@ -17,7 +17,6 @@ use inkstone::quant::float::{self, About};
 use inkstone::quant::lower::{Lowered, lower};
 use inkstone::runtime::{Kind, device_arena_len};
 use serde_json::json;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Turn a trained network into an image for a device: bytes or half floats instead of floats, batch norms folded, memory planned.
@@ -124,8 +123,7 @@ impl Quantize {
         let (lowered, about) = lowered(&path, &model, self.release)?;
         let isa = self.machine.isa();
         let out = self.out.clone().unwrap_or_else(|| path.with_file_name("model.ink"));
-        let same = fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| out == path));
-        if same {
+        if same_file(&out, &path) {
             let out = out.display();
             return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
         }
@@ -139,7 +137,8 @@ impl Quantize {
         );
         let (image, candidates) = pool.install(|| -> anyhow::Result<(Image, Vec<Candidate>)> {
             if self.to != To::Int8 {
-                let program = float::program(&lowered, &about, self.to == To::F16);
+                let program =
+                    float::program(&lowered, &about, self.to == To::F16).with_context(|| path.display().to_string())?;
                 return Ok((image::write(&program)?, Vec::new()));
             }
             let images = (seen.as_slice(), others.as_slice());

@@ -146,7 +146,7 @@ pub(crate) struct Settings {
     /// As PyTorch's label_smoothing. Losses are reported without it.
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     label_smoothing: Option<f64>,
-    /// Shorten the gradient of an update to this Euclidean norm where it is longer, as PyTorch's clip_grad_norm_
+    /// Shorten the gradient of an update to this Euclidean norm where it is longer, as PyTorch's clip_grad_norm_; penalties are added behind
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     clip_norm: Option<f64>,
     /// Evaluate, compare and save an average of the weights instead of the weights: ema:DECAY or swa:EPOCH [default: none]

@@ -12,10 +12,9 @@ use clap::Args;
 use floor::Floor;
 use inkstone::checkpoint::write_atomic;
 use inkstone::train::TrainError;
+use inkstone::train::run::read_at_most;
 use inkstone::train::sweep::{self, Campaign, DataSets, Ending, Measure, Outcome, Record, Shard, SweepError, report};
 use serde_json::json;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -107,8 +106,8 @@ fn refused(error: SweepError) -> anyhow::Error {
 impl Sweep {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let started = Instant::now();
-        let read = || -> io::Result<String> { io::read_to_string(File::open(&self.file)?.take(MAX_FILE)) };
-        let text = read().with_context(|| format!("{}: cannot be read", self.file.display()))?;
+        let text =
+            read_at_most(&self.file, MAX_FILE).with_context(|| format!("{}: cannot be read", self.file.display()))?;
         let sweep = sweep::Sweep::parse(&self.file, &text).map_err(Usage::error)?;
         if self.machine.isa.is_some() && sweep.keys.iter().any(|key| key == "isa") {
             bail!(Usage::error("--isa: the file varies isa: expected one of the two, found both"));

@@ -10,11 +10,9 @@ use clap::Args;
 use inkstone::data::{Source, Splits};
 use inkstone::graph::Plan;
 use inkstone::kernels::Isa;
-use inkstone::train::run::config_of;
+use inkstone::train::run::{config_of, read_at_most};
 use inkstone::train::{Config, Metrics, Summary, TrainError, resume, run};
 use serde_json::json;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Flags beside which `--resume` makes no sense. (Named one by one: of a group, clap would list every flag in its message.)
@@ -207,8 +205,7 @@ fn default_out(config: &Config) -> PathBuf {
 
 /// The settings in a file.
 fn read_config(file: &Path) -> anyhow::Result<Config> {
-    let read = || -> io::Result<String> { io::read_to_string(File::open(file)?.take(MAX_CONFIG)) };
-    let text = read().with_context(|| format!("{}: cannot be read", file.display()))?;
+    let text = read_at_most(file, MAX_CONFIG).with_context(|| format!("{}: cannot be read", file.display()))?;
     Config::parse_toml(file, &text).map_err(Usage::error)
 }
 

@@ -138,7 +138,7 @@ impl Validate {
             let path = model_file(run);
             let checkpoint = load_model(&path)?;
             let (lowered, about) = lowered(&path, &checkpoint, 0)?;
-            let floats = image::write(&float::program(&lowered, &about, false))?;
+            let floats = image::write(&float::program(&lowered, &about, false)?)?;
             let (_, logits) =
                 pool.install(|| score::score(&floats.model()?, &test, &all, isa, 0).map_err(anyhow::Error::from))?;
             let outcome = Outcome::Logits(logits);

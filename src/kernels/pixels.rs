@@ -55,7 +55,7 @@ impl<'a> Pixels<'a> {
     /// Columns `from..to`, which lie inside, from the first of a block on.
     #[cfg(feature = "train")]
     fn cols_range(self, from: usize, to: usize) -> Self {
-        Self { data: self.data.cols_range(from, to), ink: self.ink.map(|ink| ink.from_column(from)), ..self }
+        Self { data: self.data.cols_range(from, to), ink: self.ink.map(|ink| ink.after_columns(from)), ..self }
     }
 
     /// How many rows these are.

@@ -101,7 +101,7 @@ pub fn candidates(
     isa: Isa,
 ) -> Result<Vec<Candidate>, QuantError> {
     let run = |error: &dyn fmt::Display| QuantError::Run(error.to_string());
-    let floats = image::write(&float::program(lowered, about, false)).map_err(|error| run(&error))?;
+    let floats = image::write(&float::program(lowered, about, false)?).map_err(|error| run(&error))?;
     let histograms = observe(&floats.model().map_err(|error| run(&error))?, lowered, data, seen, isa)?;
     let candidate = |calibrator: &Calibrator| {
         let ranges: Vec<_> = histograms.iter().map(|histogram| calibrator.range(histogram)).collect();

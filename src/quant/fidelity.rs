@@ -68,7 +68,7 @@ pub fn compare(
     isa: Isa,
 ) -> Result<Fidelity, QuantError> {
     let run = |error: &dyn fmt::Display| QuantError::Run(error.to_string());
-    let image = image::write(&float::program(lowered, about, false)).map_err(|error| run(&error))?;
+    let image = image::write(&float::program(lowered, about, false)?).map_err(|error| run(&error))?;
     let original = image.model().map_err(|error| run(&error))?;
     let indices = all(data);
     let ((float, logits), (quantized, other)) =

@@ -1,5 +1,6 @@
 //! Programs of floats: single precision throughout, or with weights of half precision.
 
+use super::QuantError;
 use super::lower::{Layer, LayerWork, Lowered};
 use super::program::{Program, ProgramStep, ProgramTensor};
 use crate::graph::Window;
@@ -19,20 +20,30 @@ pub struct About {
 }
 
 /// The program of `lowered` in floats: layer `i` becomes step `i + 1`, behind the one that reads the pixels.
-#[must_use]
-pub fn program(lowered: &Lowered, about: &About, halves: bool) -> Program {
+///
+/// # Errors
+/// [`QuantError::Layer`] for a weight that half precision cannot hold, where weights are to be halves.
+pub fn program(lowered: &Lowered, about: &About, halves: bool) -> Result<Program, QuantError> {
     let mut steps = vec![ProgramStep::new("pixels", StepKind::Pixels, 0)];
-    steps.extend(lowered.layers.iter().map(|layer| step(layer, halves)));
+    for layer in &lowered.layers {
+        if let LayerWork::Conv { weight, .. } | LayerWork::Dense { weight, .. } = &layer.work
+            && let Some(found) = weight.iter().find(|w| halves && !f16::from_f32(**w).is_finite())
+        {
+            let expected = format!("weights of at most {} in half precision; one of them is {found}", f16::MAX);
+            return Err(QuantError::layer(&layer.name, expected));
+        }
+        steps.push(step(layer, halves));
+    }
     let mut tensors = vec![ProgramTensor::plain(lowered.dims[0])];
     tensors.extend(lowered.dims.iter().map(|dims| ProgramTensor::plain(*dims)));
-    Program {
+    Ok(Program {
         kind: if halves { Kind::F16 } else { Kind::F32 },
         normalization: about.normalization,
         classes: about.classes.clone(),
         release: about.release,
         tensors,
         steps,
-    }
+    })
 }
 
 fn step(layer: &Layer, halves: bool) -> ProgramStep {

@@ -248,9 +248,10 @@ impl Lowering<'_> {
         }
         let (scale, shift) = (scale.iter().map(|x| *x as f32).collect(), shift.iter().map(|x| *x as f32).collect());
         if x.flat {
-            let next = self.graph.nodes().iter().filter(|next| next.inputs.contains(&node.output));
-            let linear =
-                self.readers(node.output) == 1 && next.clone().all(|next| matches!(next.op, Op::Linear { .. }));
+            let root = self.roots[node.output.0];
+            let reads = |next: &&Node| !passes(self.graph, next) && next.inputs.iter().any(|x| self.roots[x.0] == root);
+            let mut next = self.graph.nodes().iter().filter(reads);
+            let linear = self.readers(node.output) == 1 && next.all(|next| matches!(next.op, Op::Linear { .. }));
             if !linear {
                 return Err(QuantError::layer(&node.name, "a linear layer after a batch norm of a flattened image"));
             }

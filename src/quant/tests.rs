@@ -7,7 +7,7 @@ use super::score::{all, score};
 use super::{QuantError, convert, fidelity};
 use crate::data::{Dataset, Normalize};
 use crate::export::image;
-use crate::graph::{Graph, Op};
+use crate::graph::{Graph, Op, Probability};
 use crate::kernels::Isa;
 use crate::runtime::Kind;
 use crate::shape::Shape;
@@ -90,7 +90,8 @@ fn floats_on_a_device_are_those_of_training() {
         for normalize in [Normalize::Unit, Normalize::MeanStd { mean: 0.1307, std: 0.3081 }, Normalize::Image] {
             let want = trained(&graph, &weights, &data, normalize);
             let image =
-                image::write(&float::program(&lower(&graph, &weights).unwrap(), &about(normalize), false)).unwrap();
+                image::write(&float::program(&lower(&graph, &weights).unwrap(), &about(normalize), false).unwrap())
+                    .unwrap();
             let (_, got) = score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap();
             let most = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
             for (want, got) in want.iter().zip(&got) {
@@ -158,13 +159,29 @@ fn what_belongs_together_is_one_step() {
 
 /// A batch norm between a flattened image and a linear layer becomes part of the latter.
 #[test]
+fn weights_that_halves_cannot_hold_are_refused() {
+    let ops = [Op::Flatten, Op::Linear { in_features: 784, out_features: 10 }];
+    let graph = Graph::sequential(Shape::new(&[1, 28, 28]).unwrap(), &ops).unwrap();
+    for (weight, good) in [(65_504.0, true), (65_536.0, false), (f32::NAN, false)] {
+        let mut weights = weights(&graph);
+        weights[7] = weight;
+        let lowered = lower(&graph, &weights).unwrap();
+        let program = |halves| float::program(&lowered, &about(Normalize::Unit), halves);
+        assert_eq!((program(true).is_ok(), program(false).is_ok()), (good, true), "{weight}");
+    }
+}
+
+#[test]
 fn a_batch_norm_goes_into_the_layer_behind_it() {
-    let ops = [Op::Flatten, Op::BatchNorm { features: 784 }, Op::Linear { in_features: 784, out_features: 10 }];
+    // A dropout in between is nothing to a device.
+    let dropout = Op::Dropout { p: Probability::new(0.5).unwrap() };
+    let last = Op::Linear { in_features: 784, out_features: 10 };
+    let ops = [Op::Flatten, Op::BatchNorm { features: 784 }, dropout, last];
     let graph = Graph::sequential(Shape::new(&[1, 28, 28]).unwrap(), &ops).unwrap();
     let (weights, data) = (weights(&graph), pictures(5));
     let lowered = lower(&graph, &weights).unwrap();
     assert!(matches!(lowered.layers[..], [ref layer] if matches!(layer.work, LayerWork::Dense { .. })));
-    let image = image::write(&float::program(&lowered, &about(Normalize::Unit), false)).unwrap();
+    let image = image::write(&float::program(&lowered, &about(Normalize::Unit), false).unwrap()).unwrap();
     let (_, got) = score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap();
     for (want, got) in trained(&graph, &weights, &data, Normalize::Unit).iter().zip(&got) {
         assert!((want - got).abs() < 1e-3, "{want} {got}");

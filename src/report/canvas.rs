@@ -65,17 +65,25 @@ pub(super) fn plane<'a, 'b>(
         .y_desc(up)
         .x_labels(8)
         .y_labels(7)
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        // Short plots have marks between whole numbers.
+        .x_label_formatter(&|x| if (x - x.round()).abs() > 1e-6 { String::new() } else { format!("{x:.0}") })
         .y_label_formatter(&|y| format!("{y:.digits$}"))
         .draw()
         .map_err(drawn)?;
     Ok(chart)
 }
 
+/// The library takes this for the height of a font whose size is 1, and writes the size that a height would be of.
+const HEIGHT: f64 = 1.24;
+
+/// A font of `size` pixels.
+pub(super) fn font(size: u32) -> FontDesc<'static> {
+    ("sans-serif", f64::from(size) * HEIGHT).into_font()
+}
+
 /// Letters of a size and colour, at their place from where `horizontal` and `vertical` say.
 pub(super) fn letters(size: u32, colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
-    let font = ("sans-serif", size).into_font();
-    TextStyle { font, color: colour.to_backend_color(), pos: Pos::new(horizontal, vertical) }
+    TextStyle { font: font(size), color: colour.to_backend_color(), pos: Pos::new(horizontal, vertical) }
 }
 
 /// About how wide words are: no font is asked, so that plots are equal on all machines.
@@ -93,8 +101,8 @@ pub(super) fn picture(title: &str, height: u32, draw: impl FnOnce(&Area<'_>) -> 
         while size > 10 && width_of(title, size) > WIDTH - 16 {
             size -= 1;
         }
-        let font = ("sans-serif", size, FontStyle::Bold).into_font();
-        let style = TextStyle::from(font).color(&INK).pos(Pos::new(HPos::Center, VPos::Center));
+        let style =
+            TextStyle::from(font(size).style(FontStyle::Bold)).color(&INK).pos(Pos::new(HPos::Center, VPos::Center));
         band.draw(&Text::new(title, (WIDTH as i32 / 2, TITLE_BAND as i32 / 2), style)).map_err(drawn)?;
         draw(&below)?;
         whole.present().map_err(drawn)?;

@@ -3,10 +3,8 @@
 use super::Chapter;
 use super::figures::{Art, Drawn};
 use super::int8;
-use super::words::{
-    self, beside, interval, number, percent, plural, reason, short, shown, spread, time, total_seconds, verdict,
-};
-use crate::study::{Finding, Part, PartResult, Row, Tally};
+use super::words::{self, number, percent, plural, reason, short, shown, sides, time, total_seconds, verdict};
+use crate::study::{Finding, Part, PartResult, Tally};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -37,7 +35,9 @@ pub(super) fn page(chapters: &[Chapter<'_>]) -> String {
                     @for chapter in chapters { (study(chapter)) }
                 }
                 footer {
-                    p { "An accuracy reproduces if the median of the seeds is no more than 0.3 points below the published one, a loss if it is no more than a tenth above. Epochs depend on the seed and seconds on the machine: both are shown, not judged. Claims are inequalities between medians of seeds, decided by the numbers beside them; goals of ours and what goes beyond the reports are marked so and not counted. Intervals are Wilson's, of 95 %." }
+                    h2 { "How figures and claims are decided" }
+                    @for how in words::HOW { p { (how) } }
+                    dl { @for (term, meaning) in words::TERMS { dt { code { (term) } } dd { (meaning) } } }
                 }
             }
         }
@@ -75,10 +75,10 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
                         td { a href={ "#" (chapter.study.name) } { (chapter.study.name) } @if chapter.is_short() { " (quick)" } }
                         td.number { (sum.reproduced) " of " (sum.judged) }
                         td.number { (sum.holding) " of " (sum.decided) }
-                        td.number { (seeds(chapter)) }
+                        td.number { (words::seeds(chapter)) }
                         td.number { (time(chapter.results.iter().map(|result| result.seconds).sum())) }
                         td.number { (int8::of_study(chapter)) }
-                        td { (absent(chapter)) }
+                        td { (words::absent(chapter)) }
                     }
                 } }
             } }
@@ -86,11 +86,10 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
                 h3 { "What did not reproduce" }
                 div.wide { table {
                     thead { tr { th { "part" } th { "run" } th { "figure" } th.number { "published" } th.number { "measured" } th { "why" } } }
-                    tbody { @for (result, row, why) in missed() {
+                    tbody { @for (result, [run, figure, published, measured, ..], why) in missed() {
                         tr {
                             td { (link(result)) }
-                            td { (row.run) } td { (row.measure) }
-                            td.number { (number(row.published)) } td.number { (shown(row.measured)) } td { (why) }
+                            td { (run) } td { (figure) } td.number { (published) } td.number { (measured) } td { (why) }
                         }
                     } }
                 } }
@@ -111,31 +110,11 @@ fn link(result: &PartResult) -> Markup {
 }
 
 /// Figures of a part that did not reproduce, each with what speaks for it.
-fn missed_rows<'a>(chapters: &[Chapter<'_>], result: &'a PartResult) -> Vec<(&'a PartResult, &'a Row, String)> {
-    let part = chapters.iter().find(|chapter| chapter.study.name == result.study);
-    let Some(part) = part.and_then(|chapter| chapter.study.part(&result.part)) else { return Vec::new() };
+fn missed_rows<'a>(chapters: &[Chapter<'_>], result: &'a PartResult) -> Vec<(&'a PartResult, [String; 7], String)> {
+    let Some(chapter) = chapters.iter().find(|chapter| chapter.study.name == result.study) else { return Vec::new() };
+    let Some(part) = chapter.study.part(&result.part) else { return Vec::new() };
     let missed = result.rows.iter().filter(|row| row.reproduced == Some(false));
-    missed.map(|row| (result, row, reason(part, result, row))).collect()
-}
-
-/// The seeds of a study's runs, from the fewest to the most.
-fn seeds(chapter: &Chapter<'_>) -> String {
-    let trained = || chapter.results.iter().filter(|result| !result.runs.is_empty()).map(|result| result.seeds);
-    match (trained().min(), trained().max()) {
-        (Some(min), Some(max)) if min < max => format!("{min} to {max}"),
-        (Some(min), _) => min.to_string(),
-        _ => "-".to_owned(),
-    }
-}
-
-/// Parts and runs that there should be and are not.
-fn absent(chapter: &Chapter<'_>) -> String {
-    let has = |part: &&Part| chapter.results.iter().all(|result| result.part != part.name);
-    let parts = chapter.study.parts.iter().filter(has).map(|part| part.name.clone());
-    let runs = chapter.results.iter().filter(|result| !result.missing.is_empty());
-    let runs = runs.map(|result| format!("{} of {}'s runs", result.missing.len(), result.part));
-    let all: Vec<String> = parts.chain(runs).collect();
-    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
+    missed.map(|row| (result, words::cells(part, row), reason(chapter, part, result, row))).collect()
 }
 
 fn study(chapter: &Chapter<'_>) -> Markup {
@@ -146,7 +125,7 @@ fn study(chapter: &Chapter<'_>) -> Markup {
             p.source { "Published " (chapter.study.source) "." }
             @if !chapter.study.notes.is_empty() { ul.notes { @for note in &chapter.study.notes { li { (note) } } } }
             @for (result, figures) in found {
-                @if let Some(part) = chapter.study.part(&result.part) { (self::part(part, result, figures)) }
+                @if let Some(part) = chapter.study.part(&result.part) { (self::part(chapter, part, result, figures)) }
             }
             @for part in chapter.study.parts.iter().filter(|part| chapter.results.iter().all(|result| result.part != part.name)) {
                 article id={ (chapter.study.name) "-" (part.name) } {
@@ -159,7 +138,7 @@ fn study(chapter: &Chapter<'_>) -> Markup {
     }
 }
 
-fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
+fn part(chapter: &Chapter<'_>, part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
     html! {
         article id=(anchor(result)) {
             h3 { (part.title) @if result.is_short() { " (quick)" } }
@@ -167,11 +146,11 @@ fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
             @if let Some(short) = short(result) { p.quick { strong { "Quick: " } (short) "." } }
             @if !part.notes.is_empty() { ul.notes { @for note in &part.notes { li { (note) } } } }
             @if !result.missing.is_empty() {
-                p.quick { strong { "Not trained: " } (result.missing.join("; ")) ". What follows is of the other runs." }
+                p.quick { strong { "Without a result: " } (result.missing.join("; ")) ". What follows is of the other runs." }
             }
             (settings(part, result))
             @if let Some(sentence) = int8::sentence(result) { p { (sentence) } }
-            @if !result.rows.is_empty() { (rows(part, result)) }
+            @if !result.rows.is_empty() { (rows(chapter, part, result)) }
             @for sheet in &result.sheets {
                 p.caption { (sheet.title) ":" }
                 div.wide { table {
@@ -181,7 +160,7 @@ fn part(part: &Part, result: &PartResult, figures: &[Drawn]) -> Markup {
             }
             @if !result.findings.is_empty() { ul.findings { @for finding in &result.findings { (self::finding(finding)) } } }
             @if !result.pairs.is_empty() {
-                p.caption { "On the same test images, first seed: how many only one of the two reads wrong, and how probable so uneven a split is if both err alike (McNemar's exact test):" }
+                p.caption { "On the same test images, first seed: how many only one of the two reads wrong, and how probable so uneven a split is (McNemar's exact test):" }
                 div.wide { table {
                     thead { tr { th { "first" } th { "second" } th.number { "only the first wrong" } th.number { "only the second" } th.number { "p" } } }
                     tbody { @for pair in &result.pairs { tr {
@@ -203,7 +182,7 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
                 summary { "Settings: " (plural(part.runs.len(), "run")) ", " (plural(result.seeds as usize, "seed")) " each, " (time(result.seconds)) " of training" }
                 p { "All: " (words::settings(part, None)) "." }
                 div.wide { table {
-                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss" } th.number { "image, bytes" } th.number { "its accuracy, %" } th.number { "seconds" } } }
+                    thead { tr { th { "run" } th { "sets" } th.number { "epochs" } th.number { "test accuracy, %" } th.number { "test loss, nats" } th.number { "image, bytes" } th.number { "its accuracy, %" } th.number { "seconds" } } }
                     tbody { @for run in &result.runs { tr {
                         td { (run.name) @if result.seeds > 1 { ", seed " (run.seed) } }
                         td { (words::settings(part, part.runs.iter().find(|known| known.name == run.name))) }
@@ -220,7 +199,7 @@ fn settings(part: &Part, result: &PartResult) -> Markup {
 }
 
 /// Published figures beside ours; a long table is folded away.
-fn rows(part: &Part, result: &PartResult) -> Markup {
+fn rows(chapter: &Chapter<'_>, part: &Part, result: &PartResult) -> Markup {
     let Tally { judged, reproduced, .. } = result.tally();
     let table = html! {
         div.wide { table {
@@ -229,12 +208,9 @@ fn rows(part: &Part, result: &PartResult) -> Markup {
                 th.number { "95 % interval" } th.number { "apart" } th { "reproduced" }
             } }
             tbody { @for row in &result.rows { tr {
-                td { (row.run) } td { (row.measure) }
-                td.number { (beside(row.published, row.published)) }
-                td.number { (row.measured.map_or_else(|| shown(None), |measured| beside(row.published, measured))) }
-                td.number { (spread(row)) } td.number { (interval(row)) } td.number { (shown(row.difference)) }
+                @for (i, cell) in words::cells(part, row).iter().enumerate() { td.number[i > 1] { (cell) } }
                 td class=(verdict(row.reproduced)) {
-                    (verdict(row.reproduced)) @if row.reproduced == Some(false) { ": " (reason(part, result, row)) }
+                    (verdict(row.reproduced)) @if row.reproduced == Some(false) { ": " (reason(chapter, part, result, row)) }
                 }
             } } }
         } }
@@ -244,7 +220,7 @@ fn rows(part: &Part, result: &PartResult) -> Markup {
             details { summary { (result.rows.len()) " published figures, " (reproduced) " of " (judged) " that are judged reproduce" } (table) }
         } @else { (table) }
         @if let Some([published, measured]) = total_seconds(result) {
-            p { "All runs together: " (time(measured)) " of training here, " (time(published)) " published." }
+            p { "All of them, one seed each: " (time(measured)) " of training here, " (time(published)) " published." }
         }
     }
 }
@@ -258,7 +234,8 @@ fn finding(finding: &Finding) -> Markup {
                 details {
                     summary { "the numbers" }
                     ul { @for rule in &finding.rules { li {
-                        code { (rule.rule) } ": " (number(rule.left)) " and " (number(rule.right)) @if !rule.holds { ", not so" }
+                        @let [left, right] = sides(rule);
+                        code { (rule.rule) } ": " (left) " and " (right) @if !rule.holds { ", not so" }
                     } } }
                 }
             }

@@ -3,9 +3,7 @@
 use super::Chapter;
 use super::figures::{Art, Drawn};
 use super::int8;
-use super::words::{
-    self, beside, interval, number, percent, plural, reason, short, shown, spread, time, total_seconds, verdict,
-};
+use super::words::{self, number, percent, plural, reason, short, sides, time, total_seconds, verdict};
 use crate::study::{Part, PartResult, Tally};
 use std::fmt::Write;
 
@@ -28,7 +26,11 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
         sum.decided,
         time(all().map(|result| result.seconds).sum())
     );
-    table(&mut text, &["study", "figures", "claims", "training", "points lost in int8"]);
+    let parts = all().filter(|result| result.is_short()).count();
+    if parts > 0 {
+        let _ = writeln!(text, "**Quick**: {parts} of {} parts were trained only in part.\n", all().count());
+    }
+    table(&mut text, &["study", "figures", "claims", "seeds", "training", "not trained", "points lost in int8"]);
     for chapter in chapters {
         let sum = chapter.results.iter().map(|result| result.tally()).fold(Tally::default(), std::ops::Add::add);
         let seconds = chapter.results.iter().map(|result| result.seconds).sum();
@@ -36,7 +38,8 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
             (format!("{} of {}", sum.reproduced, sum.judged), format!("{} of {}", sum.holding, sum.decided));
         let quick = if chapter.is_short() { " (quick)" } else { "" };
         let name = format!("{}{quick}", chapter.study.name);
-        row(&mut text, &[name, figures, claims, time(seconds), int8::of_study(chapter)]);
+        let (seeds, absent) = (words::seeds(chapter), words::absent(chapter));
+        row(&mut text, &[name, figures, claims, seeds, time(seconds), absent, int8::of_study(chapter)]);
     }
     summary_of_misses(&mut text, chapters);
     for chapter in chapters {
@@ -48,7 +51,7 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
         notes(&mut text, &chapter.study.notes);
         for (result, drawn) in chapter.results.iter().zip(&chapter.figures) {
             if let Some(part) = chapter.study.part(&result.part) {
-                self::part(&mut text, part, result);
+                self::part(&mut text, chapter, part, result);
                 drawn.iter().for_each(|drawn| picture(&mut text, drawn, figures));
             }
         }
@@ -56,28 +59,27 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
             let _ = writeln!(text, "\n## {}\n\n**Not trained.**", part.title);
         }
     }
+    text.push_str("\n# How figures and claims are decided\n\n");
+    words::HOW.iter().for_each(|how| text.push_str(&format!("{how}\n\n")));
+    for (term, meaning) in words::TERMS {
+        let _ = writeln!(text, "- `{term}`: {meaning}");
+    }
     text
 }
 
 /// Everything that did not reproduce or hold, as lists.
 fn summary_of_misses(text: &mut String, chapters: &[Chapter<'_>]) {
-    let results =
-        || chapters.iter().flat_map(|chapter| chapter.results.iter().map(move |result| (&chapter.study, *result)));
+    let results = || chapters.iter().flat_map(|chapter| chapter.results.iter().map(move |result| (chapter, *result)));
     let place = |result: &PartResult| {
         format!("{} {}{}", result.study, result.part, if result.is_short() { " (quick)" } else { "" })
     };
     let mut heading = "\nWhat did not reproduce:\n\n";
-    for (study, result) in results() {
-        let Some(part) = study.part(&result.part) else { continue };
+    for (chapter, result) in results() {
+        let Some(part) = chapter.study.part(&result.part) else { continue };
         for row in result.rows.iter().filter(|row| row.reproduced == Some(false)) {
-            let (published, measured, why) = (number(row.published), shown(row.measured), reason(part, result, row));
-            let _ = writeln!(
-                text,
-                "{heading}- {}: {}, {}: {measured} for {published}; {why}",
-                place(result),
-                row.run,
-                row.measure
-            );
+            let [run, figure, published, measured, ..] = words::cells(part, row);
+            let (place, why) = (place(result), reason(chapter, part, result, row));
+            let _ = writeln!(text, "{heading}- {place}: {run}, {figure}: {measured} for {published}; {why}");
             heading = "";
         }
     }
@@ -114,14 +116,14 @@ fn notes(text: &mut String, notes: &[String]) {
     }
 }
 
-fn part(text: &mut String, part: &Part, result: &PartResult) {
+fn part(text: &mut String, chapter: &Chapter<'_>, part: &Part, result: &PartResult) {
     let _ = writeln!(text, "\n## {}{}\n\n{}", part.title, if result.is_short() { " (quick)" } else { "" }, part.asked);
     if let Some(short) = short(result) {
         let _ = writeln!(text, "\n**Quick**: {short}.");
     }
     notes(text, &part.notes);
     if !result.missing.is_empty() {
-        let _ = writeln!(text, "\n**Not trained**: {}.", result.missing.join("; "));
+        let _ = writeln!(text, "\n**Without a result**: {}.", result.missing.join("; "));
     }
     if !part.runs.is_empty() {
         let (seeds, time) = (plural(result.seeds as usize, "seed"), time(result.seconds));
@@ -138,17 +140,14 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
     }
     for one in &result.rows {
         let judged = match one.reproduced {
-            Some(false) => format!("**no**: {}", reason(part, result, one)),
+            Some(false) => format!("**no**: {}", reason(chapter, part, result, one)),
             other => verdict(other).to_owned(),
         };
-        let measured = one.measured.map_or_else(|| shown(None), |measured| beside(one.published, measured));
-        let published = beside(one.published, one.published);
-        let cells = [published, measured, spread(one), interval(one), shown(one.difference), judged];
-        row(text, &[vec![one.run.clone(), one.measure.clone()], cells.to_vec()].concat());
+        row(text, &[words::cells(part, one).to_vec(), vec![judged]].concat());
     }
     if let Some([published, measured]) = total_seconds(result) {
         let (ours, theirs) = (time(measured), time(published));
-        let _ = writeln!(text, "\nAll runs together: {ours} of training here, {theirs} published.");
+        let _ = writeln!(text, "\nAll of them, one seed each: {ours} of training here, {theirs} published.");
     }
     for sheet in &result.sheets {
         let _ = writeln!(text, "\n{}:\n", sheet.title);
@@ -162,12 +161,12 @@ fn part(text: &mut String, part: &Part, result: &PartResult) {
         let ours = if finding.ours { "Ours: " } else { "" };
         let _ = writeln!(text, "- {ours}{}: **{}**.", finding.claim, verdict(finding.holds));
         for rule in &finding.rules {
-            let mark = if rule.holds { "" } else { ", not so" };
-            let _ = writeln!(text, "  - `{}`: {} and {}{mark}", rule.rule, number(rule.left), number(rule.right));
+            let (mark, [left, right]) = (if rule.holds { "" } else { ", not so" }, sides(rule));
+            let _ = writeln!(text, "  - `{}`: {left} and {right}{mark}", rule.rule);
         }
     }
     if !result.pairs.is_empty() {
-        text.push_str("\nOn the same test images (McNemar's exact test):\n\n");
+        text.push_str("\nOn the same test images, first seed (McNemar's exact test):\n\n");
         table(text, &["first", "second", "only the first wrong", "only the second", "p"]);
     }
     for pair in &result.pairs {

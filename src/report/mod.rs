@@ -163,12 +163,13 @@ pub fn write(dir: &Path, results: &[PartResult]) -> Result<(), ReportError> {
     for (name, bytes) in &files {
         write_atomic(&pictures.join(name), bytes)?;
     }
-    // Pictures of parts that are no more would be found by nobody but a person who wonders.
+    // Pictures of parts that are no more would be found by nobody but a person who wonders. Others are not ours.
     let io = |error| ReportError::Io { file: pictures.clone(), error };
     for entry in std::fs::read_dir(&pictures).map_err(io)? {
         let path = entry.map_err(io)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ours = name.ends_with(".svg") || name.ends_with(".png");
+        let of_study = NAMES.iter().any(|study| name.strip_prefix(study).is_some_and(|rest| rest.starts_with('-')));
+        let ours = of_study && (name.ends_with(".svg") || name.ends_with(".png"));
         if ours && files.iter().all(|(known, _)| *known != name) {
             std::fs::remove_file(&path).map_err(io)?;
         }

@@ -1,6 +1,6 @@
 //! Tables in shades: confusion matrices, and one figure of many runs.
 
-use super::canvas::{Drawing, INK, LETTERS, WIDTH, drawn, letters, picture};
+use super::canvas::{Drawing, INK, LETTERS, WIDTH, drawn, font, letters, picture};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -51,7 +51,7 @@ impl Shades<'_> {
                 area.draw(&Text::new(words.to_owned(), place, style.clone())).map_err(drawn)
             };
             words(self.across, (left + width * columns / 2, 12), &middle)?;
-            let turned = ("sans-serif", LETTERS).into_font().transform(FontTransform::Rotate270);
+            let turned = font(LETTERS).transform(FontTransform::Rotate270);
             let turned = TextStyle::from(turned).color(&INK).pos(middle.pos);
             words(self.down, (12, (top + bottom) / 2), &turned)?;
             for (i, column) in self.columns.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::study::exam::{Exam, Look, Weights};
-use crate::study::{Deployed, Extent, Figure, Int8, Part, Specimen, Trained};
+use crate::study::{Deployed, Extent, Figure, Int8, Part, Row, Specimen, Trained, rule};
 use crate::train::metrics::EpochReport;
 use crate::train::sweep::{Ending, Record};
 use roxmltree::Document;
@@ -192,6 +192,10 @@ fn both_pages_show_every_row_claim_and_picture() {
         "nothing is fetched"
     );
     assert!(html.contains("Quick: ") && text.contains("**Quick**"));
+    for (term, meaning) in words::TERMS {
+        assert!(html.contains(&escaped(meaning)) && text.contains(&format!("- `{term}`: {meaning}")), "{term}");
+    }
+    assert!(words::HOW.iter().all(|how| html.contains(&escaped(how)) && text.contains(how)));
     // 45 of 945 are wrong as floats, 5 % in bytes.
     let bytes = "In bytes (int8, quantized after training) 3 networks of 1000 to 1003 bytes: 0.24 points of accuracy lost in the mean, \
                  0.24 at most. Not in bytes, layer a: no: momentum.";
@@ -211,9 +215,40 @@ fn both_pages_show_every_row_claim_and_picture() {
     let chapters = super::chapters(&some.iter().collect::<Vec<_>>()).unwrap();
     let (html, text) = (html::page(&chapters), markdown::page(&chapters, "figures"));
     assert!(
-        html.contains("momentum, seed 1; early stopping, seed 1; both, seed 1") && text.contains("**Not trained**")
+        html.contains("momentum, seed 1; early stopping, seed 1; both, seed 1")
+            && text.contains("**Without a result**")
     );
     assert!(html.contains("softmax, regularization, activations"), "parts that were not trained");
+}
+
+#[test]
+fn numbers_are_written_as_what_they_count() {
+    let study = study::study("regularization").unwrap();
+    let part = study.part("confusion").unwrap();
+    let result = made_up_part(&study, part);
+    let row = |measure: &str| result.rows.iter().find(|row| row.measure == measure).unwrap().clone();
+    let accuracy = Row { published: 98.05, measured: Some(98.0), difference: Some(-0.001), ..row("test accuracy") };
+    let cells = words::cells(part, &accuracy);
+    assert_eq!([&cells[1], &cells[2], &cells[3], &cells[6]], ["test accuracy, %", "98.05", "98.00", "0.00"]);
+    assert_eq!(words::cells(part, &row("9 read as 4"))[1], "9 read as 4, of 1");
+    let rule = |left, right| rule::Decided { rule: String::new(), left, right, holds: true };
+    assert_eq!(words::sides(&rule(98.017_84, 98.019_8)), ["98.018", "98.020"]);
+    assert_eq!(words::sides(&rule(0.5, 0.5)), ["0.5000", "0.5000"]);
+    assert_eq!([words::time(59.6), words::time(0.0), words::time(61.0)], ["59 s", "0 s", "1 min 01 s"]);
+}
+
+/// A picture of somebody else's stays, whatever its folder is called.
+#[test]
+fn pictures_that_are_not_of_studies_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let figures = dir.path().join("figures");
+    std::fs::create_dir(&figures).unwrap();
+    for name in ["holiday.png", "grids.svg", "grid-of-old-1.svg"] {
+        std::fs::write(figures.join(name), "x").unwrap();
+    }
+    write(dir.path(), &everything()[..1]).unwrap();
+    let there = |name: &str| figures.join(name).exists();
+    assert_eq!(["holiday.png", "grids.svg", "grid-of-old-1.svg"].map(there), [true, true, false]);
 }
 
 #[test]

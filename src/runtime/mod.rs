@@ -18,6 +18,9 @@
 //! }
 //! ```
 
+#[cfg(target_endian = "big")]
+compile_error!("images are little-endian and read in place: no machine of the other order runs them");
+
 mod arena;
 mod bound;
 mod check;

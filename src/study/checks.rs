@@ -101,11 +101,12 @@ fn gradients(result: &mut PartResult, part: &Part, splits: &Splits) -> Result<()
     let claim = "All differences are within what a step of this size leaves, O(step squared)".to_owned();
     let rules = vec![decided, finer];
     result.findings.push(Finding { claim, ours: false, holds: Some(six.passed()), rules });
-    let rule = "largest difference <= 1e-4".to_owned();
-    let worst = largest(|row| row.difference);
-    let within = Decided { rule, left: worst, right: 1e-4, holds: worst <= 1e-4 };
-    let claim = "All differences are within 1e-4".to_owned();
-    result.findings.push(Finding { claim, ours: false, holds: Some(within.holds), rules: vec![within] });
+    if let Some(most) = part.claimed_within {
+        let (rule, worst) = (format!("largest difference <= {most:e}"), largest(|row| row.difference));
+        let within = Decided { rule, left: worst, right: most, holds: worst <= most };
+        let claim = format!("All differences are within {most:e}");
+        result.findings.push(Finding { claim, ours: false, holds: Some(within.holds), rules: vec![within] });
+    }
 
     let report = gradcheck(&Options::standard(SEED)?)?;
     let rows = report

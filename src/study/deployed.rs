@@ -73,7 +73,7 @@ fn quantized(model: &Model, splits: &Splits, calibration: Option<usize>, isa: Is
         let best = calibrate::quantize(&lowered, &about, &splits.train, count, isa)?;
         (best.image, Some(best.calibrator.name().to_owned()))
     } else {
-        (image::write(&float::program(&lowered, &about, true)).map_err(|error| run(&error))?, None)
+        (image::write(&float::program(&lowered, &about, true)?).map_err(|error| run(&error))?, None)
     };
     let runs = image.model().map_err(|error| run(&error))?;
     let (metrics, _) = score(&runs, &splits.test, &all(&splits.test), isa, 0)?;

@@ -244,6 +244,23 @@ impl Measure {
         }
     }
 
+    /// What it is counted in: `%`, `nats`, `of 1`, `s`, `bytes`, or nothing where the words say it.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match (self.pick, self.quantity) {
+            (Pick::LowestEpoch | Pick::HighestEpoch | Pick::Rises, _) => "",
+            (_, Quantity::NearZero) => "%",
+            (_, Quantity::Confused(..)) => "of 1",
+            (_, Quantity::Seconds) => "s",
+            (_, Quantity::Int8Bytes) => "bytes",
+            (_, quantity) => match quantity.unit() {
+                Unit::Percent => "%",
+                Unit::Nats => "nats",
+                Unit::Shown => "",
+            },
+        }
+    }
+
     /// Of each epoch that has one, the epoch and its figure, for plots of a quantity that has epochs.
     #[must_use]
     pub fn curve(self, run: &Trained) -> Vec<(u32, f64)> {

@@ -85,10 +85,11 @@ pub struct PartResult {
     pub runs: Vec<Trained>,
 }
 
-/// What is asked of several seeds, one of them or their median.
-fn figure(runs: &[Trained], measure: Measure, name: &str, seed: Option<u32>) -> Option<f64> {
+/// What is asked of `seeds` seeds, one of them or their median. None while one is missing: it might turn the verdict.
+fn figure(runs: &[Trained], seeds: u32, measure: Measure, name: &str, seed: Option<u32>) -> Option<f64> {
     let of = |run: &&Trained| run.name == name && seed.is_none_or(|seed| run.seed == u64::from(seed) + 1);
-    median(&runs.iter().filter(of).filter_map(|run| measure.of(run)).collect::<Vec<_>>())
+    let values: Vec<f64> = runs.iter().filter(of).filter_map(|run| measure.of(run)).collect();
+    median(&values).filter(|_| values.len() == if seed.is_some() { 1 } else { seeds as usize })
 }
 
 impl PartResult {
@@ -118,13 +119,18 @@ impl PartResult {
         self.runs.sort_by_key(|run| (at(run), run.seed));
         // What did not come to its end has no figures to be judged by.
         let over = |run: &&Trained| run.record.ending == Ending::Finished;
-        let mut missing = Vec::new();
+        let (mut missing, mut diverged) = (Vec::new(), Vec::new());
         for (run, seed) in part.runs.iter().flat_map(|run| (1..=u64::from(self.seeds)).map(move |seed| (run, seed))) {
             let label = label(&run.name, seed);
             match self.runs.iter().find(|other| other.name == run.name && other.seed == seed) {
                 // Why it is not there is known since it was left out.
-                None => missing.push(self.missing.iter().find(|old| old.starts_with(&label)).cloned().unwrap_or(label)),
+                None => {
+                    let known = self.missing.iter().find(|old| old.starts_with(&label)).cloned().unwrap_or(label);
+                    diverged.extend(known.contains(&format!("({}", Ending::Diverged)).then_some(run.name.as_str()));
+                    missing.push(known);
+                }
                 Some(other) if !over(&other) => {
+                    diverged.extend((other.record.ending == Ending::Diverged).then_some(run.name.as_str()));
                     missing.push(format!("{label} ({} after epoch {})", other.record.ending, other.record.epochs));
                 }
                 Some(_) => {}
@@ -133,14 +139,20 @@ impl PartResult {
         (self.missing, self.runs) = (missing, self.runs.iter().filter(over).cloned().collect());
         self.seconds = self.runs.iter().map(|run| run.record.seconds).sum();
         let published = part.runs.iter().flat_map(|run| run.published.iter().map(move |figure| (&run.name, figure)));
-        self.rows = published.map(|(name, published)| row(&self.runs, self.seeds, name, *published)).collect();
+        let lost = |name: &str| diverged.iter().filter(|other| **other == name).count();
+        let rows =
+            published.map(|(name, published)| row(&self.runs, [self.seeds as usize, lost(name)], name, *published));
+        self.rows = rows.collect();
         let names: Vec<&str> = part.runs.iter().map(|run| run.name.as_str()).collect();
         let claims = part.claims.iter().map(|claim| {
             let figure = |what: Measure, run: &str, seed: Option<u32>| match run {
+                // One that diverged is not the best.
                 BEST => {
-                    part.runs.iter().filter_map(|run| figure(&self.runs, what, &run.name, seed)).max_by(f64::total_cmp)
+                    let others = names.iter().filter(|name| lost(name) == 0);
+                    let figures = others.map(|name| figure(&self.runs, self.seeds, what, name, seed));
+                    figures.collect::<Option<Vec<f64>>>()?.into_iter().max_by(f64::total_cmp)
                 }
-                run => figure(&self.runs, what, run, seed),
+                run => figure(&self.runs, self.seeds, what, run, seed),
             };
             let rules: Option<Vec<Decided>> =
                 claim.rules.iter().map(|rule| rule.decide(self.seeds, &names, figure)).collect();
@@ -213,8 +225,8 @@ impl std::ops::Add for Tally {
     }
 }
 
-/// A published figure beside the runs of its name.
-fn row(runs: &[Trained], seeds: u32, name: &str, published: Published) -> Row {
+/// A published figure beside the runs of its name, of whose seeds some diverged.
+fn row(runs: &[Trained], [seeds, diverged]: [usize; 2], name: &str, published: Published) -> Row {
     let measure = published.words();
     let Published { of, measure: what, value: published, judged } = published;
     let ours = || runs.iter().filter(|run| run.name == name);
@@ -229,8 +241,10 @@ fn row(runs: &[Trained], seeds: u32, name: &str, published: Published) -> Row {
         measured.zip(samples).map(|(percent, n)| binomial_interval(percent / 100.0, n).map(|end| 100.0 * end));
     let difference = measured.map(|measured| measured - published);
     // A seed that is not there might turn it.
-    let judged = judged && values.len() == seeds as usize;
-    let reproduced =
-        difference.filter(|_| judged).and_then(|difference| unit.accepts(published, published + difference));
+    let judged = judged && values.len() + diverged == seeds;
+    let reproduced = match unit.accepts(published, difference.map_or(f64::NAN, |difference| published + difference)) {
+        Some(good) if judged => Some(good && diverged == 0),
+        _ => None,
+    };
     Row { run: name.to_owned(), measure, published, values, measured, difference, interval, reproduced }
 }

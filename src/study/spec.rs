@@ -41,6 +41,8 @@ pub struct Part {
     pub check: Option<Check>,
     /// The largest difference that the report published of its gradient check.
     pub largest_difference: Option<f64>,
+    /// Within what its differences are, as the report claims.
+    pub claimed_within: Option<f64>,
     /// The runs, each with what it sets over what all parts and all runs of the part have.
     pub runs: Vec<Run>,
     /// What the report claims.
@@ -154,6 +156,7 @@ struct PartFile {
     notes: Vec<String>,
     check: Option<Check>,
     largest_difference: Option<f64>,
+    claimed_within: Option<f64>,
     seeds: Option<u32>,
     #[serde(default)]
     base: Table,
@@ -272,8 +275,24 @@ impl Part {
         if let Some(name) = compared.chain(figures.iter().flat_map(Figure::runs)).find(|name| !names.contains(name)) {
             return Err(unknown(name));
         }
-        let PartFile { name, title, asked, notes, check, largest_difference, seeds, compare: pairs, .. } = file;
-        Ok(Self { name, title, asked, notes, check, largest_difference, runs, claims, pairs, figures, base, seeds })
+        let PartFile { name, title, asked, notes, check, seeds, compare: pairs, .. } = file;
+        let (largest_difference, claimed_within) = (file.largest_difference, file.claimed_within);
+        let claims_of = Self {
+            name,
+            title,
+            asked,
+            notes,
+            check,
+            largest_difference,
+            claimed_within,
+            runs,
+            claims,
+            pairs,
+            figures,
+            base,
+            seeds,
+        };
+        Ok(claims_of)
     }
 
     /// What all its runs set, and what this one sets, as `key value` and in the order of the alphabet.

@@ -400,6 +400,29 @@ fn verdicts_follow_the_runs() {
         assert_eq!(verdicts(&some), vec![None; 5], "two seeds are not there");
         some.judge(part);
     }
+    // A seed that diverged is a verdict, one that is missing is not.
+    let runs = |third: Option<Ending>| {
+        let mut runs: Vec<Trained> = (1..=3).map(|seed| trained("b", seed, &[1.0, 0.11], 0.978)).collect();
+        runs.extend((1..=2).map(|seed| trained("a", seed, &[1.0, 0.1], 0.978)));
+        runs.extend(third.map(|ending| {
+            let mut run = trained("a", 3, &[1.0, 0.1], 0.978);
+            run.record.ending = ending;
+            run
+        }));
+        PartResult::of(&study, part, WHOLE, runs)
+    };
+    for (third, verdict, holds) in [
+        (Some(Ending::Finished), Some(true), Some(true)),
+        (Some(Ending::Diverged), Some(false), None),
+        (None, None, None),
+    ] {
+        let mut result = runs(third);
+        for _ in 0..2 {
+            assert_eq!(verdicts(&result), [None, verdict, None, verdict, verdict], "{third:?}");
+            assert_eq!(result.findings[0].holds, holds, "{third:?}");
+            result.judge(part);
+        }
+    }
     assert_eq!(none.missing, ["a, seed 1", "a, seed 2", "a, seed 3", "b, seed 1", "b, seed 2", "b, seed 3"]);
 
     for (broken, what) in [("test_loss(c)", "none of its runs"), ("loss(a)", "expected one of")] {

@@ -22,6 +22,7 @@ mod half;
 pub mod init;
 mod layer;
 mod lit;
+mod lock;
 pub mod loss;
 pub mod memory;
 pub mod metrics;

@@ -2,6 +2,7 @@
 
 use super::TrainError;
 use super::config::{Config, ConfigError, DatasetHashes};
+use super::lock::DirLock;
 use super::metrics::{EpochReport, Metrics};
 use super::sources::pinned;
 use super::trainer::{StepReport, Trainer};
@@ -10,7 +11,7 @@ use crate::data::Splits;
 use crate::graph::Graph;
 use crate::kernels::Isa;
 use std::collections::hash_map::RandomState;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -163,6 +164,14 @@ pub fn run(
     if observer.stop_requested() {
         return Err(TrainError::Stopped);
     }
+    if let Some(file) = config.init.as_deref().filter(|file| lies_in(file, out)) {
+        let (key, rule) = (format!("init {}", file.display()), "first weights stay when a run is replaced");
+        let expected = "another directory for the run than that of its first weights";
+        return Err(ConfigError::new(key, rule, expected, out.display()).into());
+    }
+    let make = |error| TrainError::Io { file: out.to_owned(), action: "create", error };
+    fs::create_dir_all(out).map_err(make)?;
+    let _lock = DirLock::at_once(out)?;
     let dir = RunDir::create(out, force)?;
     write_atomic(&dir.config_path(), text.as_bytes())?;
     let run_id = format!("{:016x}", RandomState::new().build_hasher().finish()); // std's keys come from the system's entropy
@@ -194,6 +203,7 @@ pub fn resume(
 ) -> Result<Summary, TrainError> {
     let started = Instant::now();
     let config = resolve(&config_of(dir)?, data, isa, threads)?;
+    let _lock = DirLock::at_once(dir)?;
     let dir = RunDir::open(dir)?;
     let loaded = dir.load()?;
     let mut trainer = Trainer::new(&config, data, isa, threads)?;
@@ -237,11 +247,27 @@ pub(super) fn resolve(config: &Config, data: &Splits, isa: Isa, threads: usize) 
     Ok(Config { threads: Some(threads.max(1)), isa, dataset: Some(found), ..config.clone() })
 }
 
+/// Whether a file lies in a directory, by whatever name.
+fn lies_in(file: &Path, dir: &Path) -> bool {
+    fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(dir).is_ok_and(|dir| file.starts_with(dir)))
+}
+
 /// The text of a file that a run or a sweep has written.
 pub(super) fn read_text(file: &Path) -> Result<String, TrainError> {
-    let error = |error| TrainError::Io { file: file.to_owned(), action: "read", error };
-    let opened = File::open(file).map_err(error)?;
-    io::read_to_string(io::Read::take(opened, MAX_TEXT)).map_err(error)
+    read_at_most(file, MAX_TEXT).map_err(|error| TrainError::Io { file: file.to_owned(), action: "read", error })
+}
+
+/// The text of a file of up to `most` bytes; a longer one is refused, as what is cut short may say something else.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::FileTooLarge`] for a longer one.
+pub fn read_at_most(file: &Path, most: u64) -> io::Result<String> {
+    let text = io::read_to_string(io::Read::take(File::open(file)?, most + 1))?;
+    if text.len() as u64 > most {
+        let words = format!("expected at most {most} bytes, found more");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
+    }
+    Ok(text)
 }
 
 /// The same, empty if there is no such file.
@@ -371,7 +397,9 @@ impl Run<'_> {
         let write = || -> io::Result<()> {
             let mut line = serde_json::to_string(report)?;
             line.push('\n');
-            OpenOptions::new().create(true).append(true).open(&file)?.write_all(line.as_bytes())
+            let mut file = OpenOptions::new().create(true).append(true).open(&file)?;
+            file.write_all(line.as_bytes())?;
+            file.sync_data() // the save that follows says that the epoch is over
         };
         write().map_err(|error| TrainError::Io { file: file.clone(), action: "write", error })
     }

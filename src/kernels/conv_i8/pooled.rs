@@ -51,7 +51,8 @@ pub const fn pooled_scratch_len(isa: Isa, conv: &Conv) -> usize {
 /// # Shapes
 /// As [`conv2d`](super::conv2d), but `out [n, oh / 2, ow / 2, c_out]`; `scratch` needs [`pooled_scratch_len`] elements.
 /// # Accuracy
-/// The same integers as [`conv2d`](super::conv2d) and [`max_pool2d`] one after the other.
+/// The same integers as [`conv2d`](super::conv2d) and [`max_pool2d`] one after the other, where no sum with its bias passes 32 bits: sums that wrap
+/// have no order that a maximum could keep.
 /// # Errors
 /// As [`conv2d`](super::conv2d); [`ShapeError::Range`] if the map has less than two rows or columns.
 #[cfg_attr(not(feature = "std"), inline)]

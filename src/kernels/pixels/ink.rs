@@ -38,9 +38,9 @@ impl Ink<'_> {
         Self { bits: self.bits.rows_range(from, to), ..self }
     }
 
-    /// The blocks from column `at` on, the first of a pair.
+    /// Without the `at` columns before the first of a pair of blocks.
     #[cfg(feature = "train")]
-    pub(super) fn from_column(self, at: usize) -> Self {
+    pub(super) fn after_columns(self, at: usize) -> Self {
         Self { first: self.first + at / BLOCK, ..self }
     }
 

@@ -17,11 +17,10 @@ use crate::graph::{Conv2d, Graph, Node, Op, Probability, TensorId, Window};
 use crate::nearest::slip;
 use crate::shape::Shape;
 use crate::train::config::ConfigError;
+use crate::train::run::read_at_most;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 /// Largest file read, in bytes: a thousand layers need less.
@@ -110,7 +109,7 @@ const TYPES: [&str; 13] = [
 /// # Errors
 /// [`ConfigError`] naming the file, the layer, what was expected and what was found.
 pub(super) fn read(path: &Path, input: Shape, classes: usize) -> Result<Graph, ConfigError> {
-    let text = File::open(path).and_then(|file| io::read_to_string(file.take(MAX_FILE)));
+    let text = read_at_most(path, MAX_FILE);
     let place = path.display().to_string();
     let text =
         text.map_err(|error| ConfigError::new(&place, "a model is a file of layers", "a readable file", error))?;

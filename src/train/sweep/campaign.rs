@@ -1,6 +1,5 @@
 //! A sweep with its data and its directory: which of its runs are possible, which are over, which go on.
 
-use super::lock::DirLock;
 use super::results::{self, Ending, Record, settings};
 use super::spec::{Planned, Prune, Sweep};
 use crate::checkpoint::{RunDir, load_weights_into};
@@ -8,6 +7,7 @@ use crate::data::{Source, Splits, ValSize};
 use crate::kernels::Isa;
 use crate::train::TrainError;
 use crate::train::config::{Config, ConfigError};
+use crate::train::lock::DirLock;
 use crate::train::metrics::EpochReport;
 use crate::train::run::{config_of, history_of, read_text, resolve};
 use crate::train::sources::pinned;

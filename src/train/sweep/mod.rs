@@ -9,7 +9,6 @@
 mod board;
 pub mod campaign;
 mod fields;
-mod lock;
 pub mod report;
 pub mod results;
 pub mod runner;

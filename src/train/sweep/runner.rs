@@ -2,11 +2,11 @@
 
 use super::board::Board;
 use super::campaign::{Campaign, Job, RESULTS, SWEEP, State, SweepError};
-use super::lock::DirLock;
 use super::results::{self, Ending, Record, insert};
 use crate::checkpoint::write_atomic;
 use crate::train::TrainError;
 use crate::train::config::Config;
+use crate::train::lock::DirLock;
 use crate::train::metrics::EpochReport;
 use crate::train::run::{Observer, Progress, Start, Summary, history_of, resume, run};
 use std::fs;
@@ -136,12 +136,6 @@ impl Floor<'_> {
 
     /// Trains one run to its end or until all are to stop.
     fn one(&self, job: &Job<'_>, threads: usize) -> Result<Option<Record>, TrainError> {
-        fs::create_dir_all(&job.dir).map_err(|error| TrainError::Io {
-            file: job.dir.clone(),
-            action: "create",
-            error,
-        })?;
-        let _lock = DirLock::at_once(&job.dir)?;
         let mut watched = Watched {
             floor: self,
             number: job.run.number,

@@ -17,7 +17,7 @@ fn page(rows: usize, width: usize, lit: usize) -> Vec<u8> {
         for (b, block) in row.chunks_mut(BLOCK).enumerate() {
             let at = r * width + b * BLOCK;
             if usize::from(chosen[at] as u8) * 100 < 256 * lit {
-                let one = at % 3 == 0;
+                let one = at.is_multiple_of(3);
                 let places = if one { at / 3 % block.len()..at / 3 % block.len() + 1 } else { 0..block.len() };
                 places.for_each(|i| block[i] = ink[at + i] as u8 | 1);
             }

@@ -23,7 +23,7 @@ impl DirLock {
         let file = Self::open(dir)?;
         if let Some(Err(TryLockError::WouldBlock)) = file.as_ref().map(File::try_lock) {
             let rule = "one process at a time trains a run";
-            return Err(ConfigError::new(dir.display(), rule, "no other sweep at work here", "another one").into());
+            return Err(ConfigError::new(dir.display(), rule, "no other process at work here", "one that is").into());
         }
         Ok(Self { _file: file })
     }
