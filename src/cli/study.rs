@@ -90,6 +90,12 @@ impl Study {
                     let runs = sweep.as_ref().map_or(0, |sweep| sweep.runs.len());
                     let records = self.train(screen, (study, part, runs), &campaign, &whole, &stop)?;
                     interrupted = records.1;
+                    if interrupted {
+                        screen.say(
+                            "Stopping. The networks of the runs that are over are examined for the report; \
+                             Ctrl-C once more leaves that to the next call.",
+                        );
+                    }
                     let extent = self.extent(&results, study, part);
                     let (isa, campaign) = (self.machine.isa(), &campaign);
                     let finished = Finished { study, part, extent, campaign, splits, isa };

@@ -98,7 +98,8 @@ pub(super) fn picture(title: &str, height: u32, draw: impl FnOnce(&Area<'_>) -> 
         let whole = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         let (band, below) = whole.split_vertically(TITLE_BAND);
         let mut size = TITLE;
-        while size > 10 && width_of(title, size) > WIDTH - 16 {
+        // Bold letters are a tenth wider.
+        while size > 10 && width_of(title, size) * 11 / 10 > WIDTH - 16 {
             size -= 1;
         }
         let style =

@@ -11,9 +11,7 @@ const LINE: u32 = 19;
 const SAMPLE: u32 = 26;
 const GAP: u32 = 18;
 /// Lines beyond which each is drawn thin.
-const CROWD: usize = 9;
-/// Of the palette, the two whose contrast with white is under 3 to 1.
-const PALE: [usize; 2] = [3, 4];
+const CROWD: usize = 10;
 /// Where a line of the legend begins.
 const LEFT: u32 = 24;
 
@@ -119,9 +117,8 @@ impl Lines<'_> {
             if low <= 2.0 { [0.0, most.max(1.0)] } else { [low, high] }
         };
         let y = ends(points().map(|(_, y)| *y), self.from, self.to);
-        // Many lines are thin, or they are one surface; pale colours would be lost.
-        let crowded = self.lines.len() > CROWD;
-        let thick = |line: &Line| if crowded && !PALE.contains(&(line.colour % PALETTE.len())) { 1 } else { 2 };
+        // Many lines are thin, or they are one surface.
+        let thick = if self.lines.len() > CROWD { 1 } else { 2 };
         picture(self.title, 28 + PLOT + rows * LINE + 10, |area| {
             let (plot, legend) = area.split_vertically(PLOT);
             let mut chart = plane(&plot, [x, y], [self.across, self.up])?;
@@ -137,17 +134,15 @@ impl Lines<'_> {
                 for piece in within(&line.points, y) {
                     match (line.dotted, line.colour >= PALETTE.len()) {
                         (true, _) => {
-                            let dots = DashedLineSeries::new(piece, 2, 3, colour.stroke_width(thick(line)));
+                            let dots = DashedLineSeries::new(piece, 2, 3, colour.stroke_width(thick));
                             chart.draw_series(dots).map_err(drawn)?;
                         }
                         (false, true) => {
-                            let dashes = DashedLineSeries::new(piece, 9, 4, colour.stroke_width(thick(line)));
+                            let dashes = DashedLineSeries::new(piece, 9, 4, colour.stroke_width(thick));
                             chart.draw_series(dashes).map_err(drawn)?;
                         }
                         (false, false) => {
-                            chart
-                                .draw_series(LineSeries::new(piece, colour.stroke_width(thick(line))))
-                                .map_err(drawn)?;
+                            chart.draw_series(LineSeries::new(piece, colour.stroke_width(thick))).map_err(drawn)?;
                         }
                     }
                 }
