@@ -200,12 +200,7 @@ pub(super) fn encode(path: &Path, body: &impl Serialize, tensors: Vec<Tensor<'_>
     };
     let values: Vec<Values<'_>> = tensors.iter().map(|&(_, _, values)| values).collect();
     // What could not be read again is not written: the first save comes before the first update.
-    let len: u64 = values.iter().map(|values| values.le_bytes().len() as u64).sum();
-    if len > MAX_FILE - MAX_HEADER {
-        let expected =
-            format!("at most {} bytes of weights and of what the optimizer keeps of each", MAX_FILE - MAX_HEADER);
-        return Err(CheckpointError::rule(path, "is too large for a file", expected, format!("{len} bytes")));
-    }
+    check_size(path, values.iter().map(|values| values.le_bytes().len() as u64).sum())?;
     let sha256 = seal(body, &values).map_err(|error| unfit(&error))?;
     let json = serde_json::to_string(&Sealed { format: FORMAT, sha256, body }).map_err(|error| unfit(&error))?;
     let bytes: Vec<Cow<'_, [u8]>> = values.iter().map(Values::le_bytes).collect();
@@ -215,6 +210,16 @@ pub(super) fn encode(path: &Path, body: &impl Serialize, tensors: Vec<Tensor<'_>
     }
     let metadata = HashMap::from([(KEY.to_owned(), json)]);
     safetensors::serialize(views, Some(metadata)).map_err(|error| unfit(&error))
+}
+
+/// Refuses so many bytes of numbers as [`read_file`] would with a header in front of them.
+fn check_size(path: &Path, len: u64) -> Result<(), CheckpointError> {
+    let most = MAX_FILE - MAX_HEADER;
+    if len <= most {
+        return Ok(());
+    }
+    let expected = format!("at most {most} bytes of weights and of what the optimizer keeps of each");
+    Err(CheckpointError::rule(path, "is too large for a file", expected, format!("{len} bytes")))
 }
 
 /// Refuses contents whose seal is another.
@@ -280,4 +285,18 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
         return Err(CheckpointError::rule(path, "is too large for a model", expected, found));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of the largest size is not made here; what may be written is what can be read.
+    #[test]
+    fn more_numbers_than_a_file_can_be_read_with_are_refused() {
+        let place = Path::new("last/optimizer.safetensors");
+        assert!(check_size(place, MAX_FILE - MAX_HEADER).is_ok());
+        let said = check_size(place, MAX_FILE - MAX_HEADER + 1).unwrap_err().to_string();
+        assert!(said.contains("optimizer.safetensors") && said.contains("1069547521 bytes"), "{said}");
+    }
 }

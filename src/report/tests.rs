@@ -237,6 +237,37 @@ fn numbers_are_written_as_what_they_count() {
     assert_eq!([words::time(59.6), words::time(0.0), words::time(61.0)], ["59 s", "0 s", "1 min 01 s"]);
 }
 
+/// A figure that another part reaches by other settings is explained by it, one that diverged by that.
+#[test]
+fn misses_are_explained_by_what_was_trained_beside_them() {
+    let study = study::study("grid").unwrap();
+    let whole = |part: &str| {
+        let part = study.part(part).unwrap();
+        let runs = part.runs.iter().enumerate().map(|(place, run)| made_up(&run.name, place)).collect();
+        PartResult::of(&study, part, Extent { seeds: 1, quick: false, limit: None }, runs)
+    };
+    let (mut grid, mut other) = (whole("grid"), whole("first-weights"));
+    let name = "0.0001 20 4 constant";
+    let at = |result: &PartResult| {
+        result.rows.iter().position(|row| row.run == name && row.measure == "highest val accuracy").unwrap()
+    };
+    let (mine, theirs) = (at(&grid), at(&other));
+    let say = |grid: &PartResult, other: &PartResult| {
+        let results = [grid, other];
+        let chapters = chapters(&results).unwrap();
+        let chapter = chapters.iter().find(|chapter| chapter.study.name == "grid").unwrap();
+        words::reason(chapter, study.part("grid").unwrap(), grid, &grid.rows[mine])
+    };
+    let row = Row { values: vec![90.0], measured: Some(90.0), interval: None, ..grid.rows[mine].clone() };
+    grid.rows[mine] = row;
+    other.rows[theirs].measured = Some(90.0);
+    assert_eq!(say(&grid, &other), "not explained");
+    other.rows[theirs].measured = Some(96.9);
+    assert_eq!(say(&grid, &other), "96.90 in the part first-weights, which trains it otherwise");
+    grid.missing = vec![format!("{name}, seed 1 (diverged after epoch 2)")];
+    assert_eq!(say(&grid, &other), "1 seed diverged");
+}
+
 /// A picture of somebody else's stays, whatever its folder is called.
 #[test]
 fn pictures_that_are_not_of_studies_stay() {

@@ -277,7 +277,7 @@ impl Part {
         }
         let PartFile { name, title, asked, notes, check, seeds, compare: pairs, .. } = file;
         let (largest_difference, claimed_within) = (file.largest_difference, file.claimed_within);
-        let claims_of = Self {
+        Ok(Self {
             name,
             title,
             asked,
@@ -291,8 +291,7 @@ impl Part {
             figures,
             base,
             seeds,
-        };
-        Ok(claims_of)
+        })
     }
 
     /// What all its runs set, and what this one sets, as `key value` and in the order of the alphabet.
