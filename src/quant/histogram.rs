@@ -102,42 +102,47 @@ impl Histogram {
     /// The range whose distribution differs least from the whole one by Kullback's and Leibler's measure, as TensorRT chooses it: what lies
     /// outside counts at its ends, and each level stands for the bars that it covers, but for empty ones.
     pub(super) fn least_divergence(&self) -> (f64, f64) {
-        let bar_of = |x: f64| (((x - self.low) / self.width()) as usize).min(BARS - 1);
-        let divergence = |(low, high): (f64, f64)| {
-            let (first, last) = (bar_of(low), bar_of(high - 1e-9 * self.width()));
-            let inside = &self.counts[first..=last];
-            let mut reference: Vec<f64> = inside.iter().map(|count| *count as f64).collect();
-            let (below, above) =
-                (self.counts[..first].iter().sum::<u64>(), self.counts[last + 1..].iter().sum::<u64>());
-            let end = reference.len() - 1;
-            reference[0] += below as f64;
-            reference[end] += above as f64;
-            let mut divergence = 0.0;
-            let (total, kept) = (reference.iter().sum::<f64>(), inside.iter().sum::<u64>() as f64);
-            if kept == 0.0 {
-                return f64::INFINITY;
-            }
-            for level in 0..LEVELS.min(inside.len()) {
-                let levels = LEVELS.min(inside.len());
-                let (from, to) = (level * inside.len() / levels, (level + 1) * inside.len() / levels);
-                let filled = inside[from..to].iter().filter(|count| **count > 0).count();
-                let mean = inside[from..to].iter().sum::<u64>() as f64 / filled.max(1) as f64;
-                for bar in from..to {
-                    let p = reference[bar] / total;
-                    // Where the reference has something and the levels have nothing, an end was filled from outside.
-                    let q = if inside[bar] > 0 { mean / kept } else { 1e-9 };
-                    if p > 0.0 {
-                        divergence += p * (p / q).ln();
-                    }
-                }
-            }
-            divergence
-        };
         if self.width() <= 0.0 {
             return self.all();
         }
-        least(self.tries(), divergence).unwrap_or(self.all())
+        let bar_of = |x: f64| (((x - self.low) / self.width()) as usize).min(BARS - 1);
+        // A byte stands for 0 exactly, so that zeros, half of what comes out of a ReLU, cost nothing in any range: their bar is taken to be as high
+        // as the one beside it.
+        let (mut counts, zero) = (self.counts.clone(), bar_of(0.0));
+        counts[zero] = counts[if zero + 1 < BARS { zero + 1 } else { zero - 1 }];
+        let cost = |(low, high): (f64, f64)| divergence(&counts, bar_of(low), bar_of(high - 1e-9 * self.width()));
+        least(self.tries(), cost).unwrap_or(self.all())
     }
+}
+
+/// Kullback's and Leibler's measure of all bars against what levels make of bars `first..=last`.
+fn divergence(counts: &[u64], first: usize, last: usize) -> f64 {
+    let inside = &counts[first..=last];
+    let sum = |counts: &[u64]| counts.iter().sum::<u64>() as f64;
+    let (total, kept, levels) = (sum(counts), sum(inside), LEVELS.min(inside.len()));
+    if kept == 0.0 {
+        return f64::INFINITY;
+    }
+    let outside = |bar: usize| {
+        let below = if bar == 0 { sum(&counts[..first]) } else { 0.0 };
+        below + if bar + 1 == inside.len() { sum(&counts[last + 1..]) } else { 0.0 }
+    };
+    let mut divergence = 0.0;
+    for level in 0..levels {
+        let bars = level * inside.len() / levels..(level + 1) * inside.len() / levels;
+        let covered = &inside[bars.clone()];
+        let filled = covered.iter().filter(|count| **count > 0).count();
+        let mean = sum(covered) / filled.max(1) as f64;
+        for (bar, count) in bars.zip(covered) {
+            let p = (*count as f64 + outside(bar)) / total;
+            // Where the reference has something and the levels have nothing, an end was filled from outside.
+            let q = if *count > 0 { mean / kept } else { 1e-9 };
+            if p > 0.0 {
+                divergence += p * (p / q).ln();
+            }
+        }
+    }
+    divergence
 }
 
 /// The first of the least.
@@ -160,6 +165,19 @@ mod tests {
         let mut histogram = Histogram::new(extremes(values, (0.0, 0.0)));
         histogram.add(values);
         histogram
+    }
+
+    #[test]
+    fn zeros_cost_no_divergence() {
+        // Numbers as they come out of a ReLU: an exponential distribution, then as many zeros again.
+        let mut values: Vec<f32> = (0..200_000).map(|i| -(1.0 - (i as f32 + 0.5) / 200_000.0).ln()).collect();
+        let range = of(&values).least_divergence();
+        values.resize(500_000, 0.0);
+        assert_eq!(of(&values).least_divergence(), range);
+        assert!(range.0 == 0.0 && range.1 > 5.0, "{range:?}: what is clipped is under a hundredth");
+        let mirrored: Vec<f32> = values.iter().map(|x| -x).collect();
+        let (low, high) = of(&mirrored).least_divergence();
+        assert!(high == 0.0 && low < -5.0, "{low}");
     }
 
     #[test]
