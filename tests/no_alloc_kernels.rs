@@ -182,7 +182,7 @@ fn bytes(isa: Isa) {
     for [m, n, k] in [[1, 10, 84], [5, 9, 8], [3, 70, 200], [40, 33, 60], [300, 40, 600]] {
         for weight in [1i8, 127] {
             let (x, w, mut c) = (vec![1i8; m * k], vec![weight; n * k], vec![i32::MIN; m * n]);
-            let mut scratch = vec![-1; gemm_i8::scratch_len(m, n, k)];
+            let mut scratch = vec![-1; gemm_i8::scratch_len(isa, m, n, k)];
             let mut words = vec![-1; Weights::packed_len(isa, n, k)];
             let sum = k as i32 * i32::from(weight);
             armed(|| {

@@ -85,7 +85,7 @@ fn products_of_bytes_agree_on_every_isa() {
         for isa in Isa::available() {
             let (x, w) = (Mat::new(&x, m, k).unwrap(), Mat::new(&w, n, k).unwrap());
             let (mut sums, mut outs) = (vec![i32::MIN; m * n], vec![0x55; m * n]);
-            let mut scratch = vec![i32::MAX; gemm_i8::scratch_len(m, n, k)];
+            let mut scratch = vec![i32::MAX; gemm_i8::scratch_len(isa, m, n, k)];
             gemm_i8::matmul_i32(isa, MatMut::new(&mut sums, m, n).unwrap(), x, w, &mut scratch).unwrap();
             scratch.fill(i32::MAX);
             gemm_i8::matmul(isa, MatMut::new(&mut outs, m, n).unwrap(), x, w, rule, &mut scratch).unwrap();

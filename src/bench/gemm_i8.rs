@@ -70,7 +70,7 @@ fn ways(shape: [usize; 3], bits: u32, case: &Case, setup: &Setup, then: &mut The
         ways.push("reference", None, 1, move |c| reference::matmul_i8(MatMut::new(c, m, n)?, x, w))?;
     }
     for (isa, buffer) in isas.into_iter().zip(&mut buffers) {
-        let mut scratch = vec![0; gemm_i8::scratch_len(m, n, k)];
+        let mut scratch = vec![0; gemm_i8::scratch_len(isa, m, n, k)];
         ways.push("inkstone", Some(isa), 1, move |c| {
             gemm_i8::matmul_i32(isa, MatMut::new(c, m, n)?, x, w, &mut scratch)
         })?;

@@ -193,10 +193,10 @@ fn ways_of_bytes(shape: [usize; 3], case: &Case, setup: &Setup, then: &mut Then<
     reference::matmul_i8(MatMut::new(&mut want, m, n)?, x, w)?;
     let isa = setup.isa;
     let mut ways = Ways::new(case.cost(), vec![i32::MIN; m * n], |c| verify::equal(&want, c));
-    let mut scratch = vec![0; gemm_i8::scratch_len(m, n, k)];
+    let mut scratch = vec![0; gemm_i8::scratch_len(isa, m, n, k)];
     ways.push("inkstone", Some(isa), 1, move |c| gemm_i8::matmul_i32(isa, MatMut::new(c, m, n)?, x, w, &mut scratch))?;
     for (name, is_dot) in [("dot", true), ("packed", false)] {
-        let mut scratch = vec![0; gemm_i8::scratch_len_by(is_dot, m, n, k)];
+        let mut scratch = vec![0; gemm_i8::scratch_len_by(is_dot, isa, m, n, k)];
         ways.push(name, Some(isa), 1, move |c| {
             gemm_i8::matmul_by(is_dot, isa, MatMut::new(c, m, n)?, x, w, &mut scratch)
         })?;

@@ -209,7 +209,7 @@ pub(super) const fn scratch_bytes(
                 return None;
             }
             match kind {
-                Kind::I8 => gemm_i8::scratch_len(n, output.channels, inputs),
+                Kind::I8 => gemm_i8::scratch_len(isa, n, output.channels, inputs),
                 Kind::F32 | Kind::F16 => linear_scratch_len(n, output.channels, inputs),
             }
         }

@@ -17,7 +17,7 @@ pub const INPUT_BYTES: usize = 30;
 pub const ARENA_BYTES: usize = 48 + 4 * SCRATCH;
 /// The names of the classes.
 pub const CLASSES: [&str; 4] = ["0", "1", "2", "3"];
-const SCRATCH: usize = 33;
+const SCRATCH: usize = 16;
 const OUTSIDE: ShapeError = ShapeError::Overflow;
 
 /// What was checked when this file was written, checked again when it is compiled.

@@ -103,7 +103,7 @@ impl Product {
 
     fn sums(&self, isa: Isa, mut frame: Frame) -> Outcome {
         let (x, w, mut c) = (self.x(&mut frame), self.w(&mut frame), self.c(&mut frame));
-        let mut scratch = frame.scratch(gemm_i8::scratch_len(self.m, self.n, self.k));
+        let mut scratch = frame.scratch(gemm_i8::scratch_len(isa, self.m, self.n, self.k));
         let result = (|| {
             let (x, w) = (self.x_view(&x)?, self.w_view(&w)?);
             gemm_i8::matmul_i32(isa, self.c_view(&mut c)?, x, w, &mut scratch)
@@ -114,7 +114,7 @@ impl Product {
     fn bytes(&self, isa: Isa, mut frame: Frame) -> Outcome {
         let (x, w, mut c) = (self.x(&mut frame), self.w(&mut frame), self.c(&mut frame));
         let by = Constants::new(&mut frame, self.n);
-        let mut scratch = frame.scratch(gemm_i8::scratch_len(self.m, self.n, self.k));
+        let mut scratch = frame.scratch(gemm_i8::scratch_len(isa, self.m, self.n, self.k));
         let result = (|| {
             let (x, w) = (self.x_view(&x)?, self.w_view(&w)?);
             gemm_i8::matmul(isa, self.c_view(&mut c)?, x, w, by.requantize()?, &mut scratch)
@@ -192,7 +192,7 @@ proptest! {
             let c = MatMut::with_row_stride(&mut out, m, n, n.saturating_add(more[2]));
             let Ok(c) = c else { return Ok(()) };
             let result = gemm_i8::matmul_i32(isa, c, x, w, &mut scratch);
-            if by_rows && gemm_i8::scratch_len(m, n, k) <= scratch.len() && k <= gemm_i8::MAX_K {
+            if by_rows && gemm_i8::scratch_len(isa, m, n, k) <= scratch.len() && k <= gemm_i8::MAX_K {
                 prop_assert_eq!(result, Ok(()));
             }
             let Ok(c) = MatMut::with_row_stride(&mut out, m, n, n.saturating_add(more[2])) else { return Ok(()) };
@@ -206,8 +206,8 @@ proptest! {
 
     #[test]
     fn lengths_of_scratch_are_told_for_any_size([m, n, k] in [wild(), wild(), wild()]) {
-        let _ = gemm_i8::scratch_len(m, n, k);
         for isa in Isa::available() {
+            let _ = gemm_i8::scratch_len(isa, m, n, k);
             let _ = Weights::packed_len(isa, n, k);
             let (w, mut words) = ([1i8; 4], [0i32; 512]);
             let weights = Mat::new(&w, 2, 2).and_then(|w| Weights::pack(isa, w, &mut words)).unwrap();

@@ -113,16 +113,22 @@ impl Conv {
         let images = if n == 0 { 1 } else { n };
         let (tall, wide) = (h.saturating_add(kh.saturating_mul(2)), w.saturating_add(kw.saturating_mul(2)));
         let (in_strips, out_strips) = (c_in.div_ceil(32), c_out.div_ceil(32));
+        // Those of a group: an output channel has weights for its own alone.
+        let (group_in_strips, group_out_strips) = (group_in.div_ceil(32), group_out.div_ceil(32));
         let strips = if in_strips < out_strips { out_strips } else { in_strips };
         let planes: [&[usize]; 2] =
             // Bytes are widened with one element more behind them.
             [&[c_in.saturating_add(1), rows, stride, phase.saturating_add(32)], &[c_out, tall, wide.saturating_add(32)]];
+        // A kernel of 3x3 may be transformed by Winograd, to 36 numbers.
+        let taps = kh.saturating_mul(kw);
+        let taps = if taps < 36 { 36 } else { taps };
         let buffers: [&[usize]; 5] = [
             &[images, c_in, h, w],
             &[images, c_out, oh, ow],
-            &[out_strips, 32, in_strips, 32, kh, kw],
-            // Transformed by Winograd: the weights, and a row of tiles either way.
-            &[out_strips, 32, in_strips, 32, 36],
+            // The weights of the convolution, and those of the input gradient.
+            &[out_strips, 32, group_in_strips, 32, taps],
+            &[in_strips, 32, group_out_strips, 32, taps],
+            // A row of transformed tiles, either way.
             &[strips, 32, wide.saturating_add(8), 36],
         ];
         let mut i = 0;

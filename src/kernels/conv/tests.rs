@@ -270,6 +270,11 @@ fn shapes_and_buffers_that_do_not_fit_are_refused() {
     // 121 million weights, 36 numbers each if they were transformed: too many for addresses of 32 bits.
     let large = Conv::new([1, 11_000, 1, 1], [11_000, 11_000, 1, 1], 1, 0, 1);
     assert_eq!(large.is_ok(), usize::BITS == 64);
+    // As many channels, each with nine weights of its own: few numbers, however they are packed.
+    let depthwise = Conv::new([1, 11_000, 7, 7], [11_000, 1, 3, 3], 1, 1, 11_000).unwrap();
+    assert!(
+        [depthwise.scratch_len(), depthwise.d_input_scratch_len(), depthwise.d_weight_scratch_len()] < [1 << 24; 3]
+    );
     let far = Conv::new([1, 1, 4, 4], [1, 1, 3, 3], usize::MAX, 1, 1).unwrap();
     assert_eq!(far.output(), [1, 1, 1, 1]);
     let conv = Conv::new([1, 2, 5, 5], [3, 2, 3, 3], 1, 1, 1).unwrap();

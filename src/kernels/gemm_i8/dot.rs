@@ -4,6 +4,7 @@ use super::MAX_K;
 use super::sink::Sink;
 use super::words::{self, Spread};
 use crate::kernels::arch::band::Band;
+use crate::kernels::isa::Isa;
 use crate::kernels::piece::{piece, piece_mut, rest};
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::view::Mat;
@@ -21,7 +22,17 @@ const fn row_len(k: usize) -> usize {
     2 * whole + size_of::<i32>()
 }
 
-pub(super) const fn scratch_len(m: usize, k: usize) -> usize {
+/// Words of scratch: on a set of one lane one row, widened, whatever the other sets of this machine are.
+pub(super) const fn scratch_len(isa: Isa, m: usize, k: usize) -> usize {
+    match isa.lanes() {
+        1 if m == 0 || k > MAX_K => 0,
+        1 => words::spread_len(k),
+        _ => rows_len(m, k),
+    }
+}
+
+/// The same on the others.
+const fn rows_len(m: usize, k: usize) -> usize {
     if m < ROWS { m * row_len(k) / 4 } else { ROWS * row_len(k) / 4 }
 }
 
@@ -53,7 +64,7 @@ impl<C: Sink> Dot<'_, '_, C> {
         let (m, n, k) = (last - first, self.w.rows(), self.x.cols());
         let whole = k.next_multiple_of(WIDE);
         // Magnitudes end in zeros, so whole registers of weights may be loaded: what lies behind a row counts nothing.
-        let bytes: &mut [i8] = bytemuck::cast_slice_mut(&mut self.scratch[..scratch_len(m, k)]);
+        let bytes: &mut [i8] = bytemuck::cast_slice_mut(&mut self.scratch[..rows_len(m, k)]);
         for (i, row) in bytes.chunks_exact_mut(row_len(k)).enumerate() {
             let x = &self.x.data()[(first + i) * self.x.row_stride()..][..k];
             let (magnitudes, signs) = row.split_at_mut(whole);

@@ -33,10 +33,10 @@ const FEW: usize = 12;
 /// Rows of weights up to which it is not, where the sums are [`LONG`].
 const FEW_WEIGHTS: usize = 4;
 
-/// Elements of scratch for `m` rows times `n` weight rows of `k`.
+/// Elements of scratch for `m` rows times `n` weight rows of `k`: for few rows on a set of one lane, as microcontrollers have, half of `k`.
 #[must_use]
-pub const fn scratch_len(m: usize, n: usize, k: usize) -> usize {
-    if is_dot(m, n, k) { dot::scratch_len(m, k) } else { packed::scratch_len(m, n, k) }
+pub const fn scratch_len(isa: Isa, m: usize, n: usize, k: usize) -> usize {
+    if is_dot(m, n, k) { dot::scratch_len(isa, m, k) } else { packed::scratch_len(m, n, k) }
 }
 
 /// Shortest sums for which few weight rows are reason enough: a row of `x` has to be prepared for them.
@@ -62,7 +62,7 @@ pub fn matmul_i32(
     w: Mat<'_, i8>,
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    let (x, w) = check([c.rows(), c.cols()], x, w, scratch)?;
+    let (x, w) = check(isa, [c.rows(), c.cols()], x, w, scratch)?;
     run(isa, Sums(Tile::whole(c)), x, w, scratch);
     Ok(())
 }
@@ -84,7 +84,7 @@ pub fn matmul(
     requantize: Requantize<'_>,
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    let (x, w) = check([c.rows(), c.cols()], x, w, scratch)?;
+    let (x, w) = check(isa, [c.rows(), c.cols()], x, w, scratch)?;
     requantize.check_channels(w.rows())?;
     run(isa, Bytes(Tile::whole(c), requantize), x, w, scratch);
     Ok(())
@@ -103,7 +103,7 @@ pub fn matmul_few(
     requantize: Requantize<'_>,
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
-    let (x, w) = check([c.rows(), c.cols()], x, w, scratch)?;
+    let (x, w) = check(isa, [c.rows(), c.cols()], x, w, scratch)?;
     requantize.check_channels(w.rows())?;
     if x.rows() > FEW {
         let (what, got) = ("the rows of few", x.rows() as i64);
@@ -114,13 +114,14 @@ pub fn matmul_few(
 }
 
 fn check<'x, 'w>(
+    isa: Isa,
     c: [usize; 2],
     x: Mat<'x, i8>,
     w: Mat<'w, i8>,
     scratch: &[i32],
 ) -> Result<(Mat<'x, i8>, Mat<'w, i8>), ShapeError> {
     check_shapes(c, [x.rows(), x.cols()], [w.rows(), w.cols()])?;
-    let needed = scratch_len(x.rows(), w.rows(), x.cols());
+    let needed = scratch_len(isa, x.rows(), w.rows(), x.cols());
     if scratch.len() < needed {
         return Err(ShapeError::TooShort { what: "the scratch of matmul", needed, got: scratch.len() });
     }
@@ -156,8 +157,8 @@ fn by_rows(operand: Mat<'_, i8>) -> Result<Mat<'_, i8>, ShapeError> {
 
 /// Elements of scratch for [`matmul_by`].
 #[cfg(feature = "train")]
-pub(crate) const fn scratch_len_by(is_dot: bool, m: usize, n: usize, k: usize) -> usize {
-    if is_dot { dot::scratch_len(m, k) } else { packed::scratch_len(m, n, k) }
+pub(crate) const fn scratch_len_by(is_dot: bool, isa: Isa, m: usize, n: usize, k: usize) -> usize {
+    if is_dot { dot::scratch_len(isa, m, k) } else { packed::scratch_len(m, n, k) }
 }
 
 /// [`matmul_i32`] as dots or packed, whichever would be chosen: so that the threshold between them can be measured.

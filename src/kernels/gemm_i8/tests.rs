@@ -55,7 +55,7 @@ fn sums_are_exact_on_every_isa_at_every_edge() {
             let (x, w) = (bytes(m * stride, 1), bytes(n * k, 2));
             let want = reference(&x, &w, [m, n, k], stride);
             let mut got = vec![i32::MIN; m * n];
-            let mut scratch = vec![i32::MIN; scratch_len(m, n, k)];
+            let mut scratch = vec![i32::MIN; scratch_len(isa, m, n, k)];
             let a = Mat::with_row_stride(&x, m, k, stride).unwrap();
             let w = Mat::new(&w, n, k).unwrap();
             matmul_i32(isa, MatMut::new(&mut got, m, n).unwrap(), a, w, &mut scratch).unwrap();
@@ -70,7 +70,7 @@ fn sums_of_nothing_are_zero_however_far_their_rows_are_apart() {
     for (m, stride) in [(1, 3), (5, 3), (13, 3), (40, usize::MAX)] {
         let nothing = |rows| Mat::with_row_stride(&[], rows, 0, stride).unwrap();
         let mut c = vec![7; m * 20];
-        let mut scratch = vec![0; scratch_len(m, 20, 0)];
+        let mut scratch = vec![0; scratch_len(Isa::best(), m, 20, 0)];
         matmul_i32(Isa::best(), MatMut::new(&mut c, m, 20).unwrap(), nothing(m), nothing(20), &mut scratch).unwrap();
         assert_eq!(c, vec![0; m * 20], "{m} {stride}");
     }
@@ -90,7 +90,7 @@ fn the_largest_products_of_the_longest_sums_do_not_overflow() {
             for m in [1, 9] {
                 let (xs, ws) = (vec![x; m * k], vec![w; 4 * k]);
                 let mut c = vec![0; m * 4];
-                let mut scratch = vec![0; scratch_len(m, 4, k)];
+                let mut scratch = vec![0; scratch_len(isa, m, 4, k)];
                 let (xs, ws) = (Mat::new(&xs, m, k).unwrap(), Mat::new(&ws, 4, k).unwrap());
                 matmul_i32(isa, MatMut::new(&mut c, m, 4).unwrap(), xs, ws, &mut scratch).unwrap();
                 assert_eq!(c, vec![i32::from(x) * i32::from(w) * k as i32; m * 4], "{isa} {m} {x} {w}");
@@ -113,12 +113,22 @@ fn requantized_outputs_are_those_of_requantizing_the_sums() {
             let mut want = vec![0; m * n];
             by.rows(Isa::SCALAR, &reference(&x, &w, [m, n, k], k), &mut want).unwrap();
             let mut got = vec![i8::MIN; m * n];
-            let mut scratch = vec![i32::MIN; scratch_len(m, n, k)];
+            let mut scratch = vec![i32::MIN; scratch_len(isa, m, n, k)];
             let (x, w) = (Mat::new(&x, m, k).unwrap(), Mat::new(&w, n, k).unwrap());
             matmul(isa, MatMut::new(&mut got, m, n).unwrap(), x, w, by, &mut scratch).unwrap();
             assert!(got == want, "{isa} {m}x{n}x{k}");
         }
     }
+}
+
+/// What images are laid out by must be the same on the machine that writes them and on every chip.
+#[test]
+fn few_rows_on_one_lane_need_one_row_of_scratch_whatever_the_machine() {
+    for m in [1, FEW] {
+        assert_eq!(scratch_len(Isa::SCALAR, m, 128, 784), 784 / 2);
+        assert_eq!(scratch_len(Isa::SCALAR, m, 10, 1), 2);
+    }
+    assert_eq!([scratch_len(Isa::SCALAR, 0, 10, 784), scratch_len(Isa::SCALAR, 1, 10, MAX_K + 1)], [0, 0]);
 }
 
 #[test]

@@ -82,7 +82,8 @@ fn main() -> ! {
 fn dense(isa: Isa, timer: &Timer) {
     const K: usize = DENSE[0];
     const N: usize = DENSE[1];
-    const SCRATCH: usize = gemm_i8::scratch_len(1, N, K);
+    // What every set of one lane needs.
+    const SCRATCH: usize = gemm_i8::scratch_len(Isa::SCALAR, 1, N, K);
     let (mut x, mut w, mut scratch) = ([0; K], [0; N * K], [0; SCRATCH]);
     fill(&mut x, 1);
     fill(&mut w, 2);
