@@ -1,6 +1,7 @@
 //! Golden vectors: pictures, and what the runtime makes of them to the bit. Generated sources carry them to prove themselves anywhere.
 
 use super::ExportError;
+use super::image::Image;
 use crate::runtime::{Kind, Model};
 
 /// Pictures and the logits of a model for them.
@@ -30,8 +31,8 @@ impl Golden {
             )));
         }
         let needed = model.arena_len(crate::kernels::Isa::best(), 1).map_err(ExportError::Image)?;
-        let mut arena = vec![0u128; needed.div_ceil(size_of::<u128>())];
-        let mut bound = model.bind(bytemuck::cast_slice_mut(&mut arena)).map_err(ExportError::Image)?;
+        let mut arena = Image::zeros(needed);
+        let mut bound = model.bind(arena.bytes_mut()).map_err(ExportError::Image)?;
         let (mut logits, mut classes) = (Vec::new(), Vec::new());
         for picture in pixels.chunks_exact(len) {
             bound.input_mut().copy_from_slice(picture);

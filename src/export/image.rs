@@ -1,7 +1,7 @@
 //! Writes images: `firmware-notes/FORMAT.md`, byte by byte.
 
 use super::ExportError;
-use crate::graph::arrange;
+use crate::graph::{Buffer, arrange, largest_live_set};
 use crate::quant::program::{Program, ProgramStep};
 use crate::runtime::format::{
     ALIGN, BYTE, HEADER, HEADER_FIELDS, MAGIC, MAX_STEPS, NONE, PIXEL, SINGLE, STEP, STEP_FIELDS, StepKind, TENSOR,
@@ -10,36 +10,46 @@ use crate::runtime::format::{
 use crate::runtime::{Crc32, Kind, Model, activation_byte, device_scratch_len};
 
 /// Bytes on the heap, an image or an arena, that begin at a multiple of 16, as [`Model::new`] and [`Model::bind`] want them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Image {
-    words: Vec<u128>,
+    /// With room to begin where it has to: no number is so aligned everywhere.
+    memory: Vec<u8>,
+    first: usize,
     len: usize,
+}
+
+impl Clone for Image {
+    fn clone(&self) -> Self {
+        Self::copy(self.bytes())
+    }
 }
 
 impl Image {
     /// A copy of `bytes`, whatever they are.
     #[must_use]
     pub fn copy(bytes: &[u8]) -> Self {
-        let mut words = vec![0u128; bytes.len().div_ceil(ALIGN)];
-        bytemuck::cast_slice_mut::<u128, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
-        Self { words, len: bytes.len() }
+        let mut image = Self::zeros(bytes.len());
+        image.bytes_mut().copy_from_slice(bytes);
+        image
     }
 
     /// `len` zeros: an arena on the heap.
     #[must_use]
     pub fn zeros(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(ALIGN)], len }
+        let memory = vec![0; len + ALIGN - 1];
+        let first = memory.as_ptr().align_offset(ALIGN);
+        Self { memory, first, len }
     }
 
     /// The bytes, to write to.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
+        &mut self.memory[self.first..][..self.len]
     }
 
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len]
+        &self.memory[self.first..][..self.len]
     }
 
     /// The model in it.
@@ -84,11 +94,12 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
         let bytes = if tensor > 0 && program.kind != Kind::I8 { 4 } else { 1 };
         align(program.tensors[tensor].elements().saturating_mul(bytes))
     };
-    let mut stretches: Vec<(usize, usize, usize)> = vec![(len(0), 0, 0)];
-    let mut place = vec![0];
+    let mut buffers = vec![Buffer::new(len(0), 0)];
+    // By tensor: its buffer.
+    let mut places = vec![0];
     for (index, step) in steps.iter().enumerate() {
         for tensor in [Some(step.a), step.b].into_iter().flatten() {
-            stretches[place[tensor]].2 = index;
+            buffers[places[tensor]].extend_to(index);
         }
         let over = match step.kind {
             StepKind::Pixels => program.kind == Kind::I8,
@@ -97,40 +108,39 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
             _ => false,
         };
         if over && readers(step.a) == 1 {
-            place.push(place[step.a]);
+            places.push(places[step.a]);
         } else {
-            place.push(stretches.len());
-            stretches.push((len(index + 1), index, index));
+            places.push(buffers.len());
+            buffers.push(Buffer::new(len(index + 1), index));
         }
     }
-    stretches[place[steps.len()]].2 = steps.len();
-    let scratch = scratch(program);
-    let live = |step: usize| -> Vec<usize> {
-        let alive = |at: &usize| stretches[*at].1 <= step && step <= stretches[*at].2;
-        (0..stretches.len()).filter(alive).collect()
-    };
-    let alive: Vec<Vec<usize>> = (0..=steps.len()).map(live).collect();
-    let bytes = |alive: &Vec<usize>| alive.iter().map(|at| stretches[*at].0).sum();
-    let largest_live_set: usize = alive.iter().map(bytes).max().unwrap_or(0);
-    let ends = |offsets: &[usize], step: usize| {
-        alive[step].iter().map(|at| offsets[*at] + stretches[*at].0).max().unwrap_or(0)
-    };
-    let arena_of = |offsets: &[usize]| (0..=steps.len()).map(|step| ends(offsets, step)).max().unwrap_or(0);
+    buffers[places[steps.len()]].extend_to(steps.len()); // the result is read behind the last step
+    let (scratch, largest_live_set) = (scratch(program), largest_live_set(&buffers));
     // What a chip needs, scratch included; but not a tenth more than the tensors do, which would be felt where there are vectors, and
     // other scratch.
-    let cost = |offsets: &[usize]| {
-        let with_scratch = (0..steps.len()).map(|step| ends(offsets, step) + scratch[step]).max().unwrap_or(0);
-        let arena = arena_of(offsets);
+    let cost = |buffers: &[Buffer]| {
+        let with_scratch = (0..steps.len()).map(|step| end_at(buffers, step) + scratch[step]).max().unwrap_or(0);
+        let arena = end(buffers);
         if 10 * arena > 11 * largest_live_set { usize::MAX } else { with_scratch.max(arena) }
     };
-    let offsets = arrange(&stretches, cost)
+    arrange(&mut buffers, cost)
         .map_err(|_| ExportError::Program("the tensors are more than memory can address".into()))?;
     Ok(Layout {
-        arena: arena_of(&offsets),
+        arena: end(&buffers),
         largest_live_set,
-        scratch_at: (0..steps.len()).map(|step| ends(&offsets, step)).collect(),
-        offsets: place.iter().map(|place| offsets[*place]).collect(),
+        scratch_at: (0..steps.len()).map(|step| end_at(&buffers, step)).collect(),
+        offsets: places.iter().map(|place| buffers[*place].offset).collect(),
     })
+}
+
+/// Where the last of the buffers ends.
+fn end(buffers: &[Buffer]) -> usize {
+    buffers.iter().map(Buffer::end).max().unwrap_or(0)
+}
+
+/// The same of those that `step` needs.
+fn end_at(buffers: &[Buffer], step: usize) -> usize {
+    buffers.iter().filter(|buffer| buffer.lives_at(step)).map(Buffer::end).max().unwrap_or(0)
 }
 
 /// By step: bytes of scratch on a chip without vectors; what cannot be counted is refused when the image is read.

@@ -8,6 +8,7 @@
 //! ([`Op::backward_reads_input`], [`Op::backward_reads_output`] but for a [pooled](Graph::pooled) ReLU, what the forward pass [saved](Op::saved_len)) stays until then.
 //! The gradient of a tensor with several readers is a sum: the last reader writes it, the others add to it.
 
+use super::arena::{Buffer, assign_offsets, largest_live_set};
 use super::error::GraphError;
 use super::graph::{Graph, Node};
 #[cfg(doc)]
@@ -15,7 +16,6 @@ use super::op::Op;
 use super::op::TensorId;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::fmt;
 use core::ops::Range;
 
@@ -52,26 +52,6 @@ pub struct PlanRow {
     pub last_step: usize,
     /// The tensor that it lies over, for an op that runs in place.
     pub shares: Option<TensorId>,
-}
-
-/// A stretch of the arena and the steps, both inclusive, that need it.
-#[derive(Copy, Clone, Debug)]
-struct Buffer {
-    len: usize, // a multiple of ALIGN
-    first: usize,
-    last: usize,
-    offset: usize,
-}
-
-impl Buffer {
-    fn meets(&self, other: &Self) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
-
-    fn extend_to(&mut self, step: usize) {
-        self.first = self.first.min(step);
-        self.last = self.last.max(step);
-    }
 }
 
 /// Where a tensor lies: several tensors of one length may lie in the same buffer.
@@ -145,7 +125,7 @@ impl Plan {
     /// A new buffer of `len` floats, needed at `step`.
     fn place_len(&mut self, len: usize, step: usize) -> Result<Place, GraphError> {
         let rounded = len.checked_next_multiple_of(ALIGN).ok_or(GraphError::TooLarge)?;
-        self.buffers.push(Buffer { len: rounded, first: step, last: step, offset: 0 });
+        self.buffers.push(Buffer::new(rounded, step));
         Ok(Place { buffer: self.buffers.len() - 1, len })
     }
 
@@ -360,139 +340,6 @@ fn wants_gradient(graph: &Graph) -> Vec<bool> {
         wanted[node.output.0] = node.op.has_params() || node.inputs.iter().any(|x| wanted[x.0]);
     }
     wanted
-}
-
-/// The largest sum of lengths over the steps. Sums were checked: they are at most the arena's length.
-fn largest_live_set(buffers: &[Buffer]) -> usize {
-    let at = |step: usize| buffers.iter().filter(|b| b.first <= step && step <= b.last).map(|b| b.len).sum();
-    buffers.iter().map(|b| at(b.first)).max().unwrap_or(0) // the set only grows at a first step
-}
-
-/// Places stretches of memory `(length, first step, last step)`, steps inclusive, lengths in any unit, so that `cost` of their offsets is
-/// small: the first offset that is free, in orders that are tried one after the other, the same ones each time.
-///
-/// # Errors
-/// [`GraphError::TooLarge`] if the sum of all lengths cannot be addressed.
-#[cfg(feature = "std")]
-pub(crate) fn arrange(
-    stretches: &[(usize, usize, usize)],
-    cost: impl Fn(&[usize]) -> usize,
-) -> Result<Vec<usize>, GraphError> {
-    let buffer = |&(len, first, last): &(usize, usize, usize)| Buffer { len, first, last, offset: 0 };
-    let mut buffers: Vec<Buffer> = stretches.iter().map(buffer).collect();
-    assign_offsets(&mut buffers)?;
-    let offsets = |buffers: &[Buffer]| -> Vec<usize> { buffers.iter().map(|buffer| buffer.offset).collect() };
-    let mut best = offsets(&buffers);
-    let mut least = cost(&best);
-    let n = buffers.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    let mut below = below();
-    for _ in 0..(WORK / (n * n).max(1)).min(2 * TRIES) {
-        let (from, to) = (below(n), below(n));
-        let moved = order.remove(from);
-        order.insert(to, moved);
-        first_fit(&mut buffers, &order);
-        let found = offsets(&buffers);
-        let cost = cost(&found);
-        if cost <= least {
-            (best, least) = (found, cost);
-        } else if below(4) > 0 {
-            // Now and then a worse order is gone on from: it may lead to a better one.
-            let moved = order.remove(to);
-            order.insert(from, moved);
-        }
-    }
-    Ok(best)
-}
-
-/// Numbers below a limit, always the same ones: Knuth's MMIX generator.
-fn below() -> impl FnMut(usize) -> usize {
-    let mut random = 1u64;
-    move |limit| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) as usize % limit
-    }
-}
-
-/// Pairs of buffers that are looked at while an order is improved: some ten milliseconds at most.
-const WORK: usize = 1 << 23;
-
-/// Orders that are tried.
-const TRIES: usize = 4096;
-
-/// A key to sort buffers by, from its number and itself.
-type Key = fn(usize, &Buffer) -> (Reverse<usize>, usize);
-
-/// Places the buffers and returns the length of the arena.
-///
-/// First fit gives each buffer, in some order, the lowest offset that is free in all of its steps; the best packing is
-/// first fit in some order, since its buffers can be pushed down one after the other. Several orders are tried: by size wins
-/// where a few buffers dominate, by time where they are alike, and every other buffer first is the best there is for the
-/// inference of a chain, whose buffers meet only their neighbours. If none reaches the lower bound, the best one is improved by
-/// moving single buffers, a fixed number of times in a fixed sequence: the same graph always gives the same plan.
-fn assign_offsets(buffers: &mut [Buffer]) -> Result<usize, GraphError> {
-    let total = buffers.iter().try_fold(0usize, |sum, b| sum.checked_add(b.len));
-    total.filter(|&floats| floats <= isize::MAX as usize / size_of::<f32>()).ok_or(GraphError::TooLarge)?;
-    let keys: [Key; 6] = [
-        |_, b| (Reverse(b.len), b.first),
-        |_, b| (Reverse(b.last - b.first), b.first),
-        |_, b| (Reverse(usize::MAX - b.first), b.last),
-        |_, b| (Reverse(b.last), b.first),
-        |i, b| (Reverse(i % 2), b.first),
-        |i, b| (Reverse((i + 1) % 2), b.first),
-    ];
-    let orders = keys.map(|key| {
-        let mut order: Vec<usize> = (0..buffers.len()).collect();
-        order.sort_by_key(|&i| key(i, &buffers[i]));
-        (first_fit(buffers, &order), order)
-    });
-    let best = orders.into_iter().min_by_key(|(arena_len, _)| *arena_len);
-    let (arena_len, order) = best.map_or((0, Vec::new()), |(len, order)| improve(buffers, len, order));
-    first_fit(buffers, &order); // the offsets of the order that was kept
-    Ok(arena_len)
-}
-
-/// Moves one buffer at a time to another place in the order and keeps what is no worse.
-fn improve(buffers: &mut [Buffer], mut arena_len: usize, mut order: Vec<usize>) -> (usize, Vec<usize>) {
-    let n = order.len();
-    let (bound, tries) = (largest_live_set(buffers), WORK / (n * n).max(1));
-    let mut below = below();
-    for _ in 0..tries.min(TRIES) {
-        if arena_len == bound {
-            break;
-        }
-        let (from, to) = (below(n), below(n));
-        let moved = order.remove(from);
-        order.insert(to, moved);
-        match first_fit(buffers, &order) {
-            len if len <= arena_len => arena_len = len,
-            _ => {
-                let moved = order.remove(to);
-                order.insert(from, moved);
-            }
-        }
-    }
-    (arena_len, order)
-}
-
-/// Gives each buffer, in this order, the lowest offset that is free in all of its steps; returns the arena's length.
-fn first_fit(buffers: &mut [Buffer], order: &[usize]) -> usize {
-    let mut arena_len = 0;
-    let mut placed: Vec<usize> = Vec::with_capacity(order.len()); // in order of offset
-    for &i in order {
-        let mut offset = 0;
-        for other in placed.iter().map(|&other| &buffers[other]).filter(|other| other.meets(&buffers[i])) {
-            if offset + buffers[i].len <= other.offset {
-                break;
-            }
-            offset = offset.max(other.offset + other.len);
-        }
-        buffers[i].offset = offset;
-        arena_len = arena_len.max(offset + buffers[i].len);
-        let at = placed.partition_point(|&other| buffers[other].offset <= offset);
-        placed.insert(at, i);
-    }
-    arena_len
 }
 
 #[cfg(all(test, feature = "std"))]

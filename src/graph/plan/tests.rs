@@ -272,20 +272,4 @@ proptest! {
         let (arena, live) = (plan.arena_len(), plan.largest_live_set());
         prop_assert!(arena * 10 <= live * 11, "{hidden:?} at {batch}: {arena} for {live}");
     }
-
-    /// Any intervals, which branching networks will have: first fit never overlaps.
-    #[test]
-    fn any_intervals(buffers in prop::collection::vec((1usize..20, 0usize..30, 0usize..10), 1..40)) {
-        let mut buffers: Vec<_> = buffers
-            .into_iter()
-            .map(|(len, first, steps)| Buffer { len: len * ALIGN, first, last: first + steps, offset: usize::MAX })
-            .collect();
-        let arena_len = assign_offsets(&mut buffers).unwrap();
-        for (i, a) in buffers.iter().enumerate() {
-            prop_assert!(a.offset + a.len <= arena_len);
-            for b in buffers[..i].iter().filter(|b| a.meets(b)) {
-                prop_assert!(a.offset + a.len <= b.offset || b.offset + b.len <= a.offset, "{a:?} {b:?}");
-            }
-        }
-    }
 }
