@@ -6,6 +6,7 @@ use super::{
 };
 use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::pool_i8::Mean;
+use crate::kernels::standardize_i8::Standardize;
 use crate::runtime::Params;
 
 /// How far the factor of a sum or a mean may move its largest term from where the scales would have it, in quanta of the output: a
@@ -64,8 +65,9 @@ impl Writer<'_> {
                 self.constant(&names[1], Element::U8, &[], &[0]);
                 self.node("QuantizeLinear", &name, &[INPUT, &names[0], &names[1]], &output, &[]);
             }
-            Work::Pixels(Some(_)) => {
+            Work::Pixels(Some(by)) => {
                 let output = self.begin(false);
+                self.check_pixels(step, &by)?;
                 let exact = format!("{output}_exact");
                 self.normalized(&name, &exact)?;
                 self.quantize(&exact, index, &output)?;
@@ -284,6 +286,15 @@ impl Writer<'_> {
         let factor = f64::from(by.multiplier) * f64::from(-31 - by.shift).exp2();
         let expected = f64::from(input.scale) / (f64::from(output.scale) * pixels as f64);
         check_factor(step, factor, expected, 255.0 * pixels as f64)
+    }
+
+    /// That the factor of pixels normalised image by image is that of the scale of their bytes.
+    fn check_pixels(&self, step: &Step<'_>, by: &Standardize) -> Result<(), ExportError> {
+        let scale = f64::from(self.tensor(step.index + 1)?.scale);
+        let factor = f64::from(by.multiplier) * (-f64::from(by.shift)).exp2();
+        // No pixel is further from the mean, in deviations, and none further than the bytes reach changes anything.
+        let most = f64::from(by.pixels - 1).sqrt().min(255.0 * scale);
+        check_factor(step, factor, 1.0 / scale, most)
     }
 
     /// That the factors of a sum are those of its scales.

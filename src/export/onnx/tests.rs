@@ -67,6 +67,22 @@ fn factors_are_those_of_the_scales() {
 }
 
 #[test]
+fn the_factor_of_pixels_is_that_of_their_scale() {
+    let by_image = |scale: f32| {
+        let mut program = program(sum(), [2, 1, 1], 2.0 * scale);
+        program.normalization = None;
+        (program.steps[0].multipliers, program.steps[0].shift) = ([4, 0], 1);
+        program.tensors[1].scale = scale;
+        program
+    };
+    assert!(onnx(&image::write(&by_image(0.5)).unwrap().model().unwrap()).is_ok());
+    assert_eq!(
+        refusal(&by_image(1.0)),
+        "step 0 (pixels) has the factor 2e0, its tensors' scales say 1e0: ONNX knows only the scales"
+    );
+}
+
+#[test]
 fn scales_are_numbers_of_single_precision() {
     let refused =
         |what: &str, scale: &str| format!("{what} is {scale}, with which ONNX cannot compute in single precision");
