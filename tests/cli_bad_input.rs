@@ -156,7 +156,7 @@ fn refused_verify(dir: &Path) {
 #[test]
 fn bad_flags_are_usage_errors() {
     let dir = tempdir().unwrap();
-    let cases: [(&[&str], &[&str]); 42] = [
+    let cases: [(&[&str], &[&str]); 44] = [
         (&["--optimizer", "adamm"], &["--optimizer", "adamm", "adamw"]),
         (&["--no-such-flag"], &["--no-such-flag"]),
         (&["--model", "cnn", "--activation", "tanh"], &["--activation", "between the layers of an mlp", "found cnn"]),
@@ -177,6 +177,8 @@ fn bad_flags_are_usage_errors() {
         (&["--model", "cnn+residual+residual"], &["--model", "once", "expected", "found"]),
         (&["--dropout", "1"], &["--dropout", "expected", "found 1"]),
         (&["--model", "linear", "--dropout", "0.5"], &["--dropout", "expected", "found 0.5"]),
+        (&["--momentum", "0.5"], &["--momentum", "a velocity", "expected --optimizer momentum", "found adam"]),
+        (&["--init", "w.safetensors", "--initializer", "he"], &["--initializer", "no --init", "found w.safetensors"]),
         (&["--momentum", "1"], &["--momentum", "expected", "found 1"]),
         (&["--weight-decay", "-1"], &["--weight-decay", "expected", "found -1"]),
         (&["--l1", "NaN"], &["--l1", "expected", "found NaN"]),

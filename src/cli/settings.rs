@@ -210,9 +210,23 @@ impl Settings {
         set(self.exact_train_metrics, &mut config.exact_train_metrics);
     }
 
-    /// Whether an activation was asked for that the network has no place for.
-    pub(crate) fn stands_for_nothing(&self, config: &Config) -> bool {
-        self.activation.is_some() && config.model.hidden().is_empty()
+    /// A flag that changes nothing about a run of `config`, and what it would need.
+    pub(crate) fn without_effect(&self, config: &Config) -> Option<String> {
+        if self.activation.is_some() && config.model.hidden().is_empty() {
+            let rule = "what stands between the layers of an mlp";
+            return Some(format!(
+                "--activation: {rule}: expected --model mlp:512, for example, found {}",
+                config.model
+            ));
+        }
+        if self.momentum.is_some() && !config.optimizer.has_velocity() {
+            let rule = "what a velocity keeps of itself";
+            let (expected, found) = ("--optimizer momentum, ema or nesterov beside it", config.optimizer);
+            return Some(format!("--momentum: {rule}: expected {expected}, found {found}"));
+        }
+        let init = config.init.as_ref().filter(|_| self.initializer.is_some())?;
+        let rule = "how first weights are drawn";
+        Some(format!("--initializer: {rule}: expected no --init beside it, found {}", init.display()))
     }
 }
 

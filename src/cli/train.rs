@@ -123,10 +123,8 @@ impl Train {
             Some(file) if alone.as_ref() == Err(&error) => Usage::error(error.at(file)), // no flag has to do with it
             _ => Usage::error(format_args!("--{error}")),
         })?;
-        if self.resume.is_none() && self.settings.stands_for_nothing(&config) {
-            let (rule, expected) = ("what stands between the layers of an mlp", "--model mlp:512, for example");
-            let found = &config.model;
-            return Err(Usage::error(format_args!("--activation: {rule}: expected {expected}, found {found}")));
+        if let Some(error) = self.settings.without_effect(&config).filter(|_| self.resume.is_none()) {
+            return Err(Usage::error(error));
         }
         let threads = self.machine.threads.or(config.threads).unwrap_or_else(|| self.machine.threads());
         let isa = self.isa(&config)?;
