@@ -17,7 +17,7 @@ use inkstone::export::image;
 use inkstone::export::onnx::onnx;
 use inkstone::kernels::Isa;
 use inkstone::quant::{float, score};
-use inkstone::runtime::{Kind, Model};
+use inkstone::runtime::{Kind, Model, first_largest};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -241,8 +241,8 @@ fn compare(answer: &Answer, model: &Model<'_>, logits: &[f32], test: &Dataset) -
     for (index, (a, b)) in logits.chunks_exact(classes).zip(found.chunks_exact(classes)).enumerate() {
         equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
         worst = a.iter().zip(b).fold(worst, |worst, (a, b)| worst.max((a - b).abs() / quantum));
-        same += usize::from(score::first_largest(a) == score::first_largest(b));
-        right += usize::from(score::first_largest(b) == usize::from(test.label(index)));
+        same += usize::from(first_largest(a) == first_largest(b));
+        right += usize::from(first_largest(b) == usize::from(test.label(index)));
     }
     let of = |count: usize, all: usize| count as f64 / all.max(1) as f64;
     let good = answer.exact.then_some(equal == logits.len() && found.len() == logits.len());

@@ -91,12 +91,6 @@ pub fn score(
     Ok((tally.finish(), logits))
 }
 
-/// The class of the largest logit, the first of equals; 0 for none.
-#[must_use]
-pub fn first_largest(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, at| if logits[at] > logits[best] { at } else { best })
-}
-
 /// `ln Σ exp(logit) − logit of the label`
 fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let most = logits.iter().fold(f64::NEG_INFINITY, |most, x| most.max(f64::from(*x)));

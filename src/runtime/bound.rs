@@ -80,7 +80,9 @@ impl<'o> Output<'o> {
     }
 }
 
-fn first_largest<T: PartialOrd + Copy>(values: &[T]) -> usize {
+/// The class of the largest logit, the first of equals; NaN counts as smaller than all, unless it is the first. 0 for none.
+#[must_use]
+pub fn first_largest<T: PartialOrd + Copy>(values: &[T]) -> usize {
     let (mut best, mut values) = (0, values.iter().enumerate());
     let Some((_, mut most)) = values.next() else { return 0 };
     for (at, value) in values {

@@ -35,7 +35,7 @@ mod step;
 pub(crate) use crc32::Crc32;
 
 pub use arena::{Arena, device_arena_len};
-pub use bound::{Bound, Output};
+pub use bound::{Bound, Output, first_largest};
 pub use error::ImageError;
 pub use format::Kind;
 pub use kernels::{ALL_KERNELS, device_kernels};

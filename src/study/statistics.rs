@@ -1,22 +1,10 @@
 //! What can be said of a few seeds, and of two networks on the same images.
 
+pub use crate::train::sweep::median;
 use serde::{Deserialize, Serialize};
 
 /// Quantile of the normal distribution that leaves 2.5 % above it: of two-sided intervals of 95 %.
 const Z_95: f64 = 1.959_963_984_540_054;
-
-/// The middle of some values, or the mean of the two in the middle.
-#[must_use]
-pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(sorted[half]),
-        _ => Some(f64::midpoint(sorted[half - 1], sorted[half])),
-    }
-}
 
 /// `Σx / n`
 #[must_use]
@@ -84,9 +72,7 @@ mod tests {
 
     #[test]
     fn a_few_values_by_hand() {
-        assert_eq!((median(&[]), mean(&[]), deviation(&[1.0])), (None, None, None));
-        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0]), Some(2.5));
+        assert_eq!((mean(&[]), deviation(&[1.0])), (None, None));
         assert_eq!((mean(&[1.0, 2.0, 6.0]), deviation(&[1.0, 2.0, 6.0])), (Some(3.0), Some(7f64.sqrt())));
     }
 

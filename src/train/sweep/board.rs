@@ -87,7 +87,7 @@ impl Board {
             if before.iter().all(|curve| curve.ending.is_some() || curve.lowest.len() >= epoch) {
                 let others: Vec<f64> = before.iter().filter_map(|curve| curve.at(epoch)).collect();
                 let own = curves[number - 1].at(epoch).unwrap_or(f64::INFINITY);
-                return Some(others.len() >= self.prune.min_runs && median(others).is_some_and(|median| own > median));
+                return Some(others.len() >= self.prune.min_runs && median(&others).is_some_and(|median| own > median));
             }
             if stop() {
                 return None;
@@ -97,12 +97,17 @@ impl Board {
     }
 }
 
-/// The middle number, or the mean of the two in the middle.
-fn median(mut numbers: Vec<f64>) -> Option<f64> {
-    numbers.sort_by(f64::total_cmp);
-    let upper = *numbers.get(numbers.len() / 2)?;
-    let lower = numbers[(numbers.len() - 1) / 2];
-    Some(if lower == upper { upper } else { lower + (upper - lower) / 2.0 })
+/// The middle of some values, or the mean of the two in the middle; none of none.
+#[must_use]
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        len if len % 2 == 1 => Some(sorted[half]),
+        _ => Some(f64::midpoint(sorted[half - 1], sorted[half])),
+    }
 }
 
 #[cfg(test)]
@@ -127,12 +132,12 @@ mod tests {
 
     #[test]
     fn medians_by_hand() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0]), Some(3.0));
-        assert_eq!(median(vec![3.0, 1.0]), Some(2.0));
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![f64::INFINITY, 1.0, f64::INFINITY]), Some(f64::INFINITY));
-        assert_eq!(median(vec![f64::INFINITY, f64::INFINITY]), Some(f64::INFINITY));
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[3.0, 1.0]), Some(2.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[f64::INFINITY, 1.0, f64::INFINITY]), Some(f64::INFINITY));
+        assert_eq!(median(&[f64::INFINITY, f64::INFINITY]), Some(f64::INFINITY));
     }
 
     #[test]

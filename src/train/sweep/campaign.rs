@@ -191,56 +191,41 @@ impl<'a> Campaign<'a> {
     /// [`TrainError::Config`] naming the run and the key that differ, without `force`, or if the directory holds anything but a
     /// sweep; [`TrainError::Io`] if it cannot be read.
     pub fn survey(mut self, force: bool) -> Result<Self, TrainError> {
-        let before = self.earlier_text()?;
+        let before = self.earlier_text()?.and_then(|text| Sweep::parse(Path::new(SWEEP), &text).ok());
         let mut records = results::read(&self.out.join(RESULTS))?;
-        if let Some(before) = before.and_then(|text| Sweep::parse(Path::new(SWEEP), &text).ok())
-            && before.prune != self.sweep.prune
-            && !records.is_empty()
-        {
-            if !force {
-                let (key, rule) = (format!("{}: [prune]", self.out.display()), "all runs are pruned by one rule");
-                let text = |prune: Option<Prune>| prune.map_or_else(|| "none".to_owned(), |prune| prune.to_string());
-                let expected = format!("{} as before, --force, or another --out", text(before.prune));
-                return Err(ConfigError::new(key, rule, expected, text(self.sweep.prune)).into());
-            }
-            records.retain(|record| record.ending != Ending::Pruned);
+        match before.filter(|before| before.prune != self.sweep.prune && !records.is_empty()) {
+            Some(before) if !force => return Err(self.other_prune(before.prune).into()),
+            Some(_) => records.retain(|record| record.ending != Ending::Pruned),
+            None => {}
         }
         // With force a line of other settings says nothing about the run of its number.
-        if force {
-            records.retain(|record| self.has(record));
-        }
+        records.retain(|record| !force || self.has(record));
         for job in &mut self.jobs {
-            if let Some(error) = conflict(job)? {
-                if !force {
-                    return Err(error.into());
-                }
-                records.retain(|record| record.number != job.run.number);
-                continue; // it stays new: replaced, if it is this shard's
+            match conflict(job)? {
+                Some(error) if !force => return Err(error.into()),
+                // It stays new: replaced, if it is this shard's.
+                Some(_) => records.retain(|record| record.number != job.run.number),
+                None => job.state = state(job, &records),
             }
-            let record = records.iter().find(|record| record.number == job.run.number);
-            let begun = job.dir.join("config.toml").is_file() && RunDir::open(&job.dir).is_ok();
-            let over = record
-                .is_some_and(|record| record.ending != Ending::Finished || job.dir.join("model.safetensors").is_file());
-            job.state = match begun {
-                true if over => State::Done,
-                true => State::Begun,
-                false => State::New,
-            };
         }
-        if let Some(other) = records.iter().find(|record| !self.has(record))
-            && !force
-        {
+        if let Some(other) = records.iter().find(|record| !self.has(record)) {
             let place = format!("{}: run {}", self.out.join(RESULTS).display(), other.number);
             let expected = "one of this sweep, --force to forget it, or another --out";
             let found = serde_json::Value::Object(other.settings.clone());
             return Err(ConfigError::new(place, "results are those of the sweep", expected, found).into());
         }
         // Another machine's runs need not lie here: their lines stand for themselves.
-        records.retain(|record| {
-            self.has(record) && (!self.shard.holds(record.number) || self.jobs[record.number - 1].done())
-        });
+        records.retain(|record| !self.shard.holds(record.number) || self.jobs[record.number - 1].done());
         self.records = records;
         Ok(self)
+    }
+
+    /// Runs that lie in the directory were pruned by another rule.
+    fn other_prune(&self, before: Option<Prune>) -> ConfigError {
+        let (key, rule) = (format!("{}: [prune]", self.out.display()), "all runs are pruned by one rule");
+        let text = |prune: Option<Prune>| prune.map_or_else(|| "none".to_owned(), |prune| prune.to_string());
+        let expected = format!("{} as before, --force, or another --out", text(before));
+        ConfigError::new(key, rule, expected, text(self.sweep.prune))
     }
 
     /// Whether the sweep has the run of this line.
@@ -363,6 +348,17 @@ fn check<'a>(
     let work = epoch * f64::from(config.epochs);
     let (dir, small, state) = (out.join(run.name()), step / (threads as u64) < SHARED_STEP, State::New);
     Ok(Job { run, config, data: splits, dir, samples, work, small, isa, state })
+}
+
+/// How far the run is that lies at a job's place.
+fn state(job: &Job<'_>, records: &[Record]) -> State {
+    let begun = job.dir.join("config.toml").is_file() && RunDir::open(&job.dir).is_ok();
+    let ended = |record: &Record| record.ending != Ending::Finished || job.dir.join("model.safetensors").is_file();
+    match records.iter().find(|record| record.number == job.run.number) {
+        Some(record) if begun && ended(record) => State::Done,
+        _ if begun => State::Begun,
+        _ => State::New,
+    }
 }
 
 /// What is at a run's place, if it is a run with another configuration. Threads change no result.

@@ -14,6 +14,7 @@ pub mod results;
 pub mod runner;
 pub mod spec;
 
+pub use board::median;
 pub use campaign::{Campaign, DataSets, Job, Shard, SweepError};
 pub use results::{Ending, Measure, Record};
 pub use runner::{Outcome, Watch};
