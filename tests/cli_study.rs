@@ -138,6 +138,26 @@ fn a_study_goes_on_after_ctrl_c() {
 }
 
 #[test]
+fn results_of_other_data_are_not_mixed_with_these() {
+    let dir = tempdir().unwrap();
+    let words = ["study", "basics", "--out", "out", "--only"];
+    json(dir.path(), &with(&words, &["normalization"]));
+    let file = dir.path().join("out/results.json");
+    let mut all: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(all[0]["data"].as_array().unwrap().len(), 4);
+    all[0]["data"][3] = "ff".into();
+    fs::write(&file, all.to_string()).unwrap();
+
+    let output = inkstone(dir.path(), &with(&words, &["gradients"])).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--out out: the results of basics normalization are of other data"), "{said}");
+    json(dir.path(), &with(&words, &["gradients", "--force"]));
+    let all: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["part"]), (1, &"gradients".into()));
+}
+
+#[test]
 fn what_is_no_study_is_a_usage_error() {
     let dir = tempdir().unwrap();
     for (words, expected) in [

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use inkstone::data::Source;
 use inkstone::report::{self, PAGE};
-use inkstone::study::{self, ALL, Extent, Finished, NAMES, Part, PartResult, Tally, checks};
+use inkstone::study::{self, ALL, Extent, Finished, NAMES, Part, PartResult, Tally, checks, checksums};
 use inkstone::train::ConfigError;
 use inkstone::train::sweep::{Campaign, DataSets, Record, Shard, Sweep};
 use serde_json::json;
@@ -72,6 +72,17 @@ impl Study {
         let mut results = report::read(&out)?;
         let data = DataSets::one(self.data.clone(), self.data.load()?);
         let splits = data.get(&self.data)?;
+        if let Some(other) = results.iter().find(|result| result.is_of_other_data(splits)) {
+            if !self.force {
+                return Err(Usage::error(format_args!(
+                    "--out {}: the results of {} {} are of other data: expected --data as before, --force to forget them, or another --out",
+                    shell_word(&out),
+                    other.study,
+                    other.part
+                )));
+            }
+            results.retain(|result| !result.is_of_other_data(splits));
+        }
         let parts = studies.iter().flat_map(|study| study.parts.iter().map(move |part| (study, part)));
         let planned: Vec<Planned<'_>> = parts
             .map(|(study, part)| {
@@ -85,7 +96,7 @@ impl Study {
         let pool = self.machine.pool()?;
         let (mut interrupted, mut over) = (false, 0);
         for ((study, part, sweep), campaign) in planned.iter().zip(campaigns) {
-            let result = match (campaign, part.check) {
+            let mut result = match (campaign, part.check) {
                 (Some(campaign), _) => {
                     let runs = sweep.as_ref().map_or(0, |sweep| sweep.runs.len());
                     let records = self.train(screen, (study, part, runs), &campaign, &whole, &stop)?;
@@ -107,6 +118,7 @@ impl Study {
                 }
                 (None, None) => continue,
             };
+            result.data = checksums(splits);
             if interrupted {
                 screen.say(format_args!("{} runs are over", result.runs.len()));
             } else {

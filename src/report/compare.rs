@@ -47,6 +47,9 @@ pub fn compare(first: &[PartResult], second: &[PartResult]) -> (Vec<Change>, Vec
         if (a.seeds, a.quick, a.limit) != (b.seeds, b.quick, b.limit) {
             single.push(format!("{} {}: not equally long, or not as many seeds", a.study, a.part));
         }
+        if a.data != b.data && !a.data.is_empty() && !b.data.is_empty() {
+            single.push(format!("{} {}: of other data", a.study, a.part));
+        }
         let change = |what: String, measured, verdicts| Change {
             study: a.study.clone(),
             part: a.part.clone(),

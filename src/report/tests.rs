@@ -300,17 +300,19 @@ fn results_are_read_back_as_they_were_written() {
 
 #[test]
 fn two_results_are_compared_figure_by_figure() {
-    let first = everything();
+    let mut first = everything();
     let mut second = first.clone();
     let at = second.iter().position(|result| result.part == "confusion").unwrap();
     second[at].runs[0].record.test_accuracy = Some(0.97);
     let study = study::study("regularization").unwrap();
     second[at].judge(study.part("confusion").unwrap());
     let lost = second.pop().unwrap();
+    (first[0].data, second[0].data) = (vec!["1".to_owned()], vec!["2".to_owned()]);
     let (changes, single) = compare(&first, &second);
     let differ: Vec<&Change> =
         changes.iter().filter(|c| c.turned() || c.difference().is_some_and(|d| d != 0.0)).collect();
     assert_eq!(differ.len(), 1);
     assert!(differ[0].what.contains("test accuracy") && differ[0].measured[1] == Some(97.0));
-    assert_eq!(single, [format!("{} {}: only in the first", lost.study, lost.part)]);
+    let other = format!("{} {}: of other data", first[0].study, first[0].part);
+    assert_eq!(single, [other, format!("{} {}: only in the first", lost.study, lost.part)]);
 }

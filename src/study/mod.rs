@@ -22,7 +22,7 @@ pub use deployed::{Deployed, Int8};
 pub use exam::{Exam, Specimen};
 pub use figure::Figure;
 pub use measure::{Measure, Trained};
-pub use results::{Finding, PartResult, Row, Tally};
+pub use results::{Finding, PartResult, Row, Tally, checksums};
 pub use spec::{Check, Extent, Part, Study};
 
 use crate::nearest::slip;

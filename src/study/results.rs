@@ -5,6 +5,7 @@ use super::measure::{Measure, Trained, Unit};
 use super::rule::{BEST, Decided};
 use super::spec::{Extent, Part, Published, Seeds, Study, label};
 use super::statistics::{Paired, binomial_interval, deviation, mean, median};
+use crate::data::{Dataset, Splits};
 use crate::train::sweep::Ending;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,9 @@ pub struct PartResult {
     pub quick: bool,
     /// Samples at most, of every run, if it was cut to that.
     pub limit: Option<u64>,
+    /// SHA-256 of the training images, their labels, the test images and theirs; none in results of earlier versions.
+    #[serde(default)]
+    pub data: Vec<String>,
     /// Published figures.
     pub rows: Vec<Row>,
     /// Claims.
@@ -92,12 +96,24 @@ fn figure(runs: &[Trained], seeds: u32, measure: Measure, name: &str, seed: Opti
     median(&values).filter(|_| values.len() == if seed.is_some() { 1 } else { seeds as usize })
 }
 
+/// What [`PartResult::data`] is for `splits`.
+#[must_use]
+pub fn checksums(splits: &Splits) -> Vec<String> {
+    [&splits.train, &splits.test].into_iter().flat_map(Dataset::sha256).cloned().collect()
+}
+
 impl PartResult {
     /// Nothing yet.
     #[must_use]
     pub fn new(study: &str, part: &str, seeds: u32, extent: Extent) -> Self {
         let Extent { quick, limit, .. } = extent;
         Self { study: study.to_owned(), part: part.to_owned(), seeds, quick, limit, ..Self::default() }
+    }
+
+    /// Whether it is of other data than `splits`.
+    #[must_use]
+    pub fn is_of_other_data(&self, splits: &Splits) -> bool {
+        !self.data.is_empty() && self.data != checksums(splits)
     }
 
     /// Of the runs that were trained, in any order; those that were not are missing.
