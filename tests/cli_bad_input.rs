@@ -178,7 +178,10 @@ fn bad_flags_are_usage_errors() {
         (&["--dropout", "1"], &["--dropout", "expected", "found 1"]),
         (&["--model", "linear", "--dropout", "0.5"], &["--dropout", "expected", "found 0.5"]),
         (&["--momentum", "0.5"], &["--momentum", "a velocity", "expected --optimizer momentum", "found adam"]),
-        (&["--init", "w.safetensors", "--initializer", "xavier"], &["--initializer", "no --init", "found w.safetensors"]),
+        (
+            &["--init", "w.safetensors", "--initializer", "xavier"],
+            &["--initializer", "no --init", "found w.safetensors"],
+        ),
         (&["--momentum", "1"], &["--momentum", "expected", "found 1"]),
         (&["--weight-decay", "-1"], &["--weight-decay", "expected", "found -1"]),
         (&["--l1", "NaN"], &["--l1", "expected", "found NaN"]),
