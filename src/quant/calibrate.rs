@@ -65,17 +65,35 @@ impl fmt::Display for Calibrator {
     }
 }
 
+/// Parts of the low end of the logits' range that are tried one after the other. A softmax does not see what all logits have in common, and
+/// next to nothing of those far below the largest: a network whose logits are -500 to 5 and 20 apart has its digits in few of 256 levels.
+const LOGITS: [f64; 6] = [0.7, 0.5, 0.35, 0.25, 0.18, 0.125];
+
+/// What of the loss a higher lowest logit must leave at most: less than a hundredth may be chance, and would clip for nothing.
+const GAIN: f64 = 0.99;
+
 /// What one calibrator led to.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Which one.
     pub calibrator: Calibrator,
+    /// The number that lower logits count as, where that is not the calibrator's.
+    pub lowest_logit: Option<f64>,
     /// Mean loss on the training images that it had not seen.
     pub loss: f64,
     /// Fraction of them classified correctly.
     pub accuracy: f64,
     /// Its network.
     pub image: Image,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.lowest_logit {
+            Some(lowest) => write!(f, "{}, logits from {lowest:.1}", self.calibrator),
+            None => self.calibrator.fmt(f),
+        }
+    }
 }
 
 /// Training images for calibration, and as many others to choose by: a pure function of the number of images and of the seed.
@@ -89,6 +107,7 @@ pub fn images(n: usize, count: usize, seed: u64) -> (Vec<u32>, Vec<u32>) {
 }
 
 /// The network in bytes by each of `calibrators`, in their order: ranges from the images `seen` of `data`, judged on the images `others`.
+/// Then, where that has less loss, the best of them once more with a higher lowest logit.
 ///
 /// # Errors
 /// [`QuantError`] for a network that bytes cannot hold, or images of another size.
@@ -103,13 +122,31 @@ pub fn candidates(
     let run = |error: &dyn fmt::Display| QuantError::Run(error.to_string());
     let floats = image::write(&float::program(lowered, about, false)?).map_err(|error| run(&error))?;
     let histograms = observe(&floats.model().map_err(|error| run(&error))?, lowered, data, seen, isa)?;
-    let candidate = |calibrator: &Calibrator| {
-        let ranges: Vec<_> = histograms.iter().map(|histogram| calibrator.range(histogram)).collect();
+    let candidate = |calibrator: Calibrator, part: Option<f64>| {
+        let mut ranges: Vec<_> = histograms.iter().map(|histogram| calibrator.range(histogram)).collect();
+        let logits = ranges.last_mut();
+        let lowest_logit = logits.zip(part).map(|(range, part)| {
+            range.0 *= part;
+            range.0
+        });
         let image = image::write(&convert::program(lowered, about, &ranges)?).map_err(|error| run(&error))?;
         let (metrics, _) = score(&image.model().map_err(|error| run(&error))?, data, others, isa, 0)?;
-        Ok(Candidate { calibrator: *calibrator, loss: metrics.loss, accuracy: metrics.accuracy, image })
+        Ok(Candidate { calibrator, lowest_logit, loss: metrics.loss, accuracy: metrics.accuracy, image })
     };
-    calibrators.iter().map(candidate).collect()
+    let mut all = calibrators.iter().map(|calibrator| candidate(*calibrator, None)).collect::<Result<Vec<_>, _>>()?;
+    let Some(mut least) = best(&all).cloned() else { return Ok(all) };
+    for part in LOGITS {
+        let higher = candidate(least.calibrator, Some(part))?;
+        let gains = higher.loss < GAIN * least.loss;
+        if !gains {
+            break;
+        }
+        least = higher;
+    }
+    if least.lowest_logit.is_some() {
+        all.push(least);
+    }
+    Ok(all)
 }
 
 /// The network in bytes by the calibrator that does best, from `count` training images and as many others.

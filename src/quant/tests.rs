@@ -9,7 +9,7 @@ use crate::data::{Dataset, Normalize};
 use crate::export::image;
 use crate::graph::{Graph, Op, Probability};
 use crate::kernels::Isa;
-use crate::runtime::Kind;
+use crate::runtime::{Kind, first_largest};
 use crate::shape::Shape;
 use crate::train::{ActivationKind, ModelSpec, Network};
 
@@ -142,6 +142,33 @@ fn bytes_follow_floats_of_images_with_a_common_mean() {
 #[test]
 fn bytes_follow_floats_of_images_normalised_one_by_one() {
     bytes_follow_floats(Normalize::Image);
+}
+
+/// A digit in the lower half is a 0 for certain: all other logits are down to -1000, a hundred times what tells the others apart.
+#[test]
+fn logits_far_below_the_largest_take_no_levels_from_the_others() {
+    let data = pictures(140);
+    let graph = graph("linear", ActivationKind::Relu);
+    let mut weights = weights(&graph);
+    for (at, w) in weights[graph.params()[0].range()].iter_mut().enumerate() {
+        let (class, row) = (at / 784, at % 784 / 28);
+        *w = match class {
+            _ if row < 14 => *w * 40.0,
+            0 => 0.0,
+            _ => -25.0,
+        };
+    }
+    let read = trained(&graph, &weights, &data, Normalize::Unit);
+    let labels = read.chunks(10).map(|logits| first_largest(logits) as u8).collect();
+    let data = Dataset::new(data.images().to_vec(), labels, 28, 28, 10).unwrap();
+    let (lowered, about, seen) = (lower(&graph, &weights).unwrap(), about(Normalize::Unit), all(&data));
+    let made = calibrate::candidates(&lowered, &about, &data, (&seen, &seen), &Calibrator::ALL, Isa::best()).unwrap();
+    let best = calibrate::best(&made).unwrap();
+    let lowest = best.lowest_logit.unwrap();
+    assert!((-600.0..0.0).contains(&lowest), "{lowest}");
+    assert_eq!(best.to_string(), format!("{}, logits from {lowest:.1}", best.calibrator));
+    let others = made[..4].iter().map(|made| made.accuracy).fold(0.0, f64::max);
+    assert!(best.accuracy > 0.99 && others < 0.98, "{} {others}", best.accuracy);
 }
 
 /// A convolution, its batch norm, its ReLU and the pooling behind it are one step.
