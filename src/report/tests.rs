@@ -248,10 +248,11 @@ fn misses_are_explained_by_what_was_trained_beside_them() {
     };
     let (mut grid, mut other) = (whole("grid"), whole("first-weights"));
     let name = "0.0001 20 4 constant";
-    let at = |result: &PartResult| {
-        result.rows.iter().position(|row| row.run == name && row.measure == "highest val accuracy").unwrap()
+    let mine = grid.rows.iter().position(|row| row.run == name && row.measure == "highest val accuracy").unwrap();
+    let reach = |result: &mut PartResult, accuracy: f64| {
+        let run = result.runs.iter_mut().find(|run| run.name == name).unwrap();
+        run.history.iter_mut().for_each(|report| report.val_accuracy = Some(accuracy));
     };
-    let (mine, theirs) = (at(&grid), at(&other));
     let say = |grid: &PartResult, other: &PartResult| {
         let results = [grid, other];
         let chapters = chapters(&results).unwrap();
@@ -260,9 +261,9 @@ fn misses_are_explained_by_what_was_trained_beside_them() {
     };
     let row = Row { values: vec![90.0], measured: Some(90.0), interval: None, ..grid.rows[mine].clone() };
     grid.rows[mine] = row;
-    other.rows[theirs].measured = Some(90.0);
+    reach(&mut other, 0.9);
     assert_eq!(say(&grid, &other), "not explained");
-    other.rows[theirs].measured = Some(96.9);
+    reach(&mut other, 0.969);
     assert_eq!(say(&grid, &other), "96.90 in the part first-weights, which trains it otherwise");
     grid.missing = vec![format!("{name}, seed 1 (diverged after epoch 2)")];
     assert_eq!(say(&grid, &other), "1 seed diverged");

@@ -191,10 +191,8 @@ pub(super) fn reason(chapter: &Chapter<'_>, part: &Part, result: &PartResult, ro
     let diverged = result.missing.iter().filter(|run| run.starts_with(&row.run) && run.contains("diverged")).count();
     let elsewhere = || {
         let others = chapter.results.iter().filter(|other| other.part != part.name);
-        others.flat_map(|other| other.rows.iter().map(move |row| (&other.part, row))).find(|(_, other)| {
-            let same = (&other.run, &other.measure) == (&row.run, &row.measure) && other.published == row.published;
-            same && other.measured.as_ref().is_some_and(accepts)
-        })
+        let of = |other: &&PartResult| Some((other.part.clone(), other.median(published?.measure, &row.run)?));
+        others.filter_map(|other| of(&other)).find(|(_, value)| accepts(value))
     };
     match (run.and_then(|run| run.caution.clone()), row.interval) {
         _ if result.is_short() => "trained only in part".to_owned(),
@@ -203,8 +201,8 @@ pub(super) fn reason(chapter: &Chapter<'_>, part: &Part, result: &PartResult, ro
         (None, Some(interval)) if within(interval) => "the published figure is within the interval".to_owned(),
         _ if reaching > 0 => format!("{reaching} of {} seeds reach it", row.values.len()),
         _ => match elsewhere() {
-            Some((other, there)) => {
-                format!("{} in the part {other}, which trains it otherwise", Style::of(part, row).shown(there.measured))
+            Some((other, value)) => {
+                format!("{} in the part {other}, which trains it otherwise", Style::of(part, row).shown(Some(value)))
             }
             None => "not explained".to_owned(),
         },

@@ -110,6 +110,12 @@ impl PartResult {
         Self { study: study.to_owned(), part: part.to_owned(), seeds, quick, limit, ..Self::default() }
     }
 
+    /// The median of its seeds' runs called `name`; none while one of them is missing.
+    #[must_use]
+    pub fn median(&self, measure: Measure, name: &str) -> Option<f64> {
+        figure(&self.runs, self.seeds, measure, name, None)
+    }
+
     /// Whether it is of other data than `splits`.
     #[must_use]
     pub fn is_of_other_data(&self, splits: &Splits) -> bool {
