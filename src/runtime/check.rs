@@ -149,8 +149,8 @@ pub(super) fn steps<const K: u32>(model: &Model<'_, K>) -> Result<(), ImageError
         if !canonical(&step, op, kind, header.per_image == 1) {
             return Err(rule("fields that a step has no use for are zero", index));
         }
-        let lens = constants(kind, &step, &model.tensor_record(step.a.into()), &model.tensor_record(index + 1));
-        let Some(lens) = lens else { return Err(rule("the constants of a step can be counted", index)) };
+        let lens = constants(kind, &step, &model.tensor_record(step.a.into()), &model.tensor_record(index + 1))
+            .map_err(|error| ImageError::Shape { step: index, error })?;
         let first = if lens == [0; 4] { 0 } else { at };
         if step.constants != first {
             let (expected, found) = (first as i64, step.constants as i64);

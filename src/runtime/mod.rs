@@ -38,6 +38,7 @@ pub use arena::{Arena, device_arena_len};
 pub use bound::{Bound, Output, first_largest};
 pub use error::ImageError;
 pub use format::Kind;
+pub use format::MAGIC;
 pub use kernels::{ALL_KERNELS, device_kernels};
 pub use model::{Model, Tensor};
 pub use step::{Params, Step, Work};

@@ -4,6 +4,7 @@ use super::error::ImageError;
 use super::format::{Kind, NONE, StepKind, StepRecord, TensorRecord, align};
 use super::kernels::{self, has};
 use super::model::NOT_HELD;
+use crate::error::ShapeError;
 use crate::kernels::conv::Conv;
 use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::gemm_f32::linear_scratch_len;
@@ -149,12 +150,7 @@ pub(crate) const fn activation_byte(activation: Activation) -> u8 {
 }
 
 /// The convolution of a step, for `n` images.
-pub(super) const fn conv(
-    step: &StepRecord,
-    input: &TensorRecord,
-    c_out: usize,
-    n: usize,
-) -> Result<Conv, crate::error::ShapeError> {
+pub(super) const fn conv(step: &StepRecord, input: &TensorRecord, c_out: usize, n: usize) -> Result<Conv, ShapeError> {
     let group = match input.channels.checked_div(step.groups) {
         Some(group) => group,
         None => 0,
@@ -259,22 +255,24 @@ pub(crate) fn device_scratch_len(
     scratch_bytes(Isa::SCALAR, kind, &record, &tensor(input), &tensor(output), 1)
 }
 
-/// Bytes of the constants of a step, in their order.
+/// Bytes of the constants of a step, in their order; [`ShapeError`] where its sizes do not fit together.
 pub(super) fn constants(
     kind: Kind,
     step: &StepRecord,
     input: &TensorRecord,
     output: &TensorRecord,
-) -> Option<[usize; 4]> {
-    let weights = match StepKind::from_byte(step.op)? {
-        StepKind::Conv => conv(step, input, output.channels, 1).ok()?.weight_len(),
-        StepKind::Dense => input.elements()?.checked_mul(output.channels)?,
-        StepKind::Map if kind == Kind::I8 => return Some([256, 0, 0, 0]),
-        _ => return Some([0; 4]),
+) -> Result<[usize; 4], ShapeError> {
+    let counted = |of: Option<usize>| of.ok_or(ShapeError::Overflow);
+    let weights = match StepKind::from_byte(step.op) {
+        Some(StepKind::Conv) => conv(step, input, output.channels, 1)?.weight_len(),
+        Some(StepKind::Dense) => counted(input.elements().and_then(|inputs| inputs.checked_mul(output.channels)))?,
+        Some(StepKind::Map) if kind == Kind::I8 => return Ok([256, 0, 0, 0]),
+        _ => return Ok([0; 4]),
     };
-    let (weights, channels) = (weights.checked_mul(kind.weight_bytes())?, output.channels.checked_mul(4)?);
+    let weights = counted(weights.checked_mul(kind.weight_bytes()))?;
+    let channels = counted(output.channels.checked_mul(4))?;
     let of_bytes = if kind == Kind::I8 { channels } else { 0 };
-    Some([weights, channels, of_bytes, of_bytes])
+    Ok([weights, channels, of_bytes, of_bytes])
 }
 
 /// What a step computes, from its record, the tensors around it and the whole image. Everything is checked but the tensors' places; numbers
@@ -305,7 +303,7 @@ pub(super) fn decode<'m, const KERNELS: u32>(
         return Err(rule("the smallest output is not above the largest"));
     }
     let params = |weights_of: usize| -> Result<Params<'m>, ImageError> {
-        let lens = constants(kind, step, input, output).ok_or(rule("the constants of a step can be counted"))?;
+        let lens = constants(kind, step, input, output).map_err(shape)?;
         let (mut parts, mut at): ([&[u8]; 4], _) = ([&[]; 4], step.constants);
         for (part, len) in parts.iter_mut().zip(lens) {
             let end = at.checked_add(len).ok_or(rule("the constants of a step lie in the image"))?;
