@@ -16,6 +16,8 @@ mod tests;
 pub use atomic::write_atomic;
 pub use model::{Meta, Model, RunTag, file_sha256, load_model, load_weights_into, save_model};
 pub use run_dir::{Buffers, Loaded, RunDir, RunningSums, State};
+#[cfg(feature = "train")]
+pub(crate) use sealed::check_size;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -101,7 +101,8 @@ pub fn load_model(path: &Path) -> Result<Model, CheckpointError> {
     decode(path, &sealed::read_file(path)?)
 }
 
-/// Reads only the weights of `graph` from any safetensors file, with or without metadata: what PyTorch saved, too.
+/// Reads only the weights of `graph` from any safetensors file, with or without metadata: what PyTorch saved, too. A model that [`save_model`]
+/// wrote must be whole.
 ///
 /// # Errors
 /// [`CheckpointError`] naming the file and the first tensor whose name, type or shape is not the network's; `params` is
@@ -109,7 +110,12 @@ pub fn load_model(path: &Path) -> Result<Model, CheckpointError> {
 pub fn load_weights_into(path: &Path, graph: &Graph, params: &mut [f32]) -> Result<(), CheckpointError> {
     check_len(path, graph, params.len())?;
     let bytes = sealed::read_file(path)?;
-    params.copy_from_slice(&weights(path, &Contents::parse(path, &bytes)?, graph)?.concat());
+    let contents = Contents::parse(path, &bytes)?;
+    let weights = weights(path, &contents, graph)?.concat();
+    if contents.is_sealed() {
+        decode(path, &bytes)?;
+    }
+    params.copy_from_slice(&weights);
     Ok(())
 }
 

@@ -98,6 +98,11 @@ impl<'a> Contents<'a> {
         Ok(Self { tensors, json })
     }
 
+    /// Whether this program wrote it.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.json.is_some()
+    }
+
     /// The body under our metadata key, and its seal, which [`check`] compares.
     pub(super) fn body<B: DeserializeOwned>(&self, path: &Path) -> Result<(B, String), CheckpointError> {
         let Some(json) = &self.json else {
@@ -213,7 +218,7 @@ pub(super) fn encode(path: &Path, body: &impl Serialize, tensors: Vec<Tensor<'_>
 }
 
 /// Refuses so many bytes of numbers as [`read_file`] would with a header in front of them.
-fn check_size(path: &Path, len: u64) -> Result<(), CheckpointError> {
+pub(crate) fn check_size(path: &Path, len: u64) -> Result<(), CheckpointError> {
     let most = MAX_FILE - MAX_HEADER;
     if len <= most {
         return Ok(());

@@ -3,7 +3,7 @@
 use super::bias::BiasKind;
 use super::config::ConfigError;
 use crate::data::random::Random;
-use crate::graph::{Graph, ParamKind};
+use crate::graph::{Graph, Param, ParamKind};
 use std::fmt;
 use std::str::FromStr;
 
@@ -69,9 +69,14 @@ impl Initializer {
                 ParamKind::Scale => values.fill(1.0),
                 ParamKind::Shift => values.fill(0.0),
                 ParamKind::Weight | ParamKind::Bias => {
+                    // A weight without a bias behind it has no weight of a bias input beside it.
+                    let has_bias = |next: Option<&Param>| next.is_some_and(|next| next.kind == ParamKind::Bias);
+                    let beside = param.kind == ParamKind::Bias || has_bias(graph.params().get(i + 1));
                     let bound = match bias {
                         BiasKind::Layer => self.bound(param.kind, param.fan_in, param.fan_out),
-                        BiasKind::Input => self.bound(ParamKind::Weight, param.fan_in + 1, param.fan_out),
+                        BiasKind::Input => {
+                            self.bound(ParamKind::Weight, param.fan_in + usize::from(beside), param.fan_out)
+                        }
                     };
                     let mut random = Random::new(seed, "init", i as u64);
                     values.fill_with(|| ((2.0 * f64::from(random.unit()) - 1.0) * bound) as f32);
@@ -143,6 +148,23 @@ mod tests {
                     assert!(largest <= bound && largest > 0.7 * bound, "{}: {largest} of {bound}", param.name);
                 }
             }
+        }
+    }
+
+    /// A convolution without a bias has no weight of a bias input.
+    #[test]
+    fn weights_without_a_bias_are_drawn_alike_however_biases_count() {
+        let sizes =
+            Conv2d { in_channels: 1, out_channels: 8, kernel: [3, 3], stride: 1, padding: 0, groups: 1, bias: true };
+        let conv = |bias| Op::Conv2d(Conv2d { bias, ..sizes });
+        for (bias, alike) in [(false, true), (true, false)] {
+            let graph = Graph::sequential(Shape::new(&[1, 9, 9]).unwrap(), &[conv(bias)]).unwrap();
+            let [layer, input] = [BiasKind::Layer, BiasKind::Input].map(|kind| {
+                let mut values = vec![9.0; graph.weights_len()];
+                Initializer::Pytorch.fill_with(kind, &graph, 1, &mut values);
+                values[..72].to_vec()
+            });
+            assert_eq!(layer == input, alike);
         }
     }
 

@@ -6,7 +6,7 @@ use super::lock::DirLock;
 use super::metrics::{EpochReport, Metrics};
 use super::sources::pinned;
 use super::trainer::{StepReport, Trainer};
-use crate::checkpoint::{RunDir, State, load_weights_into, write_atomic};
+use crate::checkpoint::{Buffers, RunDir, State, check_size, load_weights_into, write_atomic};
 use crate::data::Splits;
 use crate::graph::Graph;
 use crate::kernels::Isa;
@@ -168,6 +168,10 @@ pub fn run(
         let (key, rule) = (format!("init {}", file.display()), "first weights stay when a run is replaced");
         let expected = "another directory for the run than that of its first weights";
         return Err(ConfigError::new(key, rule, expected, out.display()).into());
+    }
+    let Buffers { m, v, average } = trainer.buffers();
+    for numbers in [trainer.params().len(), m.len() + v.len() + average.len()] {
+        check_size(out, size_of::<f32>() as u64 * numbers as u64)?;
     }
     let make = |error| TrainError::Io { file: out.to_owned(), action: "create", error };
     fs::create_dir_all(out).map_err(make)?;

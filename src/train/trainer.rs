@@ -310,7 +310,8 @@ impl<'a> Trainer<'a> {
 
     /// Gives the batch norms of the averaged network statistics of their own, over some of the training samples as the epoch showed them.
     fn measure_average(&mut self) -> Result<(), TrainError> {
-        let measured = &self.train[..self.train.len().min(MEASURED)];
+        self.put_in_order()?; // in the file's order a batch may hold one class alone
+        let measured = &self.order[..self.order.len().min(MEASURED)];
         for (number, indices) in measured.chunks(self.batch).enumerate() {
             self.feed.fill_whole(&mut self.network, indices, self.epoch, &self.workers)?;
             let key = Key::new(self.config.seed, u64::MAX - number as u64); // no update's

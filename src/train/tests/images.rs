@@ -161,6 +161,7 @@ fn a_mean_of_weights_is_that_of_its_epochs_and_gets_statistics_of_its_own() {
         epochs: 4,
         lr: 0.01,
         average,
+        shuffle: false,
         ..Config::default()
     };
     let mut trainer = Trainer::new(&config, &data, Isa::best(), 2).unwrap();
