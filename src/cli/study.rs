@@ -174,7 +174,8 @@ impl Study {
         let dir = self.out().join(&study.name).join(&part.name);
         let campaign = Campaign::new(sweep, data, &dir, Shard::WHOLE, self.machine.isa, self.machine.threads())?;
         for job in campaign.jobs() {
-            check_memory(&job.config, job.data).with_context(|| format!("{} {}", part.name, job.run.label()))?;
+            check_memory(&job.config, job.data, ["model", "batch"])
+                .with_context(|| format!("{} {}", part.name, job.run.label()))?;
         }
         Ok(Some(campaign.survey(self.force)?))
     }

@@ -121,7 +121,8 @@ impl Sweep {
         let data = DataSets::load(&sweep)?;
         let campaign = Campaign::new(&sweep, &data, &out, shard, self.machine.isa, threads).map_err(refused)?;
         for job in campaign.jobs() {
-            check_memory(&job.config, job.data).with_context(|| format!("run {}", job.run.number))?;
+            check_memory(&job.config, job.data, ["model", "batch"])
+                .with_context(|| format!("run {}", job.run.number))?;
         }
         let campaign = campaign.survey(self.force)?;
         screen.say(introduction(&self.file, &sweep, &campaign, threads));

@@ -135,7 +135,7 @@ impl Train {
         if let Some(split) = config.split {
             split.of(data.train.len()).map_err(Usage::error)?;
         }
-        check_memory(&config, &data)?;
+        check_memory(&config, &data, ["--model", "--batch"])?;
         let mut watcher = Watcher::new(screen, &out, stop);
         let summary = match &self.resume {
             Some(dir) => resume(dir, &data, isa, threads, &mut watcher),
@@ -174,8 +174,9 @@ impl Train {
     }
 }
 
-/// Refuses a network or a batch that this machine cannot hold, before allocating it would end the process.
-pub(super) fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()> {
+/// Refuses a network or a batch that this machine cannot hold, before allocating it would end the process; `names` are what the command
+/// calls the two.
+pub(super) fn check_memory(config: &Config, data: &Splits, names: [&str; 2]) -> anyhow::Result<()> {
     let graph = config.graph(data.train.rows(), data.train.cols(), data.train.classes());
     let graph = graph.map_err(|error| match error {
         // A flag asks for what the network has no place for; what is wrong with a file of layers names the file.
@@ -191,8 +192,9 @@ pub(super) fn check_memory(config: &Config, data: &Splits) -> anyhow::Result<()>
         return Ok(());
     }
     let (model, batch, needed) = (&config.model, config.batch, bytes((floats as u64).saturating_mul(4)));
+    let [model_is, batch_is] = names;
     Err(Usage::error(format_args!(
-        "--model {model} --batch {batch}: network and batch fit in memory: expected smaller ones, found {needed}"
+        "{model_is} {model} {batch_is} {batch}: network and batch fit in memory: expected smaller ones, found {needed}"
     )))
 }
 

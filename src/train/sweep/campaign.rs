@@ -185,7 +185,8 @@ impl<'a> Campaign<'a> {
     }
 
     /// Finds out what an earlier call has left in the directory; writes nothing. With `force`, runs of this shard whose
-    /// configuration was another one are to be replaced, and results that no longer hold are to be forgotten.
+    /// configuration was another one are to be replaced, all of them if they were pruned by another rule, and results that no longer hold are to be
+    /// forgotten.
     ///
     /// # Errors
     /// [`TrainError::Config`] naming the run and the key that differ, without `force`, or if the directory holds anything but a
@@ -193,10 +194,15 @@ impl<'a> Campaign<'a> {
     pub fn survey(mut self, force: bool) -> Result<Self, TrainError> {
         let before = self.earlier_text()?.and_then(|text| Sweep::parse(Path::new(SWEEP), &text).ok());
         let mut records = results::read(&self.out.join(RESULTS))?;
-        match before.filter(|before| before.prune != self.sweep.prune && !records.is_empty()) {
-            Some(before) if !force => return Err(self.other_prune(before.prune).into()),
-            Some(_) => records.retain(|record| record.ending != Ending::Pruned),
-            None => {}
+        // What was begun by another rule may have gone further than this one lets it.
+        let begun = !records.is_empty() || self.jobs.iter().any(is_begun);
+        let before = before.filter(|before| begun && before.prune != self.sweep.prune);
+        let anew = before.is_some();
+        if let Some(before) = before {
+            if !force {
+                return Err(self.other_prune(before.prune).into());
+            }
+            records.clear();
         }
         // With force a line of other settings says nothing about the run of its number.
         records.retain(|record| !force || self.has(record));
@@ -205,6 +211,7 @@ impl<'a> Campaign<'a> {
                 Some(error) if !force => return Err(error.into()),
                 // It stays new: replaced, if it is this shard's.
                 Some(_) => records.retain(|record| record.number != job.run.number),
+                None if anew => {}
                 None => job.state = state(job, &records),
             }
         }
@@ -332,9 +339,18 @@ fn check<'a>(
     let len = splits.train.len();
     let val = config.split.unwrap_or(ValSize::Count(0)).of(len)?;
     let samples = (len - val).min(config.limit.unwrap_or(usize::MAX));
-    if config.model.hidden().is_empty() && run.settings.iter().any(|(key, _)| key == "activation") {
+    let varies = |name: &str| run.settings.iter().any(|(key, _)| key == name);
+    if config.model.hidden().is_empty() && varies("activation") {
         let (rule, expected) = ("varies what stands between the layers of an mlp", "mlp:512, for example");
         return Err(ConfigError::new("activation", rule, expected, &config.model).into());
+    }
+    if !config.optimizer.has_velocity() && varies("momentum") {
+        let (rule, expected) = ("varies what a velocity keeps of itself", "the optimizer momentum, ema or nesterov");
+        return Err(ConfigError::new("momentum", rule, expected, config.optimizer).into());
+    }
+    if let Some(file) = config.init.as_ref().filter(|_| varies("initializer")) {
+        let (rule, expected) = ("varies how first weights are drawn", "no `init` beside it");
+        return Err(ConfigError::new("initializer", rule, expected, file.display()).into());
     }
     let graph = config.graph(splits.train.rows(), splits.train.cols(), splits.train.classes())?;
     if let Some(file) = &config.init {
@@ -350,9 +366,14 @@ fn check<'a>(
     Ok(Job { run, config, data: splits, dir, samples, work, small, isa, state })
 }
 
+/// Whether a run lies at a job's place.
+fn is_begun(job: &Job<'_>) -> bool {
+    job.dir.join("config.toml").is_file() && RunDir::open(&job.dir).is_ok()
+}
+
 /// How far the run is that lies at a job's place.
 fn state(job: &Job<'_>, records: &[Record]) -> State {
-    let begun = job.dir.join("config.toml").is_file() && RunDir::open(&job.dir).is_ok();
+    let begun = is_begun(job);
     let ended = |record: &Record| record.ending != Ending::Finished || job.dir.join("model.safetensors").is_file();
     match records.iter().find(|record| record.number == job.run.number) {
         Some(record) if begun && ended(record) => State::Done,
