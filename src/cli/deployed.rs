@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use inkstone::export::image::Image;
-use inkstone::runtime::Model;
+use inkstone::runtime::{MAGIC, Model};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -10,9 +10,13 @@ use std::path::Path;
 /// The largest image that is read: far beyond any device.
 const MOST: u64 = 1 << 30;
 
-/// Whether `path` names an image.
+/// Whether `path` names an image: by its name, or by how the file begins.
 pub(crate) fn is_image(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "ink")
+    let begins_so = || {
+        let mut first = [0; MAGIC.len()];
+        path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == MAGIC
+    };
+    path.extension().is_some_and(|extension| extension == "ink") || begins_so()
 }
 
 /// The bytes of the image `path`, found whole and sound.

@@ -31,7 +31,7 @@ pub(crate) struct Inspect {
     /// Of an image: instructions of each step on this core (cortex-m0, m3, m4, m7, m33), estimated from what QEMU counted of others
     #[arg(long, value_name = "CORE")]
     device: Option<String>,
-    /// The clock of the device, for milliseconds: one instruction a cycle, which is the least that a digit takes
+    /// The clock of the device, for milliseconds: one instruction a cycle, which a Cortex-M7 may do better than and no other core
     #[arg(long, value_name = "MHZ", requires = "device", default_value_t = 64.0)]
     clock: f64,
     /// Also print where each tensor lies in the arenas, and when it is alive
