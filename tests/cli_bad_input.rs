@@ -210,8 +210,10 @@ fn bad_flags_are_usage_errors() {
     }
     refused(dir.path(), &["trian"], 2, &["trian", "train"]);
     refused(dir.path(), &["gradcheck", "--model", "linear+residual"], 2, &["+residual", "expected", "found linear"]);
-    refused(dir.path(), &["gradcheck", "--eps", "0"], 2, &["eps", "expected", "found 0"]);
-    refused(dir.path(), &["gradcheck", "--eps", "0.01"], 2, &["--eps", "expected at most 0.001", "found 0.01"]);
+    let words = ["gradcheck", "--model", "linear", "--activation", "tanh"];
+    refused(dir.path(), &words, 2, &["--activation", "expected --model mlp", "found linear"]);
+    refused(dir.path(), &["gradcheck", "--eps", "0"], 2, &["eps", "at most 0.001", "found 0"]);
+    refused(dir.path(), &["gradcheck", "--eps", "0.01"], 2, &["eps", "at most 0.001", "found 0.01"]);
     refused(dir.path(), &["data", "show", "--label", "10"], 2, &["--label", "expected", "found 10"]);
     refused(dir.path(), &["data", "show", "--augment", "rotate=x"], 2, &["--augment", "expected", "found \"x\""]);
     refused(dir.path(), &["data", "show", "--augment", "rotate=5", "--test"], 2, &["--augment", "--test"]);
@@ -256,6 +258,14 @@ fn other_networks_and_damaged_checkpoints_are_refused() {
     refused(dir.path(), &["train", "--model", "mlp:20", "--init", model], 1, &[model, "expected", "found", "1.weight"]);
     refused(dir.path(), &["train", "--model", "linear", "--init", model], 1, &[model, "expected", "found"]);
     refused(dir.path(), &["train", "--init", "no-such-file"], 1, &["no-such-file"]);
+    // A bit of our own weights is another.
+    let mut bytes = fs::read(dir.path().join(model)).unwrap();
+    let at = bytes.len() - 7;
+    bytes[at] ^= 1;
+    fs::write(dir.path().join("damaged.safetensors"), bytes).unwrap();
+    let words = ["train", "--model", "mlp:16", "--init", "damaged.safetensors"];
+    refused(dir.path(), &words, 1, &["damaged.safetensors", "SHA-256", "expected", "found"]);
+    fs::remove_file(dir.path().join("damaged.safetensors")).unwrap();
     // A run is not replaced where its first weights lie in it.
     let words = ["train", "--model", "mlp:16", "--init", model, "--out", "run", "--force"];
     refused(dir.path(), &words, 1, &["init run/model.safetensors", "expected another directory"]);

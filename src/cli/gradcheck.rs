@@ -15,10 +15,10 @@ pub(crate) struct Gradcheck {
     /// Check this network instead of the standard ones, as train --model takes it, for samples of 4 x 5 pixels
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelSpec>,
-    /// Function between the layers of --model mlp:..
-    #[arg(long, value_name = "NAME", default_value = "relu", requires = "model")]
+    /// Function between the layers of --model mlp:.. [default: relu]
+    #[arg(long, value_name = "NAME", requires = "model")]
     #[arg(value_parser = PossibleValuesParser::new(["relu", "tanh", "sigmoid"]).try_map(|name| name.parse::<ActivationKind>()))]
-    activation: ActivationKind,
+    activation: Option<ActivationKind>,
     /// Step of the central differences, at most 0.001: beyond, what the step leaves is more than the check allows
     #[arg(long, value_name = "X", default_value_t = 1e-5, allow_hyphen_values = true)]
     eps: f64,
@@ -34,12 +34,19 @@ impl Gradcheck {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let mut options = Options::standard(self.seed)?;
         options.eps = self.eps;
-        if self.eps > MAX_EPS {
+        if !(self.eps > 0.0 && self.eps <= MAX_EPS) {
             let (rule, found) = ("beyond, what the step leaves is more than the check allows", self.eps);
-            return Err(Usage::error(format_args!("--eps: {rule}: expected at most {MAX_EPS}, found {found}")));
+            return Err(Usage::error(format_args!(
+                "--eps: {rule}: expected a number above 0 and at most {MAX_EPS}, found {found}"
+            )));
         }
         if let Some(model) = &self.model {
-            options.networks = vec![NetworkSpec::of(model, self.activation).map_err(Usage::error)?];
+            if self.activation.is_some() && model.hidden().is_empty() {
+                let (rule, expected) = ("what stands between the layers of an mlp", "--model mlp:4, for example");
+                return Err(Usage::error(format_args!("--activation: {rule}: expected {expected}, found {model}")));
+            }
+            let activation = self.activation.unwrap_or(ActivationKind::Relu);
+            options.networks = vec![NetworkSpec::of(model, activation).map_err(Usage::error)?];
         }
         let report = gradcheck(&options).map_err(|error| match error {
             GradcheckError::Eps(_) | GradcheckError::TooLarge { .. } => Usage::error(error),
