@@ -71,21 +71,26 @@ const SINGLE: [([usize; 3], &str); 43] = [
     ([1, 256, 129], "nn"),
 ];
 
-/// On both sides of 400,000 multiply-adds, from which threads share the work: packed, in place, as dots.
-const SHARED: [([usize; 3], &str); 9] = [
+/// On both sides of the multiply-adds from which threads share the work, 400,000 and with AVX-512 a million: packed, in place, as dots.
+const SHARED: [([usize; 3], &str); 14] = [
     ([64, 64, 64], "tn"),
     ([72, 72, 77], "tn"),
     ([72, 72, 78], "tn"),
     ([96, 96, 96], "tn"),
+    ([100, 100, 99], "tn"),
+    ([100, 100, 101], "tn"),
     ([8, 256, 195], "nn"),
     ([8, 256, 196], "nn"),
+    ([8, 256, 488], "nn"),
+    ([8, 256, 489], "nn"),
     ([16, 100, 249], "nt"),
     ([16, 100, 250], "nt"),
+    ([16, 100, 624], "nt"),
     ([16, 100, 784], "nt"),
 ];
 
 /// Rows of bytes, of weights, and length, on both sides of where packing is repaid.
-const BYTES: [[usize; 3]; 14] = [
+const BYTES: [[usize; 3]; 15] = [
     [8, 512, 784],
     [12, 512, 784],
     [13, 512, 784],
@@ -97,7 +102,8 @@ const BYTES: [[usize; 3]; 14] = [
     [200, 4, 784],
     [200, 5, 784],
     [200, 7, 784],
-    [200, 10, 127],
+    [200, 4, 127],
+    [200, 4, 128],
     [200, 10, 128],
     [200, 10, 512],
 ];

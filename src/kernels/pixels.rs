@@ -2,7 +2,8 @@
 //! written and read again.
 //!
 //! For layers of few outputs, whose products take no longer than writing that batch would. Every element is the same chain of
-//! multiply-adds as a product of dots of [`gemm_f32`](super::gemm_f32) does over converted pixels, whatever the tile in which it falls.
+//! multiply-adds as a product of dots of several rows and outputs of [`gemm_f32`](super::gemm_f32) does over converted pixels, whatever the tile
+//! in which it falls.
 
 mod ink;
 #[cfg(feature = "train")]
@@ -76,7 +77,8 @@ impl<'a> Pixels<'a> {
 /// # Shapes
 /// `x [rows, width]`, `weight [outputs, width]`, `y [rows, outputs]`, `bias [outputs]`.
 /// # Accuracy
-/// As [`matmul`](super::matmul), of the numbers that the pixels stand for.
+/// As [`matmul`](super::matmul), of the numbers that [`pixels_to_f32`](super::elementwise::pixels_to_f32) makes of the pixels on this instruction
+/// set: they are rounded once or twice.
 /// # Errors
 /// [`ShapeError`] if the shapes do not fit together.
 pub fn linear(
@@ -96,7 +98,8 @@ pub fn linear(
 /// # Shapes
 /// `x [rows, width]`, `d_y [rows, outputs]`, `d_weight [outputs, width]`.
 /// # Accuracy
-/// As [`matmul`](super::matmul), of the numbers that the pixels stand for.
+/// As [`matmul`](super::matmul), of the numbers that [`pixels_to_f32`](super::elementwise::pixels_to_f32) makes of the pixels on this instruction
+/// set: they are rounded once or twice.
 /// # Errors
 /// [`ShapeError`] if the shapes do not fit together.
 pub fn linear_d_weight(isa: Isa, x: Pixels<'_>, d_y: &[f32], d_weight: &mut [f32]) -> Result<(), ShapeError> {

@@ -192,6 +192,7 @@ proptest! {
     fn lengths_of_scratch_are_told_for_any_size([m, n, k] in [wild(), wild(), wild()]) {
         let alone = gemm_f32::matmul_scratch_len(m, n, k);
         prop_assert!(gemm_f16::halves_scratch_len(m, n, k) >= alone.max(m.saturating_mul(k)));
+        prop_assert!([0, alone].contains(&gemm_f32::linear_scratch_len(m, n, k)));
     }
 }
 

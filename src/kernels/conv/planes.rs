@@ -69,7 +69,7 @@ impl Planes {
 
     /// Elements from one row of the output to the next.
     pub(super) const fn step(&self) -> usize {
-        self.phases * self.row_len()
+        self.phases.saturating_mul(self.row_len()) // of a stride as long as the image there is no second row
     }
 
     /// Where the tap at row `dy` and column `dx` of channel `channel` lies, seen from an output pixel.

@@ -76,7 +76,7 @@ impl<C: Sink> Kernel for Groups<'_, '_, C> {
         let (image, conv, strips) = (way.image(), way.conv, way.strips(S::LANES));
         let (group_in, group_out) = conv.group();
         let row_len = image.cols * image.depth;
-        let lines = (BLOCK / (row_len * conv.stride)).max(1);
+        let lines = (BLOCK / row_len.saturating_mul(conv.stride)).max(1);
         let scratch: &mut [i16] = bytemuck::cast_slice_mut(self.scratch);
         let (widened, scratch) = scratch.split_at_mut(way.image_len());
         for (group, weight) in self.weight.chunks_exact(group_out * conv.taps()).enumerate() {

@@ -165,6 +165,18 @@ fn groups_of_few_channels_share_registers() {
 }
 
 /// Every output that a byte may become, and more on either side, between any clamps.
+/// Where an address has 32 bits, the length of a row times this stride has more.
+#[test]
+fn strides_as_long_as_the_image_may_be_as_long_as_it_gets() {
+    let conv = Conv::new([1, 1, 1, 1 << 16], [1, 1, 1, 1], 1 << 16, 0, 1).unwrap();
+    let input = Input { bytes: &bytes(1 << 16, 1), zero_point: 0 };
+    for isa in Isa::available() {
+        let (mut out, mut scratch) = ([0], vec![0; scratch_len(isa, &conv)]);
+        conv2d_i32(isa, &conv, input, &[3], &mut out, &mut scratch).unwrap();
+        assert_eq!(out, [3 * i32::from(input.bytes[0])], "{isa}");
+    }
+}
+
 #[test]
 fn requantized_outputs_stop_at_the_clamp() {
     let conv = Conv::new([1, 1, 1, 256], [16, 1, 1, 1], 1, 0, 1).unwrap();

@@ -43,9 +43,9 @@ pub const fn matmul_scratch_len(m: usize, n: usize, k: usize) -> usize {
 pub const fn linear_scratch_len(m: usize, n: usize, k: usize) -> usize {
     let work = m.saturating_mul(n).saturating_mul(k);
     // The choice of `choose` for such operands.
-    let dot =
-        (k > 1 || n == 1) && ((m == 1 || n == 1) && k >= 8 || m <= 32 && k >= 16 || n < 16 && k >= 100 || m * n <= 16);
-    let in_place = (n == 1 || k == 1) && m <= 12;
+    let few = m.saturating_mul(n) <= 16;
+    let dot = (k > 1 || n == 1) && ((m == 1 || n == 1) && k >= 8 || m <= 32 && k >= 16 || n < 16 && k >= 100 || few);
+    let in_place = n == 1 && m <= 12;
     if work <= UNPAID || dot || in_place { 0 } else { matmul_scratch_len(m, n, k) }
 }
 
