@@ -184,7 +184,6 @@ fn what_belongs_together_is_one_step() {
     assert!(program.steps[3].pool && program.steps.len() == 5);
 }
 
-/// A batch norm between a flattened image and a linear layer becomes part of the latter.
 #[test]
 fn weights_that_halves_cannot_hold_are_refused() {
     let ops = [Op::Flatten, Op::Linear { in_features: 784, out_features: 10 }];
@@ -198,6 +197,7 @@ fn weights_that_halves_cannot_hold_are_refused() {
     }
 }
 
+/// A batch norm between a flattened image and a linear layer becomes part of the latter.
 #[test]
 fn a_batch_norm_goes_into_the_layer_behind_it() {
     // A dropout in between is nothing to a device.

@@ -191,8 +191,8 @@ pub(super) fn reason(chapter: &Chapter<'_>, part: &Part, result: &PartResult, ro
     let diverged = result.missing.iter().filter(|run| run.starts_with(&row.run) && run.contains("diverged")).count();
     let elsewhere = || {
         let others = chapter.results.iter().filter(|other| other.part != part.name);
-        let of = |other: &&PartResult| Some((other.part.clone(), other.median(published?.measure, &row.run)?));
-        others.filter_map(|other| of(&other)).find(|(_, value)| accepts(value))
+        let of = |other: &PartResult| Some((other.part.clone(), other.median(published?.measure, &row.run)?));
+        others.filter_map(|other| of(other)).find(|(_, value)| accepts(value))
     };
     match (run.and_then(|run| run.caution.clone()), row.interval) {
         _ if result.is_short() => "trained only in part".to_owned(),
