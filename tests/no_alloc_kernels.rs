@@ -4,13 +4,15 @@
 use inkstone::error::ShapeError;
 use inkstone::kernels::affine::{self, Affine, Pixels, Warp};
 use inkstone::kernels::batch_norm::{self, Forward, Grads, Norm, Planes};
+use inkstone::kernels::columns::{self, Columns};
 use inkstone::kernels::conv::{self, Conv};
 use inkstone::kernels::gemm_i8::{self, Weights};
 use inkstone::kernels::pool::{self, Pool};
 use inkstone::kernels::requantize::{Multiplier, Requantize};
 use inkstone::kernels::standardize_i8::{self, Standardize};
 use inkstone::kernels::{
-    Activation, Epilogue, Isa, conv_i8, convert, dropout, elementwise, f16, gemm_f16, gemm_f32, peak, softmax,
+    Activation, Epilogue, Isa, conv_f16, conv_i8, convert, dropout, elementwise, f16, gemm_f16, gemm_f32, peak, pixels,
+    softmax,
 };
 use inkstone::runtime::Model;
 use inkstone::view::{Mat, MatMut};
@@ -81,6 +83,7 @@ fn main() {
         floats(isa);
         bytes(isa);
         convolutions(isa);
+        bytes_of_images(isa);
         poolings(isa);
         normalisation(isa);
         elements(isa);
@@ -200,14 +203,11 @@ fn bytes(isa: Isa) {
             let want = ((sum + 1) / 2).min(100) as i8;
             armed(|| {
                 let by = Requantize::new(&bias, &multiplier, &shift, 0, (-128, 100))?;
-                gemm_i8::matmul(
-                    isa,
-                    MatMut::new(&mut out, m, n)?,
-                    Mat::new(&x, m, k)?,
-                    Mat::new(&w, n, k)?,
-                    by,
-                    &mut scratch,
-                )?;
+                let (x, w) = (Mat::new(&x, m, k)?, Mat::new(&w, n, k)?);
+                if m <= 12 {
+                    gemm_i8::matmul_few(isa, MatMut::new(&mut out, m, n)?, x, w, by, &mut scratch)?;
+                }
+                gemm_i8::matmul(isa, MatMut::new(&mut out, m, n)?, x, w, by, &mut scratch)?;
                 by.rows(isa, &c, &mut out)
             })
             .unwrap();
@@ -244,6 +244,10 @@ fn convolutions(isa: Isa) {
         let epilogue = Epilogue { accumulate: false, bias: Some(&bias), activation: Activation::Relu };
         armed(|| conv::conv2d(isa, &shape, &x, &w, epilogue, &mut out, &mut scratch)).unwrap();
         assert!(out.iter().all(|out| near(out, taps)), "{isa} {shape:?}");
+        let halves = vec![f16::ONE; w.len()];
+        out.fill(f32::NAN);
+        armed(|| conv_f16::conv2d(isa, &shape, &x, &halves, epilogue, &mut out, &mut scratch)).unwrap();
+        assert!(out.iter().all(|out| near(out, taps)), "{isa} {shape:?} by halves");
         let refused = armed(|| conv::conv2d(isa, &shape, &x, &w, epilogue, &mut out, &mut []));
         assert!(matches!(refused, Err(ShapeError::TooShort { .. })));
 
@@ -273,6 +277,42 @@ fn convolutions(isa: Isa) {
         .unwrap();
         let want = ((taps as i32 + 1) / 2).min(100) as i8;
         assert!(out.iter().all(|out| *out == want), "{isa} {shape:?}");
+        let mut pooled = vec![-7i8; n * c_out * (oh / 2) * (ow / 2)];
+        let mut scratch = vec![-1; conv_i8::pooled_scratch_len(isa, &shape)];
+        armed(|| {
+            let by = Requantize::new(&bias, &multiplier, &shift, 0, (-128, 100))?;
+            conv_i8::conv2d_max_pool2(isa, &shape, input, &w, by, &mut pooled, &mut scratch)
+        })
+        .unwrap();
+        assert!(pooled.iter().all(|out| *out == want), "{isa} {shape:?} pooled");
+    }
+}
+
+/// A layer over pixels that are ones, its gradient, and columns of them moved together and back.
+fn bytes_of_images(isa: Isa) {
+    let runs = [1..4, 9..30];
+    for (rows, outputs) in [(1, 10), (7, 3), (40, 10)] {
+        let (pixels, weight, bias) = (vec![2u8; rows * 33], vec![1.0; outputs * 33], vec![1.0; outputs]);
+        let (mut y, mut d_weight) = (vec![f32::NAN; rows * outputs], vec![f32::NAN; outputs * 33]);
+        let epilogue = Epilogue { accumulate: false, bias: Some(&bias), activation: Activation::Relu };
+        armed(|| pixels::linear(isa, pixels::Pixels::new(&pixels, rows, 33, 0.5, 0.0)?, &weight, epilogue, &mut y))
+            .unwrap();
+        assert!(y.iter().all(|y| *y == 34.0), "{isa} {rows}");
+        let d_y = vec![1.0; y.len()];
+        let gradient = || {
+            let x = pixels::Pixels::new(&pixels, rows, 33, 0.5, 0.0)?;
+            pixels::linear_d_weight(isa, x, &d_y, &mut d_weight)
+        };
+        armed(gradient).unwrap();
+        assert!(d_weight.iter().all(|d| *d == rows as f32), "{isa} {rows}");
+        let (x, mut some, mut back) = (vec![3.0; rows * 33], vec![f32::NAN; rows * 24], vec![f32::NAN; rows * 33]);
+        armed(|| columns::take(isa, Columns::new(&runs, 33)?, &x, &mut some)).unwrap();
+        armed(|| columns::put(isa, Columns::new(&runs, 33)?, &some, &mut back)).unwrap();
+        let inside = |at: usize| runs.iter().any(|run| run.contains(&(at % 33)));
+        assert!(back.iter().enumerate().all(|(at, x)| *x == if inside(at) { 3.0 } else { 0.0 }), "{isa} {rows}");
+        armed(|| columns::pixels_to_f32(isa, Columns::new(&runs, 33)?, &pixels[..33], 0.5, 0.0, &mut some[..24]))
+            .unwrap();
+        assert!(some[..24].iter().all(|x| *x == 1.0), "{isa} {rows}");
     }
 }
 
@@ -343,6 +383,10 @@ fn elements(isa: Isa) {
             armed(|| elementwise::activate(isa, activation, &mut sum));
             armed(|| elementwise::activate_backward(isa, activation, &out, &mut sum)).unwrap();
             assert!(sum.iter().all(|d| d.is_finite()), "{isa} {activation:?}");
+            let halfway: Vec<f32> = sum.iter().map(|x| f32::midpoint(*x, 1.0)).collect();
+            let ones = vec![1.0; len];
+            armed(|| elementwise::blend(isa, 0.5, &ones, &mut sum)).unwrap();
+            assert!(sum.iter().zip(&halfway).all(|(x, want)| (x - want).abs() < 1e-6), "{isa} {len}");
             armed(|| elementwise::scale(isa, 0.0, &mut sum));
             assert!(sum.iter().all(|x| *x == 0.0), "{isa}");
         }

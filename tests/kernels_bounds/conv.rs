@@ -4,7 +4,7 @@ use crate::frame::{Fit, Role, cases, on_every_isa, plans};
 use crate::gemm_i8::Constants;
 use crate::size::{activations, wild};
 use inkstone::kernels::conv::{self, Conv};
-use inkstone::kernels::{Activation, Epilogue, Isa, conv_i8};
+use inkstone::kernels::{Activation, Epilogue, Isa, conv_f16, conv_i8};
 use proptest::prelude::*;
 
 /// Shapes that [`Conv::new`] takes, of every way: direct ones, transformed ones, tiles and dot products.
@@ -63,6 +63,20 @@ proptest! {
     }
 
     #[test]
+    fn convolutions_by_halves_stay_within_their_slices(plan in plans(), shape in shapes(), ending in endings()) {
+        on_every_isa(&plan, |isa, mut frame| {
+            let (input, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
+            let role = if ending.accumulate { Role::InOut } else { Role::Out };
+            let mut out = frame.buffer(role, Fit::Exact, shape.output_len());
+            let bias = frame.buffer(Role::In, if ending.bias { Fit::Exact } else { Fit::Any }, channels(&shape));
+            let mut scratch = frame.scratch(shape.scratch_len());
+            let epilogue = epilogue(ending, &bias);
+            let result = conv_f16::conv2d(isa, &shape, &input, &weight, epilogue, &mut out, &mut scratch);
+            frame.close(result, &[&input, &weight, &out, &bias, &scratch])
+        });
+    }
+
+    #[test]
     fn gradients_by_the_input_stay_within_their_slices(plan in plans(), shape in shapes()) {
         on_every_isa(&plan, |isa, mut frame| {
             let (d_out, weight) = (frame.input(shape.output_len()), frame.input(shape.weight_len()));
@@ -105,6 +119,19 @@ proptest! {
             let result = by.requantize().and_then(|by| {
                 let input = conv_i8::Input { bytes: &bytes, zero_point };
                 conv_i8::conv2d(isa, &shape, input, &weight, by, &mut out, &mut scratch)
+            });
+            frame.close(result, &[&bytes, &weight, &by.bias, &by.multiplier, &by.shift, &out, &scratch])
+        });
+        on_every_isa(&plan, |isa, mut frame| {
+            let (bytes, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
+            let by = Constants::new(&mut frame, channels(&shape));
+            let [n, c_out, rows, cols] = shape.output();
+            let mut out = frame.output(n * c_out * (rows / 2) * (cols / 2));
+            let mut scratch = frame.scratch(conv_i8::pooled_scratch_len(isa, &shape));
+            frame.refuse_if(rows < 2 || cols < 2);
+            let result = by.requantize().and_then(|by| {
+                let input = conv_i8::Input { bytes: &bytes, zero_point };
+                conv_i8::conv2d_max_pool2(isa, &shape, input, &weight, by, &mut out, &mut scratch)
             });
             frame.close(result, &[&bytes, &weight, &by.bias, &by.multiplier, &by.shift, &out, &scratch])
         });

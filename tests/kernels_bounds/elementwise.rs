@@ -41,6 +41,11 @@ proptest! {
             elementwise::scale(isa, 0.75, &mut x);
             frame.close(Ok(()), &[&x])
         });
+        on_every_isa(&plan, |isa, mut frame| {
+            let (x, mut mean) = (frame.input(len), frame.in_out(len));
+            let result = elementwise::blend(isa, 0.25, &x, &mut mean);
+            frame.close(result, &[&x, &mean])
+        });
     }
 
     #[test]

@@ -122,6 +122,19 @@ impl Product {
         frame.close(result, &[&x, &w, &c, &by.bias, &by.multiplier, &by.shift, &scratch])
     }
 
+    /// The same for few rows, without a way to pack.
+    fn few(&self, isa: Isa, mut frame: Frame) -> Outcome {
+        let (x, w, mut c) = (self.x(&mut frame), self.w(&mut frame), self.c(&mut frame));
+        let by = Constants::new(&mut frame, self.n);
+        let mut scratch = frame.scratch(gemm_i8::scratch_len(isa, self.m, self.n, self.k));
+        frame.refuse_if(self.m + self.wrong(0) > 12);
+        let result = (|| {
+            let (x, w) = (self.x_view(&x)?, self.w_view(&w)?);
+            gemm_i8::matmul_few(isa, self.c_view(&mut c)?, x, w, by.requantize()?, &mut scratch)
+        })();
+        frame.close(result, &[&x, &w, &c, &by.bias, &by.multiplier, &by.shift, &scratch])
+    }
+
     /// Packs the weights between guards and multiplies by them. What packing leaves in its buffer is its own.
     fn packed_sums(&self, isa: Isa, mut frame: Frame) -> Outcome {
         let (x, w, mut c) = (self.x(&mut frame), self.w(&mut frame), self.c(&mut frame));
@@ -165,6 +178,7 @@ proptest! {
     #[test]
     fn requantized_products_stay_within_their_slices(plan in plans(), product in products()) {
         on_every_isa(&plan, |isa, frame| product.bytes(isa, frame));
+        on_every_isa(&plan, |isa, frame| product.few(isa, frame));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod elementwise;
 mod frame;
 mod gemm_f32;
 mod gemm_i8;
+mod pixels;
 mod pool;
 mod resampling;
 mod size;
