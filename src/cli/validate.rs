@@ -260,7 +260,10 @@ fn compare(answer: &Answer, model: &Model<'_>, logits: &[f32], test: &Dataset) -
     let mut clash = false;
     for (index, (a, b)) in logits.chunks_exact(classes).zip(found.chunks_exact(classes)).enumerate() {
         equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
-        worst = a.iter().zip(b).fold(worst, |worst, (a, b)| worst.max((a - b).abs() / quantum));
+        for (a, b) in a.iter().zip(b) {
+            let apart = (a - b).abs() / quantum;
+            worst = if apart.is_nan() { f32::INFINITY } else { worst.max(apart) };
+        }
         let (class, other) = (first_largest(a), first_largest(b));
         same += usize::from(class == other);
         clash |= a[class] - a[other] > CLEAR * quantum;
@@ -426,4 +429,47 @@ fn tempdir(image: &Path) -> anyhow::Result<Folder> {
     // A folder that is there is somebody else's.
     fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
     Ok(Folder(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an executor may do, and what it may not: of bytes.
+    #[test]
+    fn answers_are_as_near_as_they_must_be() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-notes/cortex-m/models");
+        let image = deployed::load(&models.join("mlp-128.ink")).unwrap();
+        let model = image.model().unwrap();
+        let step = model.tensor(model.output()).unwrap().scale;
+        let test = Dataset::new(vec![0; 784], vec![3], 28, 28, 10).unwrap();
+        // The third class, by so many steps above the second.
+        let logits = |steps: f32| {
+            let mut logits = vec![0.0; 10];
+            (logits[2], logits[1]) = (steps * step + 7.0, 7.0);
+            logits
+        };
+        let turned = |mut logits: Vec<f32>| {
+            logits.swap(1, 2);
+            logits
+        };
+        let good = |must, found: Vec<f32>, here: &[f32]| {
+            let answer = Answer { name: String::new(), must, asked: true, outcome: Outcome::Logits(found) };
+            compare(&answer, &model, here, &test).good
+        };
+        for steps in [0.5, 3.0] {
+            let here = logits(steps);
+            assert_eq!(good(Must::Equal, here.clone(), &here), Some(true));
+            assert_eq!(good(Must::Equal, turned(here.clone()), &here), Some(false));
+            assert_eq!(good(Must::Near, turned(here.clone()), &here), Some(true), "{steps} steps are roundings");
+        }
+        let clear = logits(6.0);
+        assert_eq!(good(Must::Near, turned(clear.clone()), &clear), Some(false));
+        assert_eq!(good(Must::Near, Vec::new(), &clear), Some(false), "no answer");
+        assert_eq!(good(Must::Nothing, turned(clear.clone()), &clear), None);
+        let nan = vec![f32::NAN; 10];
+        assert_eq!(good(Must::Near, nan.clone(), &clear), Some(false), "none is a number");
+        let answer = Answer { name: String::new(), must: Must::Near, asked: true, outcome: Outcome::Logits(nan) };
+        assert_eq!(compare(&answer, &model, &clear, &test).worst, Some(f32::INFINITY));
+    }
 }
