@@ -1,8 +1,9 @@
 //! Convolutions of floats and of bytes, and the gradients of the former, on one thread and on several.
 
-use crate::frame::{Fit, Role, cases, on_every_isa, plans};
+use crate::frame::{Element, Fit, Plan, Role, cases, on_every_isa, plans};
 use crate::gemm_i8::Constants;
 use crate::size::{activations, wild};
+use inkstone::error::ShapeError;
 use inkstone::kernels::conv::{self, Conv};
 use inkstone::kernels::{Activation, Epilogue, Isa, conv_f16, conv_i8};
 use proptest::prelude::*;
@@ -45,35 +46,32 @@ pub(crate) fn endings() -> impl Strategy<Value = Ending> {
     })
 }
 
+/// By weights of either kind.
+fn forward<E: Element>(
+    plan: &Plan,
+    shape: &Conv,
+    ending: Ending,
+    conv2d: impl Fn(Isa, &Conv, &[f32], &[E], Epilogue<'_>, &mut [f32], &mut [f32]) -> Result<(), ShapeError>,
+) {
+    on_every_isa(plan, |isa, mut frame| {
+        let (input, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
+        let role = if ending.accumulate { Role::InOut } else { Role::Out };
+        let mut out = frame.buffer(role, Fit::Exact, shape.output_len());
+        let bias = frame.buffer(Role::In, if ending.bias { Fit::Exact } else { Fit::Any }, channels(shape));
+        let mut scratch = frame.scratch(shape.scratch_len());
+        let epilogue = epilogue(ending, &bias);
+        let result = conv2d(isa, shape, &input, &weight, epilogue, &mut out, &mut scratch);
+        frame.close(result, &[&input, &weight, &out, &bias, &scratch])
+    });
+}
+
 proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
     fn convolutions_stay_within_their_slices(plan in plans(), shape in shapes(), ending in endings()) {
-        on_every_isa(&plan, |isa, mut frame| {
-            let (input, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
-            let role = if ending.accumulate { Role::InOut } else { Role::Out };
-            let mut out = frame.buffer(role, Fit::Exact, shape.output_len());
-            let bias = frame.buffer(Role::In, if ending.bias { Fit::Exact } else { Fit::Any }, channels(&shape));
-            let mut scratch = frame.scratch(shape.scratch_len());
-            let epilogue = epilogue(ending, &bias);
-            let result = conv::conv2d(isa, &shape, &input, &weight, epilogue, &mut out, &mut scratch);
-            frame.close(result, &[&input, &weight, &out, &bias, &scratch])
-        });
-    }
-
-    #[test]
-    fn convolutions_by_halves_stay_within_their_slices(plan in plans(), shape in shapes(), ending in endings()) {
-        on_every_isa(&plan, |isa, mut frame| {
-            let (input, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
-            let role = if ending.accumulate { Role::InOut } else { Role::Out };
-            let mut out = frame.buffer(role, Fit::Exact, shape.output_len());
-            let bias = frame.buffer(Role::In, if ending.bias { Fit::Exact } else { Fit::Any }, channels(&shape));
-            let mut scratch = frame.scratch(shape.scratch_len());
-            let epilogue = epilogue(ending, &bias);
-            let result = conv_f16::conv2d(isa, &shape, &input, &weight, epilogue, &mut out, &mut scratch);
-            frame.close(result, &[&input, &weight, &out, &bias, &scratch])
-        });
+        forward(&plan, &shape, ending, conv::conv2d);
+        forward(&plan, &shape, ending, conv_f16::conv2d);
     }
 
     #[test]
