@@ -97,3 +97,8 @@ impl fmt::Display for ShapeError {
 }
 
 impl core::error::Error for ShapeError {}
+
+/// Refuses a buffer of another length.
+pub(crate) const fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
+    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
+}

@@ -16,7 +16,7 @@ pub use conv::{
 pub use dropout::{dropout_f64, dropout_word};
 pub use warp::bilinear_f64;
 
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use crate::kernels::{Activation, Epilogue};
 use crate::view::{Mat, MatMut};
 
@@ -43,11 +43,6 @@ const fn check_product<T>(a: &Mat<'_, T>, b: &Mat<'_, T>, rows: usize, cols: usi
     Ok(())
 }
 
-/// Checks the length of a buffer beside the one that gave the shape.
-const fn check_length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
-}
-
 /// `c = activation(a·b + bias)` or `c = activation(c + a·b + bias)`: three loops, the innermost along a row of `b` if the elements
 /// of one are neighbours (i-k-j, of which the compiler makes vectors), along `k` otherwise (i-j-k).
 ///
@@ -62,7 +57,7 @@ pub fn matmul_f32(c: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, epilogue: Epilogue<'_>)
     check_product(&a, &b, c.rows(), c.cols())?;
     let Epilogue { accumulate, bias, activation } = epilogue;
     if let Some(bias) = bias {
-        check_length("the bias", b.cols(), bias.len())?;
+        length("the bias", b.cols(), bias.len())?;
     }
     let (c, m, n, c_stride) = c.into_parts();
     if n == 0 {
@@ -157,8 +152,8 @@ pub fn matmul_f64(a: Mat<'_>, b: Mat<'_>, values: &mut [f64], magnitudes: &mut [
     let (m, n) = (a.rows(), b.cols());
     check_product(&a, &b, m, n)?;
     let expected = m.checked_mul(n).ok_or(ShapeError::Overflow)?;
-    check_length("the values", expected, values.len())?;
-    check_length("the magnitudes", expected, magnitudes.len())?;
+    length("the values", expected, values.len())?;
+    length("the magnitudes", expected, magnitudes.len())?;
     for i in 0..m {
         for j in 0..n {
             let (mut sum, mut magnitude) = (0.0, 0.0);
@@ -187,7 +182,7 @@ pub use curved::{activate, cross_entropy, log_softmax, sigmoid, softmax, tanh};
 /// What needs the `exp` and `tanh` of the standard library.
 #[cfg(feature = "std")]
 mod curved {
-    use super::{check_length, relu};
+    use super::{length, relu};
     use crate::error::ShapeError;
     use crate::kernels::Activation;
 
@@ -217,7 +212,7 @@ mod curved {
     /// Checks that `x` is whole rows of `cols` values.
     fn check_rows(x: &[f64], cols: usize) -> Result<(), ShapeError> {
         let whole = x.len().checked_div(cols).map_or(0, |rows| rows * cols);
-        check_length("a matrix of whole rows", whole, x.len())
+        length("a matrix of whole rows", whole, x.len())
     }
 
     /// Each row of `cols` values becomes log-probabilities in place: `x[j] − ln Σₖ exp(x[k])`.
@@ -258,9 +253,9 @@ mod curved {
     /// # Errors
     /// [`ShapeError::Length`] if the lengths do not fit together or a label is no class.
     pub fn cross_entropy(logits: &mut [f64], labels: &[u8], scale: f64, losses: &mut [f64]) -> Result<(), ShapeError> {
-        check_length("the losses", labels.len(), losses.len())?;
+        length("the losses", labels.len(), losses.len())?;
         let classes = if labels.is_empty() { 0 } else { logits.len() / labels.len() };
-        check_length("the logits", labels.len() * classes, logits.len())?;
+        length("the logits", labels.len() * classes, logits.len())?;
         if let Some(&label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
             return Err(ShapeError::Length { what: "a row of logits", expected: usize::from(label) + 1, got: classes });
         }

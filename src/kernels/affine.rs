@@ -9,7 +9,7 @@ mod shape;
 use super::Isa;
 use super::map::{load, store};
 use super::simd::{Kernel, MAX_LANES, Simd};
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use sample::{Pixel, sample};
 pub use shape::{Affine, MAX_SIDE, Pixels, Warp};
 
@@ -85,10 +85,6 @@ pub fn displace(
         Pixels::F32(image) => isa.run(Displaced { warp, image, dx, dy, out }),
     }
     Ok(())
-}
-
-fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
 struct Batch<'a, 'o, P> {

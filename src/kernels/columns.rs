@@ -22,9 +22,13 @@ impl<'a> Columns<'a> {
     pub fn new(runs: &'a [Range<usize>], width: usize) -> Result<Self, ShapeError> {
         let (mut at, mut len) = (0, 0);
         for run in runs {
-            if run.start < at || run.end < run.start {
-                let needed = at.max(run.start);
-                return Err(ShapeError::TooShort { what: "a run of columns, from its left,", needed, got: run.end });
+            if run.start < at {
+                let what = "the columns to the left of a run, with the run before it,";
+                return Err(ShapeError::TooShort { what, needed: at, got: run.start });
+            }
+            if run.end < run.start {
+                let what = "a run of columns, from its left,";
+                return Err(ShapeError::TooShort { what, needed: run.start, got: run.end });
             }
             len += run.end - run.start;
             at = run.end;

@@ -29,7 +29,7 @@ pub fn to_f32(isa: Isa, src: &[f16], dst: &mut [f32]) -> Result<(), ShapeError> 
     Ok(())
 }
 
-/// `dst = src`, rounded to nearest, ties to even; 65,520 and above becomes infinity, `2⁻²⁵` and below zero.
+/// `dst = src`, rounded to nearest, ties to even: magnitudes from 65,520 on become infinity, magnitudes up to `2⁻²⁵` become 0.
 ///
 /// # Accuracy
 /// `|error| ≤ 2⁻¹¹·|src|` where `2⁻¹⁴ ≤ |src| < 65520`, `2⁻²⁵` below.

@@ -14,7 +14,7 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// What a matrix product does with its sums: `C = activation(A·B + bias)`, or `C += A·B`.
+/// What a matrix product does with its sums: `C = activation(A·B + bias)`, or `C = activation(C + A·B + bias)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// Adds to what the output holds instead of overwriting it.

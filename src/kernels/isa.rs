@@ -265,5 +265,9 @@ mod tests {
         }
         assert_eq!(last, Some(Isa::best()));
         assert_eq!(Isa::from_name("mmx"), Err(IsaError::Unknown));
+        // One that is forced and not there is an error, never another one.
+        for name in ISA_NAMES.into_iter().filter(|name| Isa::available().all(|isa| isa.name() != *name)) {
+            assert_eq!(Isa::from_name(name), Err(IsaError::Missing(name)));
+        }
     }
 }

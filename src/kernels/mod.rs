@@ -27,6 +27,8 @@ mod isa;
 mod map;
 #[cfg(feature = "train")]
 pub mod parallel;
+#[cfg(feature = "train")]
+mod parts;
 pub mod peak;
 mod piece;
 pub mod pixels;

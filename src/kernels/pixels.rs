@@ -15,7 +15,7 @@ use super::arch::split::Tile;
 use super::gemm_f32::tile::Finish;
 use super::simd::{Kernel, MAX_LANES, Simd};
 use super::{Epilogue, Isa};
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use crate::view::{Mat, MatMut};
 
 /// Outputs of a tile: ten sums and the pixels they share fit the 16 registers of AVX2, and are the classes of ten digits.
@@ -38,12 +38,13 @@ impl<'a> Pixels<'a> {
     /// `rows` rows of `width` pixels, one after the other.
     ///
     /// # Errors
-    /// [`ShapeError::Length`] if `data` holds more or fewer, or rows of nothing.
+    /// [`ShapeError::Length`] if `data` holds more or fewer; [`ShapeError::Range`] of rows of nothing.
     pub fn new(data: &'a [u8], rows: usize, width: usize, scale: f32, offset: f32) -> Result<Self, ShapeError> {
         let expected = rows.checked_mul(width).ok_or(ShapeError::Overflow)?;
-        if data.len() != expected || width == 0 {
-            return Err(ShapeError::Length { what: "rows of pixels", expected: expected.max(1), got: data.len() });
+        if width == 0 {
+            return Err(ShapeError::Range { what: "the pixels of a row", min: 1, max: i64::MAX, got: 0 });
         }
+        length("rows of pixels", expected, data.len())?;
         Ok(Self { data: Mat::new(data, rows, width)?, scale, offset, ink: None })
     }
 

@@ -3,8 +3,9 @@
 mod shape;
 
 use super::Isa;
+use super::map::store;
 use super::simd::{Kernel, MAX_LANES, Simd};
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use core::ops::Range;
 pub use shape::Pool;
 use shape::Run;
@@ -120,10 +121,6 @@ fn check_planes(len: usize, elements: usize, planes: usize) -> Result<(), ShapeE
         return Err(ShapeError::Range { what: "the pixels of a plane", min: 1, max: i64::MAX, got: 0 });
     }
     length("the planes", planes.checked_mul(len).ok_or(ShapeError::Overflow)?, elements)
-}
-
-fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
 /// `LANES` pixels, `stride` apart, of which the first is `src[0]`; what lies behind the end of `src` is left out.
@@ -261,7 +258,7 @@ impl<S: Simd> Window<S> for Largest<S> {
     fn put(self, simd: S, sum: Self::Sum, from: usize, to: usize, row: &mut Row<'_>) {
         // No window lies in the padding alone.
         let Some((best, place)) = sum else { return };
-        put(simd, best, &mut row.out[from..to]);
+        store(simd, best, &mut row.out[from..to]);
         if to - from == S::LANES {
             simd.store_i32(place, &mut row.argmax[from..to]);
         } else {
@@ -290,14 +287,8 @@ impl<S: Simd> Window<S> for Mean {
     }
     #[inline(always)]
     fn put(self, simd: S, sum: S::F32, from: usize, to: usize, row: &mut Row<'_>) {
-        put(simd, simd.mul(sum, simd.splat(self.0)), &mut row.out[from..to]);
+        store(simd, simd.mul(sum, simd.splat(self.0)), &mut row.out[from..to]);
     }
-}
-
-/// The first lanes, as many as `out` has elements: a register at most.
-#[inline(always)]
-fn put<S: Simd>(simd: S, v: S::F32, out: &mut [f32]) {
-    if out.len() == S::LANES { simd.store(v, out) } else { simd.store_partial(v, out) }
 }
 
 struct Max<'a, 'o> {

@@ -45,7 +45,8 @@ pub enum Update {
     /// `m = β₁·m + (1 − β₁)·g; v = β₂·v + (1 − β₂)·g²; w = w·(1 − lr·decay) − lr·(m/bias1) / (√(v/bias2) + eps)`
     ///
     /// Moments that turned subnormal (the gradient of a pixel that is rarely lit, some 800 steps on) would cost a hundred times
-    /// more: those under 1e-30 are flushed to zero, alike on every instruction set. Their updates would be under `lr·1e-22`.
+    /// more: those under 1e-30 are flushed to zero, alike on every instruction set, as velocities are. With `eps` of 1e-8, as published, a flushed
+    /// `m` would have moved a weight by under `lr·1e-22`, and a flushed `v` is under the root of 1e-15 beside `eps`: smaller `eps` are not meant.
     Adam {
         /// Learning rate.
         lr: f32,

@@ -1,6 +1,6 @@
 //! Batch normalisation and its gradients by their formulas, in f64.
 
-use super::{Exact, check_length};
+use super::{Exact, length};
 use crate::error::ShapeError;
 use crate::kernels::batch_norm::{Forward, Planes};
 
@@ -20,9 +20,9 @@ pub fn batch_norm_statistics_f64(
     mean: &mut [Exact],
     variance: &mut [f64],
 ) -> Result<(), ShapeError> {
-    check_length("the input", planes.len(), x.len())?;
-    check_length("the means", planes.channels(), mean.len())?;
-    check_length("the variances", planes.channels(), variance.len())?;
+    length("the input", planes.len(), x.len())?;
+    length("the means", planes.channels(), mean.len())?;
+    length("the variances", planes.channels(), variance.len())?;
     let count = planes.count() as f64;
     for (channel, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
         *mean = Exact::default();
@@ -53,11 +53,11 @@ pub fn batch_norm_backward_f64(
     let Forward { x, mean, inv_std, gamma } = forward;
     for (what, got) in [("the input", x.len()), ("the output gradient", d_out.len()), ("the input gradient", d_x.len())]
     {
-        check_length(what, planes.len(), got)?;
+        length(what, planes.len(), got)?;
     }
     let numbers = [mean.len(), inv_std.len(), gamma.len(), d_gamma.len(), d_beta.len()];
     for got in numbers {
-        check_length("the numbers of the channels", planes.channels(), got)?;
+        length("the numbers of the channels", planes.channels(), got)?;
     }
     let count = planes.count() as f64;
     for channel in 0..planes.channels() {

@@ -1,6 +1,6 @@
 //! Convolutions by their definition.
 
-use super::check_length;
+use super::length;
 use crate::error::ShapeError;
 use crate::kernels::conv::Conv;
 
@@ -56,10 +56,10 @@ pub fn conv2d_f32(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) -> Result<(), ShapeError> {
-    check_length("the input", conv.input_len(), input.len())?;
-    check_length("the weights", conv.weight_len(), weight.len())?;
-    check_length("the output", conv.output_len(), out.len())?;
-    check_length("the bias", conv.c_out, bias.map_or(conv.c_out, <[f32]>::len))?;
+    length("the input", conv.input_len(), input.len())?;
+    length("the weights", conv.weight_len(), weight.len())?;
+    length("the output", conv.output_len(), out.len())?;
+    length("the bias", conv.c_out, bias.map_or(conv.c_out, <[f32]>::len))?;
     for (plane, out) in out.chunks_exact_mut(conv.oh * conv.ow).enumerate() {
         out.fill(bias.map_or(0.0, |bias| bias[plane % conv.c_out]));
     }
@@ -81,9 +81,9 @@ pub fn conv2d_f32(
 /// # Errors
 /// As [`conv2d_f32`].
 pub fn conv2d_d_input_f32(conv: &Conv, d_out: &[f32], weight: &[f32], d_input: &mut [f32]) -> Result<(), ShapeError> {
-    check_length("the input gradient", conv.input_len(), d_input.len())?;
-    check_length("the weights", conv.weight_len(), weight.len())?;
-    check_length("the output gradient", conv.output_len(), d_out.len())?;
+    length("the input gradient", conv.input_len(), d_input.len())?;
+    length("the weights", conv.weight_len(), weight.len())?;
+    length("the output gradient", conv.output_len(), d_out.len())?;
     d_input.fill(0.0);
     rows(conv, |row| {
         let weight = weight[row.weight];
@@ -102,9 +102,9 @@ pub fn conv2d_d_input_f32(conv: &Conv, d_out: &[f32], weight: &[f32], d_input: &
 /// # Errors
 /// As [`conv2d_f32`].
 pub fn conv2d_d_weight_f32(conv: &Conv, input: &[f32], d_out: &[f32], d_weight: &mut [f32]) -> Result<(), ShapeError> {
-    check_length("the input", conv.input_len(), input.len())?;
-    check_length("the weight gradient", conv.weight_len(), d_weight.len())?;
-    check_length("the output gradient", conv.output_len(), d_out.len())?;
+    length("the input", conv.input_len(), input.len())?;
+    length("the weight gradient", conv.weight_len(), d_weight.len())?;
+    length("the output gradient", conv.output_len(), d_out.len())?;
     d_weight.fill(0.0);
     rows(conv, |row| {
         let mut sum = 0.0;
@@ -167,9 +167,9 @@ pub fn conv2d_d_weight_f64(conv: &Conv, input: &[f32], d_out: &[f32], d_weight: 
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length.
 pub fn conv2d_i8(conv: &Conv, input: &[i8], zero_point: i8, weight: &[i8], out: &mut [i32]) -> Result<(), ShapeError> {
-    check_length("the input", conv.input_len(), input.len())?;
-    check_length("the weights", conv.weight_len(), weight.len())?;
-    check_length("the output", conv.output_len(), out.len())?;
+    length("the input", conv.input_len(), input.len())?;
+    length("the weights", conv.weight_len(), weight.len())?;
+    length("the output", conv.output_len(), out.len())?;
     let &Conv { c_in, h, w, c_out, kh, kw, stride, padding, oh, ow, .. } = conv;
     let (group_in, group_out) = conv.group();
     for (pixel, out) in out.chunks_exact_mut(c_out).enumerate() {

@@ -1,6 +1,6 @@
 //! Dropout one element at a time.
 
-use super::check_length;
+use super::length;
 use crate::error::ShapeError;
 
 /// Threefry-2x32 with any number of rounds, as Random123 describes it.
@@ -33,7 +33,7 @@ pub fn dropout_word(seed: u64, step: u64, layer: u64, position: u64) -> u32 {
 /// # Errors
 /// [`ShapeError::Length`] if the slices differ in length.
 pub fn dropout_f64(keep: f32, words: impl Fn(usize) -> u32, x: &[f32], out: &mut [f64]) -> Result<(), ShapeError> {
-    check_length("the output", x.len(), out.len())?;
+    length("the output", x.len(), out.len())?;
     for (i, (x, out)) in x.iter().zip(out).enumerate() {
         let kept = f64::from(words(i)) < f64::from(keep) * 4_294_967_296.0;
         *out = if kept { f64::from(*x) / f64::from(keep) } else { 0.0 };

@@ -52,7 +52,7 @@ proptest! {
     fn sums_of_columns_stay_within_their_slices(plan in plans(), rows in 0..9usize, cols in lengths()) {
         on_every_isa(&plan, |isa, mut frame| {
             let (x, mut sums) = (frame.input(rows * cols), frame.output(cols));
-            frame.expect(Some(sums.is_empty() || x.len().is_multiple_of(sums.len())));
+            frame.expect(Some(x.len().is_multiple_of(sums.len())));
             let result = elementwise::column_sums(isa, &x, &mut sums);
             frame.close(result, &[&x, &sums])
         });

@@ -75,6 +75,16 @@ impl Element for u32 {
     }
 }
 
+impl Element for u64 {
+    const GUARDS: [Self; 2] = [0x5a5a_5a5a_5a5a_5a5a, u64::MAX];
+    fn of(random: u64) -> Self {
+        random
+    }
+    fn bits(self) -> u64 {
+        self
+    }
+}
+
 /// What a kernel may do with a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {

@@ -2,6 +2,7 @@
 
 use crate::conv::{endings, epilogue};
 use crate::frame::{Fit, Role, cases, on_every_isa, plans};
+use inkstone::kernels::Epilogue;
 use inkstone::kernels::columns::{self, Columns};
 use inkstone::kernels::pixels::{self, Pixels};
 use proptest::prelude::*;
@@ -52,7 +53,7 @@ proptest! {
     #[test]
     fn layers_over_pixels_stay_within_their_slices(
         plan in plans(),
-        [rows, width, outputs] in [0..70usize, 1..90usize, 1..24usize],
+        [rows, width, outputs] in [1..70usize, 1..90usize, 1..24usize],
         ending in endings(),
     ) {
         on_every_isa(&plan, |isa, mut frame| {
@@ -70,6 +71,22 @@ proptest! {
             let x = Pixels::new(&bytes, rows, width, 1.0 / 255.0, -0.5);
             let result = x.and_then(|x| pixels::linear_d_weight(isa, x, &d_y, &mut d_weight));
             frame.close(result, &[&bytes, &d_y, &d_weight])
+        });
+        // Mostly dark, with a note of what is not.
+        let page: Vec<u8> = (0..rows * width).map(|at| if at / 40 % 4 == 0 { at as u8 } else { 0 }).collect();
+        on_every_isa(&plan, |isa, mut frame| {
+            let (weight, mut bits) = (frame.input(outputs * width), frame.scratch(Pixels::ink_len(rows, width)));
+            let mut y = frame.output(rows * outputs);
+            let x = Pixels::new(&page, rows, width, 1.0 / 255.0, 0.0).and_then(|x| x.with_ink(isa, &mut bits));
+            let result = x.and_then(|x| pixels::linear(isa, x, &weight, Epilogue::default(), &mut y));
+            frame.close(result, &[&weight, &bits, &y])
+        });
+        on_every_isa(&plan, |isa, mut frame| {
+            let (d_y, mut bits) = (frame.input(rows * outputs), frame.scratch(Pixels::ink_len(rows, width)));
+            let mut d_weight = frame.output(outputs * width);
+            let x = Pixels::new(&page, rows, width, 1.0 / 255.0, 0.0).and_then(|x| x.with_ink(isa, &mut bits));
+            let result = x.and_then(|x| pixels::linear_d_weight(isa, x, &d_y, &mut d_weight));
+            frame.close(result, &[&d_y, &bits, &d_weight])
         });
     }
 }

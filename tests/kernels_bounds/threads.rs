@@ -5,7 +5,8 @@ use crate::frame::{Fit, Role, cases, plans, twice};
 use crate::gemm_f32::{multiply, products};
 use crate::size::{edges, three, wild};
 use inkstone::kernels::conv::Conv;
-use inkstone::kernels::{Isa, f16, gemm_f32, parallel};
+use inkstone::kernels::pixels::Pixels;
+use inkstone::kernels::{Epilogue, Isa, f16, gemm_f32, parallel};
 use proptest::prelude::*;
 
 /// As many pixels and channels that threads share them.
@@ -76,6 +77,14 @@ proptest! {
                     frame.close(result, &[&input, &weight, &out, &bias, &scratch])
                 });
                 twice(&plan, |mut frame| {
+                    let (input, weight) = (frame.input(shape.input_len()), frame.input(shape.weight_len()));
+                    let mut out = frame.output(shape.output_len());
+                    let mut scratch = frame.scratch(parallel::conv2d_scratch_len(&shape, THREADS));
+                    let epilogue = Epilogue::default();
+                    let result = parallel::conv2d_f16(isa, &shape, &input, &weight, epilogue, &mut out, &mut scratch);
+                    frame.close(result, &[&input, &weight, &out, &scratch])
+                });
+                twice(&plan, |mut frame| {
                     let (d_out, weight) = (frame.input(shape.output_len()), frame.input(shape.weight_len()));
                     let mut d_input = frame.output(shape.input_len());
                     let mut scratch = frame.scratch(parallel::conv2d_d_input_scratch_len(&shape, THREADS));
@@ -88,6 +97,37 @@ proptest! {
                     let mut scratch = frame.scratch(parallel::conv2d_d_weight_scratch_len(&shape));
                     let result = parallel::conv2d_d_weight(isa, &shape, &input, &d_out, &mut d_weight, &mut scratch);
                     frame.close(result, &[&input, &d_out, &d_weight, &scratch])
+                });
+            });
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    /// By three threads, where there are enough rows.
+    #[test]
+    fn shared_layers_over_pixels_stay_within_their_slices(
+        plan in plans(),
+        [rows, width, outputs] in [1..400usize, 1..900usize, 1..12usize],
+    ) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for isa in Isa::available() {
+            pool.install(|| {
+                twice(&plan, |mut frame| {
+                    let (bytes, weight) = (frame.input(rows * width), frame.input(outputs * width));
+                    let mut y = frame.output(rows * outputs);
+                    let x = Pixels::new(&bytes, rows, width, 1.0 / 255.0, -0.5);
+                    let result = x.and_then(|x| parallel::linear(isa, x, &weight, Epilogue::default(), &mut y));
+                    frame.close(result, &[&bytes, &weight, &y])
+                });
+                twice(&plan, |mut frame| {
+                    let (bytes, d_y) = (frame.input(rows * width), frame.input(rows * outputs));
+                    let mut d_weight = frame.output(outputs * width);
+                    let x = Pixels::new(&bytes, rows, width, 1.0 / 255.0, -0.5);
+                    let result = x.and_then(|x| parallel::linear_d_weight(isa, x, &d_y, &mut d_weight));
+                    frame.close(result, &[&bytes, &d_y, &d_weight])
                 });
             });
         }

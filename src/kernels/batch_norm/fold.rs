@@ -1,7 +1,6 @@
 //! What of a batch normalisation does not depend on its input: one factor and one summand a channel.
 
-use super::shape::length;
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 
 /// The statistics and the parameters of a batch normalisation, one number a channel.
 #[derive(Clone, Copy, Debug)]

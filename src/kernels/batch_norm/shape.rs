@@ -1,6 +1,6 @@
 //! The shape of a batch normalisation, checked once.
 
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 
 /// Planes of a batch, `[n, c, plane]`: `n` samples of `c` channels of `plane` elements, the pixels of an image or 1 after a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +74,4 @@ impl Planes {
     pub(super) fn check_channels(&self, what: &'static str, got: usize) -> Result<(), ShapeError> {
         length(what, self.c, got)
     }
-}
-
-pub(super) fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }

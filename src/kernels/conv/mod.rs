@@ -13,7 +13,7 @@ mod winograd;
 use super::element::Element;
 use super::simd::{Kernel, Simd};
 use super::{Epilogue, Isa};
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 pub use shape::Conv;
 use way::Way;
 use weight_gradient::Gradient;
@@ -26,8 +26,8 @@ impl Conv {
         way.prepared_len() + way.scratch_len()
     }
 
-    /// Whether [`conv2d`], or [`conv2d_d_input`] if `gradient`, goes by Winograd's transforms: where the kernel is 3x3 of stride 1, and
-    /// there are channels enough.
+    /// Whether [`conv2d`], or [`conv2d_d_input`] if `gradient`, goes by Winograd's transforms: where the kernel is 3x3 of stride 1, in
+    /// one group, padded by at most 2, and there are channels enough.
     #[must_use]
     pub const fn is_transformed(&self, gradient: bool) -> bool {
         self.way(gradient).is_transformed()
@@ -69,8 +69,8 @@ impl Conv {
 /// # Shapes
 /// Those of [`Conv`]; `bias [c_out]`; `scratch` is overwritten and needs [`Conv::scratch_len`] elements.
 /// # Accuracy
-/// [`Conv::error_factor`] bounds it, before the activation. Where that is by Winograd's transforms, a number that is infinite or NaN makes NaN of
-/// outputs beside those that see it, of the same tile.
+/// [`Conv::error_factor`] bounds it, before the activation. Where that is by Winograd's transforms, an infinity or NaN also turns outputs beside those
+/// that see it, of the same tile, into NaN.
 /// # Errors
 /// [`ShapeError::Length`] if a buffer has another length than its shape, [`ShapeError::TooShort`] for a short scratch.
 #[cfg_attr(not(feature = "std"), inline)]
@@ -253,10 +253,6 @@ fn correlate<E: Element>(
     let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
     way.prepare(isa, weight, prepared);
     way.images(isa, prepared, epilogue, src, dst, scratch);
-}
-
-fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
 fn check_lens<E>(conv: &Conv, input: &[f32], weight: &[E], out: &[f32]) -> Result<(), ShapeError> {

@@ -20,7 +20,7 @@ use super::conv::Conv;
 use super::gemm_i8::MAX_K;
 use super::gemm_i8::sink::{Bytes, Sink, Sums};
 use super::requantize::Requantize;
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use crate::view::MatMut;
 use direct::Direct;
 use lanes::Lanes;
@@ -156,10 +156,6 @@ pub fn conv2d_by<const SHORT: bool, const LONG: bool>(
     requantize.check_channels(conv.c_out)?;
     let out = MatMut::new(out, conv.n * conv.oh * conv.ow, conv.c_out)?;
     run::<_, SHORT, LONG>(isa, conv, input, weight, Bytes(Tile::whole(out), requantize), scratch)
-}
-
-fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
 fn check(

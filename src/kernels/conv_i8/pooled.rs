@@ -5,7 +5,7 @@
 //! the others, whose time is short for bookkeeping, the maps of a few images at a time lie in the scratch.
 
 use super::{Input, check_input, conv2d, lane_scratch_len, run_lane, scratch_len};
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
 use crate::kernels::gemm_i8::sink::Sink;
@@ -84,7 +84,7 @@ pub fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
 ) -> Result<(), ShapeError> {
     let pool = Pool::new([conv.n, conv.c_out, conv.oh, conv.ow], [2, 2], 2, 0)?;
     check_input(conv, input, weight)?;
-    super::length("the output of a pooled convolution", pool.output_len(), out.len())?;
+    length("the output of a pooled convolution", pool.output_len(), out.len())?;
     requantize.check_channels(conv.c_out)?;
     let needed = pooled_scratch_len(isa, conv);
     if scratch.len() < needed {

@@ -164,7 +164,6 @@ fn groups_of_few_channels_share_registers() {
     }
 }
 
-/// Every output that a byte may become, and more on either side, between any clamps.
 /// Where an address has 32 bits, the length of a row times this stride has more.
 #[test]
 fn strides_as_long_as_the_image_may_be_as_long_as_it_gets() {
@@ -177,6 +176,7 @@ fn strides_as_long_as_the_image_may_be_as_long_as_it_gets() {
     }
 }
 
+/// Every output that a byte may become, and more on either side, between any clamps.
 #[test]
 fn requantized_outputs_stop_at_the_clamp() {
     let conv = Conv::new([1, 1, 1, 256], [16, 1, 1, 1], 1, 0, 1).unwrap();

@@ -1,7 +1,7 @@
 //! Sums, multiples and running means of whole tensors: where a residual branch joins its trunk, and weights are averaged.
 
 use super::activate;
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use crate::kernels::map::{Formula, InPlace, Map, Operand, rectified};
 use crate::kernels::simd::Simd;
 use crate::kernels::{Activation, Isa};
@@ -90,10 +90,6 @@ impl Formula for Blend {
     fn of<S: Simd>(self, simd: S, average: S::F32, x: S::F32, rate: S::F32) -> S::F32 {
         simd.mul_add(rate, simd.sub(x, average), average)
     }
-}
-
-fn length(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {
-    if got == expected { Ok(()) } else { Err(ShapeError::Length { what, expected, got }) }
 }
 
 #[cfg(test)]

@@ -149,5 +149,6 @@ fn gradients_sums_and_pixels_match_plain_loops_at_every_size_on_every_isa() {
 fn lengths_that_differ_are_refused() {
     assert!(activate_backward(Isa::SCALAR, Activation::Relu, &[0.0; 3], &mut [0.0; 4]).is_err());
     assert!(column_sums(Isa::SCALAR, &[0.0; 7], &mut [0.0; 3]).is_err());
+    assert!(column_sums(Isa::SCALAR, &[0.0; 7], &mut []).is_err() && column_sums(Isa::SCALAR, &[], &mut []).is_ok());
     assert!(pixels_to_f32(Isa::SCALAR, &[0; 3], 1.0, 0.0, &mut [0.0; 2]).is_err());
 }

@@ -1,4 +1,5 @@
-//! Half-precision weights against the same numbers in single precision: on one instruction set the bits are equal.
+//! Half-precision weights against the same numbers in single precision: on one instruction set the bits are equal, but for a few short
+//! rows, which singles have a plain loop for.
 
 extern crate std;
 use super::*;

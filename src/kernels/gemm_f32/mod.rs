@@ -1,5 +1,5 @@
-//! Single-precision matrix multiply, `C = A·B` or `C += A·B`, on one thread. B may be stored as any `Element`: f32, or f16 that is
-//! converted as it is loaded.
+//! Single-precision matrix multiply, `C = activation(A·B + bias)` or `C = activation(C + A·B + bias)`, on one thread. B may be stored as
+//! any `Element`: f32, or f16 that is converted as it is loaded.
 //!
 //! Three ways, chosen from the whole shape and the operands' orders, never from a tile or a thread count:
 //! - **packed**: loops of BLIS, outermost first `nc`, `kc`, `mc`, `nr`, `mr`, over packed panels; for whatever is large;
@@ -207,15 +207,28 @@ fn choose<T>(m: usize, n: usize, k: usize, a: Mat<'_>, b: Mat<'_, T>) -> Path {
     if work <= UNPAID { Path::Plain(Plain::SideBySide) } else { Path::Packed }
 }
 
-/// Every way to compute `a·b`, whichever is chosen, by name.
+/// Every way to compute `a·b`, whichever is chosen, by name; of a few multiply-adds the plain loops too, of a row both orders.
 #[cfg(feature = "train")]
 pub(crate) fn paths(a: Mat<'_>, b: Mat<'_>) -> impl Iterator<Item = (&'static str, Path)> {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
+    let (is_small, b_rows) = (m.saturating_mul(n).saturating_mul(k) <= UNPAID, b.col_stride() == 1);
+    let tiny = is_small.then_some(("tiny", Path::Plain(Plain::Tiny)));
+    let rows = (is_small && b_rows).then_some(("rows", Path::Plain(Plain::Rows)));
+    let streamed = (m == 1 && b_rows).then_some(("streamed", Path::InPlace(Order::Stream)));
     let dot = (a.col_stride() == 1 && b.row_stride() == 1).then_some(("dot", Path::Dot { unrolled: m == 1 || n == 1 }));
-    let in_place = (b.col_stride() == 1).then_some(("in-place", Path::InPlace(Order::of(m, n, k))));
-    [Some(("plain", Path::Plain(Plain::SideBySide))), dot, in_place, Some(("packed", Path::Packed))]
-        .into_iter()
-        .flatten()
+    let order = if m == 1 { Order::Chain } else { Order::of(m, n, k) };
+    let in_place = b_rows.then_some(("in-place", Path::InPlace(order)));
+    [
+        tiny,
+        rows,
+        Some(("plain", Path::Plain(Plain::SideBySide))),
+        dot,
+        in_place,
+        streamed,
+        Some(("packed", Path::Packed)),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// [`matmul_with`] in the way of `path`, one of [`paths`]: so that the thresholds between them can be measured.

@@ -11,6 +11,7 @@ use crate::error::ShapeError;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::cut::{Panels, even};
 use crate::kernels::element::Element;
+use crate::kernels::parts::Parts;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use crate::kernels::{Activation, Epilogue, Isa};
 use crate::view::{Mat, MatMut};
@@ -101,7 +102,8 @@ pub(in crate::kernels) fn product<T: Element>(
     if rayon::current_num_threads() == 1 || m.saturating_mul(n).saturating_mul(k) < serial(isa) {
         return super::product(|| isa, c, a, b, epilogue, scratch);
     }
-    on_all(isa, path, Tile::whole(c), a, b, epilogue, scratch);
+    let least = if path == Path::Packed { 2 * PART } else { serial(isa) };
+    on_all(isa, path, Tile::whole(c), a, b, epilogue, (least, scratch));
     Ok(())
 }
 
@@ -114,11 +116,11 @@ pub(crate) fn matmul_shared(
     scratch: &mut [f32],
 ) -> Result<(), ShapeError> {
     let path = check(&c, a, b, Epilogue::default())?;
-    on_all(isa, path, Tile::whole(c), a, b, Epilogue::default(), scratch);
+    on_all(isa, path, Tile::whole(c), a, b, Epilogue::default(), (0, scratch));
     Ok(())
 }
 
-/// On all threads of the pool.
+/// On all threads of the pool; products of fewer multiply-adds than `least` are not cut any more.
 fn on_all<T: Element>(
     isa: Isa,
     path: Path,
@@ -126,15 +128,16 @@ fn on_all<T: Element>(
     a: Mat<'_>,
     b: Mat<'_, T>,
     epilogue: Epilogue<'_>,
-    scratch: &mut [f32],
+    (least, scratch): (usize, &mut [f32]),
 ) {
+    let parts = Parts::new(PARTS * rayon::current_num_threads(), least);
     match path {
-        Path::Packed => in_blocks(isa, c, a, b, epilogue, packed::aligned(scratch)),
-        path => split_unpacked(isa, path, c, a, b, epilogue, PARTS * rayon::current_num_threads()),
+        Path::Packed => in_blocks(isa, c, a, b, epilogue, parts, packed::aligned(scratch)),
+        path => split_unpacked(isa, path, c, a, b, epilogue, parts),
     }
 }
 
-/// Halves the output until there are `parts`, or a part is too small to share.
+/// Halves the output until there are `parts`.
 fn split_unpacked<T: Element>(
     isa: Isa,
     path: Path,
@@ -142,27 +145,28 @@ fn split_unpacked<T: Element>(
     a: Mat<'_>,
     b: Mat<'_, T>,
     epilogue: Epilogue<'_>,
-    parts: usize,
+    parts: Parts,
 ) {
     let (m, n, k) = (c.rows(), c.cols(), a.cols());
     let by_columns = n >= 8 * MAX_LANES || n >= m;
-    let at = if by_columns { (n / 2).next_multiple_of(2 * MAX_LANES) } else { m / 2 };
-    if parts < 2 || m.saturating_mul(n).saturating_mul(k) < serial(isa) || at >= if by_columns { n } else { m } {
+    // At whole tiles: of one or two rows they are twice as wide.
+    let (side, unit) = if by_columns { (n, if m <= 2 { 4 } else { 2 } * isa.lanes()) } else { (m, 1) };
+    let Some((at, [parts, others])) = parts.halve(m.saturating_mul(n).saturating_mul(k), side, unit) else {
         return unpacked(isa, path, c, a, b, epilogue);
-    }
+    };
     if by_columns {
         let (left, right) = c.split_cols(at);
         let half = |from, to| Epilogue { bias: epilogue.bias.map(|bias| &bias[from..to]), ..epilogue };
         let (first, second) = (half(0, at), half(at, n));
         rayon::join(
-            || split_unpacked(isa, path, left, a, b.cols_range(0, at), first, parts / 2),
-            || split_unpacked(isa, path, right, a, b.cols_range(at, n), second, parts / 2),
+            || split_unpacked(isa, path, left, a, b.cols_range(0, at), first, parts),
+            || split_unpacked(isa, path, right, a, b.cols_range(at, n), second, others),
         );
     } else {
         let (top, bottom) = c.split_rows(at);
         rayon::join(
-            || split_unpacked(isa, path, top, a.rows_range(0, at), b, epilogue, parts / 2),
-            || split_unpacked(isa, path, bottom, a.rows_range(at, m), b, epilogue, parts / 2),
+            || split_unpacked(isa, path, top, a.rows_range(0, at), b, epilogue, parts),
+            || split_unpacked(isa, path, bottom, a.rows_range(at, m), b, epilogue, others),
         );
     }
 }
@@ -174,6 +178,7 @@ fn in_blocks<T: Element>(
     a: Mat<'_>,
     b: Mat<'_, T>,
     epilogue: Epilogue<'_>,
+    parts: Parts,
     scratch: &mut [f32],
 ) {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
@@ -196,7 +201,7 @@ fn in_blocks<T: Element>(
                     bias: epilogue.bias.filter(|_| last).map(|bias| &bias[cols.0..cols.1]),
                     activation: if last { epilogue.activation } else { Activation::Identity },
                 };
-                together(isa, c, a, b, cut.step, epilogue, scratch);
+                together(isa, c, a, b, cut.step, epilogue, (parts, scratch));
             }
         }
     }
@@ -211,7 +216,7 @@ fn together<T: Element>(
     b: Mat<'_, T>,
     step: usize,
     epilogue: Epilogue<'_>,
-    scratch: &mut [f32],
+    (parts, scratch): (Parts, &mut [f32]),
 ) {
     let (m, n, k) = (a.rows(), b.cols(), a.cols());
     let (nr, threads) = (strip_cols(isa.lanes()), rayon::current_num_threads());
@@ -233,20 +238,18 @@ fn together<T: Element>(
             Shared::Strips { .. } => right = Side::Packed(packed),
         }
     }
-    share(isa, Packed { c, a: left, b: right, k, step, epilogue, scratch }, PARTS * threads);
+    share(isa, Packed { c, a: left, b: right, k, step, epilogue, scratch }, parts);
 }
 
-/// Halves a product along the operand that each part packs, until a part is too small to hand over.
-fn share<T: Element>(isa: Isa, product: Packed<'_, '_, '_, '_, T>, parts: usize) {
+/// Halves a product along the operand that each part packs, until there are `parts`.
+fn share<T: Element>(isa: Isa, product: Packed<'_, '_, '_, '_, T>, parts: Parts) {
     let Packed { c, a, b, k, step, epilogue, scratch } = product;
     let (m, n) = (c.rows(), c.cols());
     let by_columns = !matches!(b, Side::Packed(_));
-    let (middle, unit) = if by_columns { (n / 2, strip_cols(isa.lanes())) } else { (m / 2, MR) };
-    let at = (middle + unit / 2) / unit * unit; // the nearest: halves of wide strips differ by as little as may be
-    let work = m.saturating_mul(n).saturating_mul(k);
-    if parts < 2 || work < 2 * PART || at == 0 || at >= if by_columns { n } else { m } {
+    let (side, unit) = if by_columns { (n, strip_cols(isa.lanes())) } else { (m, MR) };
+    let Some((at, [parts, others])) = parts.halve(m.saturating_mul(n).saturating_mul(k), side, unit) else {
         return isa.run(Packed { c, a, b, k, step, epilogue, scratch });
-    }
+    };
     let (mine, other) = scratch.split_at_mut(at * step);
     let (first, second) = if by_columns {
         let (left, right) = c.split_cols(at);
@@ -266,7 +269,7 @@ fn share<T: Element>(isa: Isa, product: Packed<'_, '_, '_, '_, T>, parts: usize)
             Packed { c: bottom, a: below, b, k, step, epilogue, scratch: other },
         )
     };
-    rayon::join(|| share(isa, first, parts / 2), || share(isa, second, parts / 2));
+    rayon::join(|| share(isa, first, parts), || share(isa, second, others));
 }
 
 /// The operand that is packed for all threads.

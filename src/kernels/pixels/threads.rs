@@ -3,6 +3,7 @@
 
 use super::{Forward, Gradient, Pixels, forward_shapes, gradient_shapes};
 use crate::error::ShapeError;
+use crate::kernels::parts::Parts;
 use crate::kernels::simd::MAX_LANES;
 use crate::kernels::{Epilogue, Isa};
 
@@ -23,7 +24,7 @@ pub fn linear(
     y: &mut [f32],
 ) -> Result<(), ShapeError> {
     let (weight, y) = forward_shapes(&x, weight, &epilogue, y)?;
-    forward(isa, Forward { x, weight, y, epilogue }, rayon::current_num_threads());
+    forward(isa, Forward { x, weight, y, epilogue }, Parts::new(rayon::current_num_threads(), 2 * PART));
     Ok(())
 }
 
@@ -33,43 +34,41 @@ pub fn linear(
 /// As [`linear_d_weight`](crate::kernels::pixels::linear_d_weight).
 pub fn linear_d_weight(isa: Isa, x: Pixels<'_>, d_y: &[f32], d_weight: &mut [f32]) -> Result<(), ShapeError> {
     let (d_y, d_weight) = gradient_shapes(&x, d_y, d_weight)?;
-    gradient(isa, Gradient { x, d_y, d_weight }, rayon::current_num_threads());
+    gradient(isa, Gradient { x, d_y, d_weight }, Parts::new(rayon::current_num_threads(), 2 * PART));
     Ok(())
 }
 
-/// Whether a product is worth two parts.
-fn pays(parts: usize, m: usize, n: usize, k: usize) -> bool {
-    parts > 1 && m.saturating_mul(n).saturating_mul(k) >= 2 * PART
+/// Multiply-adds of a product.
+fn work(m: usize, n: usize, k: usize) -> usize {
+    m.saturating_mul(n).saturating_mul(k)
 }
 
-/// Halves the rows until there are `parts`, or a part is too small to share.
-fn forward(isa: Isa, whole: Forward<'_, '_, '_, '_>, parts: usize) {
+/// Halves the rows until there are `parts`.
+fn forward(isa: Isa, whole: Forward<'_, '_, '_, '_>, parts: Parts) {
     let Forward { x, weight, y, epilogue } = whole;
     let (rows, outputs) = (y.rows(), y.cols());
-    let at = (rows / 2).next_multiple_of(2);
-    if !pays(parts, rows, outputs, x.width()) || at >= rows {
+    let Some((at, [parts, others])) = parts.halve(work(rows, outputs, x.width()), rows, 2) else {
         return isa.run(Forward { x, weight, y, epilogue });
-    }
+    };
     let (top, bottom) = y.split_rows(at);
     let (first, second) = (x.rows_range(0, at), x.rows_range(at, rows));
     rayon::join(
-        || forward(isa, Forward { x: first, weight, y: top, epilogue }, parts.div_ceil(2)),
-        || forward(isa, Forward { x: second, weight, y: bottom, epilogue }, parts / 2),
+        || forward(isa, Forward { x: first, weight, y: top, epilogue }, parts),
+        || forward(isa, Forward { x: second, weight, y: bottom, epilogue }, others),
     );
 }
 
-/// Halves the columns until there are `parts`, or a part is too small to share.
-fn gradient(isa: Isa, whole: Gradient<'_, '_, '_>, parts: usize) {
+/// Halves the columns until there are `parts`.
+fn gradient(isa: Isa, whole: Gradient<'_, '_, '_>, parts: Parts) {
     let Gradient { x, d_y, d_weight } = whole;
     let width = x.width();
-    let at = (width / 2).next_multiple_of(COLUMNS);
-    if !pays(parts, d_y.rows(), d_y.cols(), width) || at >= width {
+    let Some((at, [parts, others])) = parts.halve(work(d_y.rows(), d_y.cols(), width), width, COLUMNS) else {
         return isa.run(Gradient { x, d_y, d_weight });
-    }
+    };
     let (left, right) = d_weight.split_cols(at);
     let (first, second) = (x.cols_range(0, at), x.cols_range(at, width));
     rayon::join(
-        || gradient(isa, Gradient { x: first, d_y, d_weight: left }, parts.div_ceil(2)),
-        || gradient(isa, Gradient { x: second, d_y, d_weight: right }, parts / 2),
+        || gradient(isa, Gradient { x: first, d_y, d_weight: left }, parts),
+        || gradient(isa, Gradient { x: second, d_y, d_weight: right }, others),
     );
 }

@@ -1,6 +1,6 @@
 //! The shape of a pooling, checked once.
 
-use crate::error::ShapeError;
+use crate::error::{ShapeError, length};
 use core::ops::Range;
 
 /// Windows over the planes of a batch: `[n, c, h, w]` to `[n, c, oh, ow]`, `oh = ⌊(h + 2·padding − kh) / stride⌋ + 1` and `ow` alike.
@@ -129,8 +129,8 @@ impl Pool {
     }
 
     pub(in crate::kernels) fn check(&self, input: usize, output: usize) -> Result<(), ShapeError> {
-        super::length("the input of a pooling, or its gradient,", self.input_len(), input)?;
-        super::length("the output of a pooling, or its gradient,", self.output_len(), output)
+        length("the input of a pooling, or its gradient,", self.input_len(), input)?;
+        length("the output of a pooling, or its gradient,", self.output_len(), output)
     }
 
     /// Elements of a plane of the input, and of the output.
