@@ -21,15 +21,15 @@ fn run(cases: &[Case], setup: Setup) {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let has_table = words.iter().any(|word| word == "--table");
     let is_ours = has_table || !words.iter().any(|word| word.starts_with('-'));
-    let mut names = words.iter().filter(|word| !word.starts_with('-')).peekable();
-    let is_chosen = |case: &&Case| words.iter().any(|word| case.name().contains(word.as_str()));
+    let names = names(&words);
+    let is_chosen = |case: &&Case| names.iter().any(|name| case.name().contains(*name));
     let mut cases: Vec<&Case> = cases.iter().collect();
     if cases.iter().any(is_chosen) {
         cases.retain(is_chosen);
-    } else if is_ours && let Some(name) = names.peek() {
+    } else if is_ours && let Some(name) = names.first() {
         eprintln!("no bench is called like {name}; --list names them all");
         std::process::exit(2);
-    } // or else the word is an option's, or a pattern of criterion's
+    } // or else it is a pattern of criterion's
     if is_ours {
         table(&cases, setup);
     }
@@ -49,6 +49,37 @@ fn run(cases: &[Case], setup: Setup) {
         group.finish();
     }
     criterion.final_summary();
+}
+
+/// Criterion's options whose value is the next word.
+const VALUED: [&str; 20] = [
+    "-c",
+    "--color",
+    "--colour",
+    "-s",
+    "--save-baseline",
+    "-b",
+    "--baseline",
+    "--baseline-lenient",
+    "--load-baseline",
+    "--format",
+    "--profile-time",
+    "--sample-size",
+    "--warm-up-time",
+    "--measurement-time",
+    "--nresamples",
+    "--noise-threshold",
+    "--confidence-level",
+    "--significance-level",
+    "--plotting-backend",
+    "--output-format",
+];
+
+/// What is neither an option nor the value of one.
+fn names(words: &[String]) -> Vec<&str> {
+    let is_value = |at: usize| at > 0 && VALUED.contains(&words[at - 1].as_str());
+    let names = words.iter().enumerate().filter(|(at, word)| !word.starts_with('-') && !is_value(*at));
+    names.map(|(_, word)| word.as_str()).collect()
 }
 
 /// Every case, all ways in turns with the peaks. `% peak` is of the arithmetic's, `% read` of reading as many bytes as the way moves

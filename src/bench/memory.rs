@@ -21,7 +21,7 @@ use crate::kernels::{Activation, convert, elementwise, f16};
 use crate::reference::{self, gamma};
 use std::ops::Range;
 
-/// All but what leaves the caches.
+/// What a first look is for: of each kind the one that stands for the others, and nothing that leaves the caches.
 const QUICK: [&str; 21] = [
     "convert/to_f32/512x784",
     "convert/to_f16/512x784",
@@ -88,6 +88,8 @@ pub fn cases() -> Vec<Case> {
     for (name, rule, operations, bytes) in [
         ("sgd", Update::Sgd { lr: 1e-3 }, 2, 12),
         ("momentum", Update::Momentum { lr: 1e-3, mu: 0.9 }, 4, 20),
+        ("nesterov", Update::Nesterov { lr: 1e-3, mu: 0.9 }, 6, 20),
+        ("ema", Update::Ema { lr: 1e-3, mu: 0.9 }, 5, 20),
         ("adam", adam, 12, 28),
     ] {
         let name = format!("update/{name}/407050");
@@ -281,9 +283,9 @@ fn step(rule: Update, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result
 /// A weight after its first step, and how far off it may be.
 fn first_step(rule: Update, w: f64, g: f64) -> (f64, f64) {
     let change = match rule {
-        Update::Sgd { lr } | Update::Momentum { lr, .. } | Update::Nesterov { lr, .. } | Update::Ema { lr, .. } => {
-            f64::from(lr) * g
-        }
+        Update::Sgd { lr } | Update::Momentum { lr, .. } => f64::from(lr) * g,
+        Update::Nesterov { lr, mu } => f64::from(lr) * (1.0 + f64::from(mu)) * g,
+        Update::Ema { lr, mu } => f64::from(lr) * (1.0 - f64::from(mu)) * g,
         Update::Adam { lr, beta1, beta2, eps, bias1, bias2, .. } => {
             let (m, v) = ((1.0 - beta1) * g / f64::from(bias1), (1.0 - beta2) * g * g / f64::from(bias2));
             f64::from(lr) * m / (v.sqrt() + f64::from(eps))

@@ -1,4 +1,5 @@
-//! What the benches time: products, convolutions and passes over memory of real layers, every answer checked before its clock starts.
+//! What the benches time: products, convolutions and passes over memory of real layers, every answer checked before its clock starts; of
+//! passes that write several things (maxima and their places, weights and moments) the first: tests hold the others.
 //!
 //! In come a [`Setup`] (instruction sets, threads) and a [`Pace`]; out go [`Row`]s: seconds, operations and bytes a second, and their
 //! share of what the machine does at most, timed in the same turns. The command `inkstone bench` and the criterion benches share this
@@ -20,6 +21,7 @@ pub mod inference;
 mod measure;
 pub mod memory;
 pub mod memory_i8;
+pub mod memory_train;
 pub mod operands;
 mod pass;
 pub mod pixels;
@@ -56,6 +58,7 @@ pub fn cases() -> Vec<Case> {
         conv_i8::cases,
         memory::cases,
         memory_i8::cases,
+        memory_train::cases,
         inference::cases,
     ];
     families.into_iter().flat_map(|cases| cases()).collect()

@@ -1,6 +1,7 @@
 //! Plain loops in single precision of what passes over memory: the formula, as the reference of its kernels.
 
 use crate::kernels::Activation;
+use crate::kernels::batch_norm::{Forward, Planes};
 use crate::kernels::update::Update;
 use std::ops::Range;
 
@@ -20,6 +21,86 @@ pub(super) fn mean2x2_backward([h, w]: [usize; 2], d_out: &[f32], d_input: &mut 
         for (i, d_input) in d_input.iter_mut().enumerate() {
             *d_input = 0.25 * d_out[i / w / 2 * (w / 2) + i % w / 2];
         }
+    }
+}
+
+/// The gradient of the largest of windows of 2 x 2: all of it to the first that is.
+pub(super) fn max2x2_backward([h, w]: [usize; 2], input: &[f32], d_out: &[f32], d_input: &mut [f32]) {
+    d_input.fill(0.0);
+    let planes = input.chunks_exact(h * w).zip(d_out.chunks_exact(h / 2 * (w / 2)));
+    for ((input, d_out), d_input) in planes.zip(d_input.chunks_exact_mut(h * w)) {
+        for (i, d_out) in d_out.iter().enumerate() {
+            let at = i / (w / 2) * 2 * w + i % (w / 2) * 2;
+            let mut best = at;
+            for other in [at + 1, at + w, at + w + 1] {
+                best = if input[other] > input[best] { other } else { best };
+            }
+            d_input[best] = *d_out;
+        }
+    }
+}
+
+/// Mean and biased variance of every channel.
+pub(super) fn statistics(planes: &Planes, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
+    let (count, channels) = (planes.count() as f32, planes.channels());
+    mean.fill(0.0);
+    for (at, plane) in x.chunks_exact(planes.plane()).enumerate() {
+        mean[at % channels] += plane.iter().sum::<f32>();
+    }
+    mean.iter_mut().for_each(|mean| *mean /= count);
+    variance.fill(0.0);
+    for (at, plane) in x.chunks_exact(planes.plane()).enumerate() {
+        let mean = mean[at % channels];
+        variance[at % channels] += plane.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>();
+    }
+    variance.iter_mut().for_each(|variance| *variance /= count);
+}
+
+/// The gradient of a batch norm by its input.
+pub(super) fn batch_norm_backward(planes: &Planes, forward: Forward<'_>, d_out: &[f32], d_x: &mut [f32]) {
+    let Forward { x, mean, inv_std, gamma } = forward;
+    let (plane, channels, count) = (planes.plane(), planes.channels(), planes.count() as f32);
+    let mut sums = vec![[0.0f32; 2]; channels];
+    for (at, (x, d_out)) in x.chunks_exact(plane).zip(d_out.chunks_exact(plane)).enumerate() {
+        let (channel, mut own) = (at % channels, [0.0f32; 2]);
+        for (x, d_out) in x.iter().zip(d_out) {
+            own[0] += d_out * ((x - mean[channel]) * inv_std[channel]);
+            own[1] += d_out;
+        }
+        sums[channel][0] += own[0];
+        sums[channel][1] += own[1];
+    }
+    let planes = x.chunks_exact(plane).zip(d_out.chunks_exact(plane));
+    for (at, ((x, d_out), d_x)) in planes.zip(d_x.chunks_exact_mut(plane)).enumerate() {
+        let channel = at % channels;
+        let [d_gamma, d_beta] = sums[channel].map(|sum| sum / count);
+        for ((x, d_out), d_x) in x.iter().zip(d_out).zip(d_x) {
+            let normal = (x - mean[channel]) * inv_std[channel];
+            *d_x = gamma[channel] * inv_std[channel] * (d_out - d_beta - normal * d_gamma);
+        }
+    }
+}
+
+/// The bilinear mean of the four pixels around a place, 0 outside of the image.
+pub(super) fn bilinear(image: &[u8], [h, w]: [usize; 2], x: f32, y: f32) -> f32 {
+    let (left, top) = (x.floor(), y.floor());
+    let (right, below) = (x - left, y - top);
+    let pixel = |row: f32, col: f32| {
+        let inside = row >= 0.0 && col >= 0.0 && row < h as f32 && col < w as f32;
+        if inside { f32::from(image[row as usize * w + col as usize]) } else { 0.0 }
+    };
+    let above = pixel(top, left) * (1.0 - right) + pixel(top, left + 1.0) * right;
+    let under = pixel(top + 1.0, left) * (1.0 - right) + pixel(top + 1.0, left + 1.0) * right;
+    above * (1.0 - below) + under * below
+}
+
+/// Each row of `cols` becomes logarithms of probabilities.
+pub(super) fn log_softmax(x: &mut [f32], cols: usize) {
+    for row in x.chunks_exact_mut(cols) {
+        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = row.iter().map(|x| (x - max).exp()).sum();
+        let ln = sum.ln();
+        row.iter_mut().for_each(|x| *x = *x - max - ln);
     }
 }
 
@@ -60,7 +141,7 @@ pub(super) fn activate(activation: Activation, x: &mut [f32]) {
     }
 }
 
-/// One step of `rule`, of which those that the benches do not time do nothing.
+/// One step of `rule`.
 pub(super) fn update(rule: Update, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     match rule {
         Update::Sgd { lr } => w.iter_mut().zip(g).for_each(|(w, g)| *w -= lr * g),
@@ -79,7 +160,18 @@ pub(super) fn update(rule: Update, w: &mut [f32], g: &[f32], m: &mut [f32], v: &
                 *w = *w * (1.0 - lr * decay) - lr * (*m / bias1) / ((*v / bias2).sqrt() + eps);
             }
         }
-        Update::Ema { .. } | Update::Nesterov { .. } => {}
+        Update::Ema { lr, mu } => {
+            for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+                *v = mu * *v + (1.0 - mu) * g;
+                *w -= lr * *v;
+            }
+        }
+        Update::Nesterov { lr, mu } => {
+            for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
+                *v = mu * *v + g;
+                *w -= lr * (g + mu * *v);
+            }
+        }
     }
 }
 

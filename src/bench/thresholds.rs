@@ -19,7 +19,7 @@ use crate::reference;
 use crate::view::{Mat, MatMut};
 
 /// M, N, K and layout on both sides of where the plain loop, dots, tiles in place and packed tiles meet.
-const SINGLE: [([usize; 3], &str); 43] = [
+const SINGLE: [([usize; 3], &str); 51] = [
     // A plain loop up to 64 multiply-adds, and up to 1,024 where nothing else fits.
     ([3, 3, 5], "nn"),
     ([4, 4, 4], "nn"),
@@ -27,6 +27,11 @@ const SINGLE: [([usize; 3], &str); 43] = [
     ([8, 8, 15], "tt"),
     ([8, 8, 16], "tt"),
     ([10, 10, 12], "tt"),
+    // A few short rows: up to 3 numbers of the left, and 64 columns.
+    ([1, 64, 3], "nn"),
+    ([1, 64, 4], "nn"),
+    ([1, 65, 3], "nn"),
+    ([3, 64, 1], "nn"),
     // Dots: few rows, or one, of enough steps.
     ([1, 64, 7], "nt"),
     ([1, 64, 8], "nt"),
@@ -36,8 +41,13 @@ const SINGLE: [([usize; 3], &str); 43] = [
     ([32, 128, 256], "nt"),
     ([33, 128, 256], "nt"),
     ([48, 128, 256], "nt"),
+    // Up to 16 outputs, whatever their length.
+    ([4, 4, 12], "nt"),
+    ([4, 5, 12], "nt"),
+    ([40, 1, 6], "nt"),
     // Few columns: a last layer.
     ([64, 10, 128], "nt"),
+    ([200, 10, 99], "nt"),
     ([200, 10, 100], "nt"),
     ([200, 10, 512], "nt"),
     ([128, 10, 784], "nt"),
@@ -54,7 +64,7 @@ const SINGLE: [([usize; 3], &str); 43] = [
     ([64, 256, 256], "nn"),
     ([65, 256, 256], "nn"),
     ([96, 256, 256], "nn"),
-    ([64, 256, 257], "nn"),
+    ([63, 256, 257], "nn"),
     // Gradients of a wide layer: few rows whose neighbours in a column lie far apart.
     ([16, 12544, 128], "nn"),
     ([32, 12544, 128], "nn"),
@@ -71,8 +81,12 @@ const SINGLE: [([usize; 3], &str); 43] = [
     ([1, 256, 129], "nn"),
 ];
 
-/// On both sides of the multiply-adds from which threads share the work, 400,000 and with AVX-512 a million: packed, in place, as dots.
-const SHARED: [([usize; 3], &str); 14] = [
+/// On both sides of the multiply-adds from which threads share the work: in place and as dots 400,000, with AVX-512 a million; packed 3 million.
+const SHARED: [([usize; 3], &str); 18] = [
+    ([96, 96, 300], "nt"),
+    ([128, 128, 180], "nt"),
+    ([128, 128, 187], "nt"),
+    ([160, 160, 160], "nt"),
     ([64, 64, 64], "tn"),
     ([72, 72, 77], "tn"),
     ([72, 72, 78], "tn"),

@@ -20,8 +20,11 @@ pub(super) fn equal<T: Copy + Into<f64>>(want: &[T], got: &[T]) -> Result<(), Ca
 /// Fails unless `c` is `a·b` within the rounding bound, at 256 places spread over it.
 pub(super) fn product(a: Mat<'_>, b: Mat<'_>, c: &[f32]) -> Result<(), Cause> {
     let (m, k, n) = (a.rows(), a.cols(), b.cols());
-    for place in 0..256 {
-        let at = place * 7919 % (m * n);
+    let all = m * n;
+    for place in 0..all.min(256) {
+        // Of many, without a pattern: any row and column may be met.
+        let spread = ((place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16) as usize % all;
+        let at = if all <= 256 { place } else { spread };
         let (i, j) = (at / n, at % n);
         let (mut want, mut magnitude) = ([0.0], [0.0]);
         reference::matmul_f64(a.rows_range(i, i + 1), b.cols_range(j, j + 1), &mut want, &mut magnitude)?;

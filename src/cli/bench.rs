@@ -27,7 +27,7 @@ const QUICK_REFERENCE_UP_TO: u64 = 1 << 28;
 /// Time the kernels beside plain loops, in percent of this machine's peak.
 ///
 /// Answers are checked before they are timed. All ways to compute one thing are timed in turns with the machine's limits:
-/// multiply-adds in f32, 16-bit products summed in pairs, reading. Each row gives its share of the limit that it meets first.
+/// multiply-adds in f32, 16-bit products summed in pairs, reading. Each row gives its share of the limit that bounds this kind of kernel.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  inkstone bench --quick\n  inkstone bench --only gemm_f32/512 --only conv_i8 --threads 1\n  inkstone bench --isa list\n  inkstone bench --save-plot roofline.svg"
@@ -38,7 +38,7 @@ pub(crate) struct Bench {
     quick: bool,
     /// Only benches whose name contains NAME, or of the family NAME; may be given several times
     ///
-    /// With --quick a NAME that none of the fewer shapes has chooses among all of them.
+    /// If no shape of --quick matches NAME, all shapes are searched.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Also draw a roofline: operations a second over operations a byte, under the limits of this machine
