@@ -276,6 +276,28 @@ fn pruning_depends_on_no_thread_and_no_interruption() {
     assert_eq!((&later["runs"][1]["epochs"], &later["runs"][0]["sha256"]), (&value!(3), &one["runs"][0]["sha256"]));
 }
 
+/// Runs by another rule, or compared with runs that are no more, may have gone further than they would: none of them is gone on with.
+#[test]
+fn pruned_runs_that_are_forced_are_those_of_a_fresh_directory() {
+    let dir = with_file(PRUNED);
+    let sweep = |words: &[&str]| json(dir.path(), &with(&["sweep", "my.toml"], words));
+    let fresh = |out: &str| timeless(sweep(&["--out", out])["runs"].as_array().unwrap());
+    sweep(&["--out", "first"]);
+    sweep(&["--out", "rule"]);
+    // Behind a first run that learns next to nothing none is pruned that was pruned before.
+    fs::write(dir.path().join("my.toml"), PRUNED.replace("[0.001,", "[1e-7,")).unwrap();
+    sweep(&["--out", "first", "--force"]);
+    assert_eq!(timeless(&lines(dir.path(), "first")), fresh("fresh first"));
+
+    // Stopped when one run was anew, and gone on with.
+    fs::write(dir.path().join("my.toml"), PRUNED.replace("after = 2", "after = 1")).unwrap();
+    let want = fresh("fresh rule");
+    assert!(want[1]["epochs"] == 1, "{want:?}");
+    stopped(dir.path(), &["sweep", "my.toml", "--out", "rule", "--force", "--threads", "1"], "-INT");
+    sweep(&["--out", "rule"]);
+    assert_eq!(timeless(&lines(dir.path(), "rule")), want);
+}
+
 /// Batches of 1000 are shared by all threads, batches of 10 go side by side: here they take turns.
 #[test]
 fn large_and_small_runs_may_alternate() {

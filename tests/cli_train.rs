@@ -390,6 +390,49 @@ fn the_data_is_verified_and_shown() {
     assert!(drawn.contains('█') && drawn.contains("#0: 5"), "{drawn}");
 }
 
+/// No option is read and forgotten: each makes other weights than none, and than every other one.
+#[test]
+fn every_option_of_training_makes_other_weights() {
+    let dir = tempdir().unwrap();
+    let momentum = ["--optimizer", "momentum"];
+    let options: [&[&str]; 26] = [
+        &[],
+        &["--activation", "tanh"],
+        &["--dropout", "0.2"],
+        &["--initializer", "kaiming"],
+        &["--initializer", "xavier"],
+        &["--bias", "input"],
+        &["--normalize", "image"],
+        &["--normalize", "mean-std"],
+        &["--augment", "rotate=10"],
+        &["--split", "100"],
+        &["--no-shuffle"],
+        &["--optimizer", "sgd"],
+        &["--optimizer", "adamw", "--weight-decay", "0.1"],
+        &["--weight-decay", "0.1"],
+        &momentum,
+        &["--optimizer", "momentum", "--momentum", "0.5"],
+        &["--optimizer", "momentum", "--reset-velocity"],
+        &["--lr", "0.01"],
+        &["--schedule", "constant"],
+        &["--warmup", "10"],
+        &["--l1", "0.01"],
+        &["--l2", "0.01"],
+        &["--label-smoothing", "0.1"],
+        &["--clip-norm", "0.01"],
+        &["--average", "ema:0.9"],
+        &["--seed", "2"],
+    ];
+    let base = ["train", "--model", "mlp:8", "--limit", "300", "--epochs", "2", "--batch", "20"];
+    let mut seen = std::collections::BTreeMap::new();
+    for (number, words) in options.into_iter().enumerate() {
+        let out = format!("run-{number}");
+        let answer = json(dir.path(), &[&base[..], words, &["--out", &out]].concat());
+        let before = seen.insert(answer["sha256"].as_str().unwrap().to_owned(), words);
+        assert_eq!(before, None, "the same weights with {words:?}");
+    }
+}
+
 #[test]
 fn gradients_are_checked() {
     let dir = tempdir().unwrap();
@@ -404,16 +447,25 @@ fn completions_and_help_are_complete() {
     for shell in ["bash", "zsh", "fish"] {
         let script = inkstone(dir.path(), &["completions", shell]).output().unwrap();
         assert!(script.status.success());
-        assert!(String::from_utf8(script.stdout).unwrap().contains("gradcheck"), "{shell}");
+        let script = String::from_utf8(script.stdout).unwrap();
+        for command in
+            "train eval predict gradcheck inspect bench sweep study report quantize export validate completions"
+                .split(' ')
+        {
+            assert!(script.contains(command), "{shell}: {command} is missing");
+        }
     }
     assert!(json(dir.path(), &["completions", "bash"])["script"].as_str().unwrap().contains("inkstone"));
     let help = inkstone(dir.path(), &["train", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for flag in "model activation data normalize augment split optimizer lr momentum schedule reduction l1 l2 epochs batch patience \
-                 seed threads isa weight-decay warmup exact-train-metrics force init no-shuffle limit out resume config json"
+                 seed threads isa weight-decay warmup exact-train-metrics force init no-shuffle limit out resume config json dropout \
+                 initializer bias reset-velocity label-smoothing clip-norm average test-shift"
         .split_whitespace()
     {
-        assert!(help.contains(&format!("--{flag}")), "--{flag} is missing from the help");
+        // One name may begin as another does.
+        let is_there = [" ", "\n", "["].iter().any(|end| help.contains(&format!("--{flag}{end}")));
+        assert!(is_there, "--{flag} is missing from the help");
     }
     assert!(contents(dir.path()).is_empty(), "neither writes a file");
 }

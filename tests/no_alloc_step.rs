@@ -3,7 +3,7 @@
 
 use inkstone::data::{Dataset, Splits};
 use inkstone::kernels::Isa;
-use inkstone::train::{Config, ModelSpec, OptimizerKind, Trainer};
+use inkstone::train::{Average, Config, OptimizerKind, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,28 +54,48 @@ const COUNTED: u32 = 5;
 fn a_step_allocates_nothing() {
     let data = digits();
     let mut kept = Vec::new(); // threads of a pool that ends would free what they have while the next one counts
-    for optimizer in OptimizerKind::ALL {
-        for (threads, hidden, augment) in [
-            (1, vec![128], "none"),
-            (2, vec![128], "rotate=10,translate=0.1,elastic=6:2,erase=0.5:0.2"),
-            (2, vec![256, 64, 20], "none"),
-        ] {
-            let augment = augment.parse().unwrap();
-            let model = ModelSpec::Mlp(hidden);
-            let epochs = WARM_UP + COUNTED;
-            let (batch, lr, l2) = (64, 1e-4, 1e-5);
-            let config = Config { model, optimizer, augment, batch, epochs, lr, l2, ..Config::default() };
-            let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();
-            let calls = trainer.in_pool(|trainer| {
-                while trainer.state().epoch < 1 || trainer.workers_seen() < threads as u32 {
-                    assert!(trainer.state().epoch < WARM_UP, "a thread of the pool never worked");
-                    count_epoch(trainer);
-                }
-                (0..COUNTED).map(|_| count_epoch(trainer)).sum::<u64>()
-            });
-            assert_eq!(calls, 0, "{optimizer}, {threads} threads: calls of the allocator in the steps of five epochs");
-            kept.push(trainer);
-        }
+    let (plain, all) = ("none", "rotate=10,translate=0.1,elastic=6:2,erase=0.5:0.2");
+    let mlps = [(1, "mlp:128", plain), (2, "mlp:128", all), (2, "mlp:256,64,20", plain)];
+    let mlps = OptimizerKind::ALL
+        .into_iter()
+        .flat_map(|kind| mlps.map(|(threads, model, augment)| (kind, threads, model, augment)));
+    let adam = OptimizerKind::Adam;
+    // Pixels by halves of a batch, and every layer that images have.
+    let others = [
+        (adam, 1, "linear", plain),
+        (adam, 2, "linear", plain),
+        (adam, 1, "cnn-8-16+batch-norm+residual", plain),
+        (adam, 2, "cnn-8-16+batch-norm+residual", all),
+        (adam, 2, "resnet-small", plain),
+    ];
+    for (optimizer, threads, model, augment) in mlps.chain(others) {
+        let with_more = threads == 2 && model != "linear";
+        let config = Config {
+            model: model.parse().unwrap(),
+            optimizer,
+            augment: augment.parse().unwrap(),
+            batch: if model == "linear" { 128 } else { 64 }, // of fewer bytes of pixels one thread gathers all
+            epochs: WARM_UP + COUNTED,
+            lr: 1e-4,
+            l2: 1e-5,
+            dropout: if with_more { 0.1 } else { 0.0 },
+            clip_norm: with_more.then_some(1.0),
+            average: if with_more { Average::Ema { decay: 0.9 } } else { Average::None },
+            ..Config::default()
+        };
+        let mut trainer = Trainer::new(&config, &data, Isa::best(), threads).unwrap();
+        let calls = trainer.in_pool(|trainer| {
+            while trainer.state().epoch < 1 || trainer.workers_seen() < threads as u32 {
+                assert!(trainer.state().epoch < WARM_UP, "a thread of the pool never worked");
+                count_epoch(trainer);
+            }
+            (0..COUNTED).map(|_| count_epoch(trainer)).sum::<u64>()
+        });
+        assert_eq!(
+            calls, 0,
+            "{model}, {optimizer}, {threads} threads: calls of the allocator in the steps of five epochs"
+        );
+        kept.push(trainer);
     }
 }
 

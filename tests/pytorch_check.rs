@@ -77,7 +77,7 @@ fn weights(name: &str, graph: &Graph) -> Vec<f32> {
     weights
 }
 
-/// Every optimizer, penalty, schedule and activation: each loss within 1e-4 of PyTorch's.
+/// Every optimizer, penalty, schedule and activation: each loss within a few roundings of PyTorch's, as `TOLERANCE` says.
 #[test]
 fn losses_follow_pytorch() {
     let (golden, data) = (golden(), mnist());

@@ -31,11 +31,11 @@ pub(crate) struct Eval {
     /// Only the first N samples of the test set
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Write the network's outputs before softmax, `logits [samples, classes]` in f32, in the order of the test set; of the
-    /// images as they are, also beside --test-shift
+    /// Write the network's outputs before softmax, `logits [samples, classes]` in f32, in the order of the test set:
+    /// always of the images as they are, without --test-shift
     #[arg(long, value_name = "FILE.safetensors")]
     logits: Option<PathBuf>,
-    /// Average the probabilities over moves of each image by up to PX pixels each way [default: 0]
+    /// Test-time augmentation: average the probabilities over moves of each image by up to PX pixels each way [default: 0]
     ///
     /// 1: nine moves, 2: 25.
     #[arg(long, value_name = "PX", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]

@@ -10,7 +10,7 @@ use std::thread::available_parallelism;
 /// Threads and instruction set.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Machine {
-    /// Worker threads [default: one per CPU]; any number gives the same bytes
+    /// Worker threads [default: as the configuration says, else one per CPU]; any number gives the same bytes
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads, help_heading = "Machine")]
     pub(crate) threads: Option<usize>,
     /// Instruction set, one of those of `inkstone bench --isa list` [default: the fastest this machine has]

@@ -1,5 +1,6 @@
 //! Where words go: results to stdout, progress and remarks to stderr; colours and bars only on a terminal.
 
+use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -131,15 +132,7 @@ impl Screen {
 
 /// A whole number in groups of three: `407050` as `407,050`.
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    HumanCount(number).to_string()
 }
 
 /// Seconds as a person reads them: `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min`.

@@ -1,4 +1,4 @@
-//! The flags that decide what is trained: they go before `--config FILE.toml`, and that before the defaults.
+//! The flags that decide what is trained: they override `--config FILE.toml`, which overrides the defaults.
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -146,7 +146,7 @@ pub(crate) struct Settings {
     /// As PyTorch's label_smoothing. Losses are reported without it.
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     label_smoothing: Option<f64>,
-    /// Shorten the gradient of an update to this Euclidean norm where it is longer, as PyTorch's clip_grad_norm_; penalties are added behind
+    /// Shorten the gradient of an update to this Euclidean norm where it is longer, as PyTorch's clip_grad_norm_; L1 and L2 are added after that
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = "Regularization")]
     clip_norm: Option<f64>,
     /// Evaluate, compare and save an average of the weights instead of the weights: ema:DECAY or swa:EPOCH [default: none]

@@ -39,7 +39,7 @@ pub(crate) struct Study {
     /// Only this part of it
     #[arg(long, value_name = "PART")]
     only: Option<String>,
-    /// Seeds of each run, from 1; a report that names more has more
+    /// How many seeds each run is trained by: 1, 2, and so on; of what a report repeats more often, as many as it does
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: u32,
     /// A tenth of the epochs, or of the samples where that is less than an epoch: to see that it works

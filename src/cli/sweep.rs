@@ -42,7 +42,8 @@ pub(crate) struct Sweep {
     /// Train the runs i, i + n, i + 2n, ... only, so that n machines share a sweep
     #[arg(long, value_name = "i/n", value_parser = shard)]
     shard: Option<Shard>,
-    /// Replace runs of the directory that have other settings, and all of them if they were pruned by another rule
+    /// Replace runs of the directory that have other settings; with [prune] those after them too, which were compared with them, and all
+    /// of them if the rule was another
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -76,12 +76,12 @@ pub(crate) struct Train {
     /// Replace the run that is in the directory
     #[arg(long, help_heading = "Run")]
     force: bool,
-    /// Go on with the run in DIR where it stopped, to the same bytes as if it had not
+    /// Go on with the run in DIR where it stopped: bit-identical to a run that was never stopped
     ///
     /// Its settings are those of DIR/config.toml; only --data and --threads may be given anew.
     #[arg(long, value_name = "DIR", help_heading = "Run", conflicts_with_all = FIXED_BY_THE_RUN)]
     resume: Option<PathBuf>,
-    /// Settings in TOML, as a run's config.toml; flags go before the file, the file before the defaults
+    /// Settings in TOML, as a run's config.toml: flags override the file, the file overrides the defaults
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -120,7 +120,7 @@ impl Train {
         self.settings.clone().apply(&mut config);
         apply_data(self.data.clone(), &mut config);
         config.validate().map_err(|error| match &self.config {
-            Some(file) if alone.as_ref() == Err(&error) => Usage::error(error.at(file)), // no flag has to do with it
+            Some(file) if alone.as_ref() == Err(&error) => Usage::error(error.in_file().at(file)), // no flag has to do with it
             _ => Usage::error(format_args!("--{error}")),
         })?;
         if let Some(error) = self.settings.without_effect(&config).filter(|_| self.resume.is_none()) {
@@ -133,7 +133,8 @@ impl Train {
         let stop = on_ctrl_c()?;
         let data = config.data.load()?;
         if let Some(split) = config.split {
-            split.of(data.train.len()).map_err(Usage::error)?;
+            let val = split.of(data.train.len()).map_err(Usage::error)?;
+            config.validate_val(val).map_err(|error| Usage::error(format_args!("--{error}")))?;
         }
         check_memory(&config, &data, ["--model", "--batch"])?;
         let mut watcher = Watcher::new(screen, &out, stop);

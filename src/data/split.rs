@@ -38,6 +38,15 @@ impl ValSize {
         Ok(count)
     }
 
+    /// Whether it asks for any; of few samples a small fraction rounds to none.
+    #[must_use]
+    pub fn is_some(self) -> bool {
+        match self {
+            Self::Fraction(fraction) => fraction > 0.0,
+            Self::Count(count) => count > 0,
+        }
+    }
+
     /// The value itself, if it is a count or a fraction in `[0, 1)`.
     fn checked(self) -> Result<Self, DataError> {
         match self {
@@ -82,7 +91,7 @@ impl fmt::Display for ValSize {
 
 /// As a file holds it: a number, or the text of the flag.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a fraction as 0.2 or a count as 10000")]
 enum Written {
     Count(usize),
     Fraction(f64),

@@ -21,11 +21,14 @@ use std::str::FromStr;
 /// Most threads that may be asked for.
 const MAX_THREADS: usize = 1024;
 
+/// What `patience` asks for.
+const NEEDS_VAL: &str = "early stopping needs a validation set";
+
 /// A value of the configuration that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {rule}: expected {expected}, found {found}")]
 pub struct ConfigError {
-    /// The flag (without dashes) and key in the file: "lr". A file's name where the whole file is at fault.
+    /// The flag, without dashes before it: "weight-decay". With underscores, the key in a file. A file's name where the whole file is at fault.
     pub key: String,
     /// The rule that is broken.
     pub rule: &'static str,
@@ -45,6 +48,12 @@ impl ConfigError {
     #[must_use]
     pub fn at(self, place: &Path) -> Self {
         Self { key: format!("{}: {}", place.display(), self.key), ..self }
+    }
+
+    /// The same, of a key that a file spells with underscores.
+    #[must_use]
+    pub fn in_file(self) -> Self {
+        Self { key: self.key.replace('-', "_"), ..self }
     }
 
     /// `text` is none of the names of `key`.
@@ -188,7 +197,7 @@ pub struct Config {
     /// How the learning rate changes.
     #[serde(with = "text")]
     pub schedule: Schedule,
-    /// Updates over which the learning rate rises linearly from 0.
+    /// Updates over which the learning rate rises linearly: update `i` of them, from 1, uses `i / warmup` of the scheduled rate.
     pub warmup: u64,
     /// Whether a batch's gradients are averaged or summed.
     #[serde(with = "text")]
@@ -215,7 +224,7 @@ pub struct Config {
     /// Stops after this many epochs in a row without a lower validation loss and restores the best weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
-    /// Decides the split, the first weights, the order of the samples and how they are augmented.
+    /// Decides the split, the first weights, the order of the samples, how they are augmented and what is dropped out.
     pub seed: u64,
     /// Whether each epoch has its own order of samples.
     pub shuffle: bool,
@@ -325,17 +334,31 @@ impl Config {
         check(self.batch >= 1, "batch", "a batch holds at least one sample", "1 or more", &self.batch)?;
         check(self.limit != Some(0), "limit", "training needs at least one sample", "1 or more", &0)?;
         check(self.patience != Some(0), "patience", "patience is at least one epoch", "1 or more", &0)?;
-        let has_val = !matches!(self.split, None | Some(ValSize::Count(0)))
-            && !matches!(self.split, Some(ValSize::Fraction(fraction)) if fraction == 0.0);
-        let rule = "early stopping needs a validation set";
-        check(self.patience.is_none() || has_val, "patience", rule, "--split above 0 beside --patience", &"no split")?;
-        let rule = "a seed fits in TOML's integers";
-        check(i64::try_from(self.seed).is_ok(), "seed", rule, "0 to 9223372036854775807", &self.seed)?;
+        let has_val = self.patience.is_none() || self.split.is_some_and(ValSize::is_some);
+        check(has_val, "patience", NEEDS_VAL, "--split above 0 beside --patience", &"no split")?;
+        let (batch, limit) = (self.batch as u64, self.limit.unwrap_or(0) as u64);
+        for (key, value) in [("seed", self.seed), ("warmup", self.warmup), ("batch", batch), ("limit", limit)] {
+            let rule = "a number in config.toml is one of TOML's integers";
+            check(i64::try_from(value).is_ok(), key, rule, "at most 9223372036854775807", &value)?;
+        }
         if let Some(threads) = self.threads {
             let good = (1..=MAX_THREADS).contains(&threads);
             check(good, "threads", "at least one thread works", "1 to 1024", &threads)?;
         }
         Ok(())
+    }
+
+    /// Checks what needs a validation set against the samples that the split leaves for it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for patience without any.
+    pub fn validate_val(&self, samples: usize) -> Result<(), ConfigError> {
+        if self.patience.is_none() || samples > 0 {
+            return Ok(());
+        }
+        let split = self.split.unwrap_or(ValSize::Count(0));
+        let found = format!("none, as the split {split} rounds to");
+        Err(ConfigError::new("patience", NEEDS_VAL, "at least one sample of validation", found))
     }
 
     /// `dropout`, as an op has it.
@@ -360,7 +383,7 @@ impl Config {
     /// [`ConfigError`] for anything but TOML with known keys and valid values.
     pub fn from_toml(place: &Path, text: &str) -> Result<Self, ConfigError> {
         let config = Self::parse_toml(place, text)?;
-        config.validate().map_err(|error| error.at(place))?;
+        config.validate().map_err(|error| error.in_file().at(place))?;
         Ok(config)
     }
 
@@ -419,6 +442,8 @@ mod tests {
             reset_velocity: true,
             schedule: Schedule::Step { every: 3, factor: 0.5 },
             reduction: Reduction::Sum,
+            label_smoothing: 0.1,
+            clip_norm: Some(2.5),
             average: Average::Ema { decay: 0.995 },
             test_shift: 2,
             patience: Some(3),
@@ -481,6 +506,10 @@ mod tests {
             ("weight-decay", "-1", Config { weight_decay: -1.0, ..base() }),
             ("l1", "inf", Config { l1: f64::INFINITY, ..base() }),
             ("l2", "NaN", Config { l2: f64::NAN, ..base() }),
+            ("label-smoothing", "1", Config { label_smoothing: 1.0, ..base() }),
+            ("label-smoothing", "NaN", Config { label_smoothing: f64::NAN, ..base() }),
+            ("clip-norm", "0", Config { clip_norm: Some(0.0), ..base() }),
+            ("clip-norm", "NaN", Config { clip_norm: Some(f64::NAN), ..base() }),
             ("epochs", "0", Config { epochs: 0, ..base() }),
             ("batch", "0", Config { batch: 0, ..base() }),
             ("limit", "0", Config { limit: Some(0), ..base() }),
@@ -488,6 +517,9 @@ mod tests {
             ("patience", "no split", Config { patience: Some(3), ..base() }),
             ("patience", "no split", Config { patience: Some(3), split: Some(ValSize::Fraction(0.0)), ..base() }),
             ("seed", "18446744073709551615", Config { seed: u64::MAX, ..base() }),
+            ("warmup", "9223372036854775808", Config { warmup: 1 << 63, ..base() }),
+            ("batch", "9223372036854775808", Config { batch: 1 << 63, ..base() }),
+            ("limit", "9223372036854775808", Config { limit: Some(1 << 63), ..base() }),
             ("average", "swa:0", Config { average: Average::Swa { from: 0 }, ..base() }),
             ("average", "16", Config { average: Average::Swa { from: 16 }, ..base() }),
             ("average", "ema:1", Config { average: Average::Ema { decay: 1.0 }, ..base() }),

@@ -141,7 +141,7 @@ impl Evaluator {
 /// `ln(eᵃ + eᵇ)`, also where neither power is large enough for an f32; NaN stays.
 fn log_add(a: f32, b: f32) -> f32 {
     let (high, low) = if a < b { (b, a) } else { (a, b) };
-    if high == f32::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+    if high == f32::NEG_INFINITY { low } else { high + (low - high).exp().ln_1p() }
 }
 
 #[cfg(test)]
@@ -155,6 +155,8 @@ mod tests {
         assert!((log_add(-300.0, -300.0) - (-300.0 + 2f32.ln())).abs() < 1e-4);
         assert!((log_add(0.25f32.ln(), 0.5f32.ln()) - 0.75f32.ln()).abs() < 1e-6);
         assert_eq!(log_add(0.0, -1000.0), 0.0);
-        assert!(log_add(f32::NAN, 0.0).is_nan() && log_add(0.0, f32::NAN).is_nan());
+        for other in [0.0, f32::NEG_INFINITY] {
+            assert!(log_add(f32::NAN, other).is_nan() && log_add(other, f32::NAN).is_nan());
+        }
     }
 }

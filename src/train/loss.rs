@@ -270,5 +270,11 @@ mod tests {
         assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
         assert_eq!(argmax(&[f32::NAN, -1.0]), 1);
         assert_eq!(argmax(&[f32::NAN]), 0);
+        // A device says the same.
+        let nan = f32::NAN;
+        for row in [[1.0, 3.0, 3.0], [nan, -1.0, 2.0], [nan, -1.0, -2.0], [-1.0, nan, -2.0], [2.0, nan, 3.0], [nan; 3]]
+        {
+            assert_eq!(crate::runtime::first_largest(&row), argmax(&row), "{row:?}");
+        }
     }
 }

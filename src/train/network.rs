@@ -421,7 +421,7 @@ impl Network {
         Ok(loss::nll(self.isa, logits, labels, losses)?)
     }
 
-    /// The loss of each sample of the last batch of `rows`.
+    /// The loss of each sample of the last batch of `rows` that was [evaluated](Self::evaluate).
     #[must_use]
     pub fn losses(&self, rows: usize) -> &[f32] {
         &self.losses[..rows.min(self.capacity)]

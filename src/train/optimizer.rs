@@ -139,16 +139,15 @@ impl Optimizer {
     /// Takes the state of another run of the same optimizer.
     ///
     /// # Errors
-    /// [`ShapeError::Length`] if a moment has another length.
+    /// [`ShapeError::Length`] if a moment has another length; both are then as they were.
     pub fn restore(&mut self, m: &[f32], v: &[f32]) -> Result<(), ShapeError> {
-        for (what, to, from) in
-            [("the first moment", &mut self.m, m), ("the second moment or velocity", &mut self.v, v)]
-        {
+        for (what, to, from) in [("the first moment", &self.m, m), ("the second moment or velocity", &self.v, v)] {
             if to.len() != from.len() {
                 return Err(ShapeError::Length { what, expected: to.len(), got: from.len() });
             }
-            to.copy_from_slice(from);
         }
+        self.m.copy_from_slice(m);
+        self.v.copy_from_slice(v);
         Ok(())
     }
 

@@ -193,11 +193,12 @@ pub fn config_of(dir: &Path) -> Result<Config, TrainError> {
     Ok(Config::from_toml(&file, &read_text(&file)?)?)
 }
 
-/// Goes on with the run at `dir` from its newest save, to the same weights as if it had never stopped. `data` must be what its
+/// Goes on with the run at `dir` from its newest save, to the same weights as if it had never stopped. `data` and `isa` must be what its
 /// `config.toml` (see [`config_of`]) names. A run that is finished is evaluated again.
 ///
 /// # Errors
-/// As [`run`], and [`TrainError::Checkpoint`] if no save is whole.
+/// As [`run`], [`TrainError::Checkpoint`] if no save is whole, and [`TrainError::Config`] naming the line of `metrics.jsonl` that is not the
+/// report of its epoch.
 pub fn resume(
     dir: &Path,
     data: &Splits,
@@ -206,7 +207,12 @@ pub fn resume(
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
     let started = Instant::now();
-    let config = resolve(&config_of(dir)?, data, isa, threads)?;
+    let begun = config_of(dir)?;
+    if let Some(name) = begun.isa.as_deref().filter(|name| *name != isa.name()) {
+        let rule = "a run goes on with the instruction set that it began with";
+        return Err(ConfigError::new(format!("{}: isa", dir.display()), rule, name, isa.name()).into());
+    }
+    let config = resolve(&begun, data, isa, threads)?;
     let _lock = DirLock::at_once(dir)?;
     let dir = RunDir::open(dir)?;
     let loaded = dir.load()?;
@@ -283,9 +289,20 @@ pub(super) fn text_or_none(file: &Path) -> Result<String, TrainError> {
 }
 
 /// The reports of the first `epochs` epochs; others, of epochs that will run again, are cut off the file.
+///
+/// # Errors
+/// [`TrainError::Config`] if a line before those is damaged, which cutting it off would lose what follows; a file that is not there has none.
 fn keep_lines(file: &Path, epochs: u32) -> Result<Vec<EpochReport>, TrainError> {
     let text = text_or_none(file)?;
     let (kept, history) = first_lines(&text, epochs);
+    let lost = history.last().map_or(epochs > 0, |last| last.epoch < epochs);
+    let later = |line: &&str| serde_json::from_str::<EpochReport>(line).is_ok_and(|report| report.epoch > epochs);
+    if let Some(line) = text.lines().nth(history.len()).filter(|line| lost && !later(line)) {
+        let (key, rule) = (format!("{}: line {}", file.display(), history.len() + 1), "each finished epoch has a line");
+        let expected = format!("the report of an epoch up to {epochs}, or no such file to go on without them");
+        let found = line.chars().take(80).collect::<String>();
+        return Err(ConfigError::new(key, rule, expected, format!("`{found}`")).into());
+    }
     if kept != text {
         write_atomic(file, kept.as_bytes())?;
     }

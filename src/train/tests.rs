@@ -1,6 +1,7 @@
 //! Whole trainings on tiny synthetic sets.
 
 mod images;
+mod options;
 
 use super::*;
 use crate::checkpoint::Buffers;
@@ -482,6 +483,35 @@ fn a_run_directory_says_everything_and_is_not_overwritten() {
     }
     assert!(!temp.path().join("three").exists(), "nothing is made before everything is checked");
     run(&config, &data, Isa::best(), 1, &out, true, &mut ()).unwrap();
+}
+
+#[test]
+fn a_run_that_is_not_as_it_was_is_not_gone_on_with() {
+    let (data, temp) = (tiny(), tempfile::tempdir().unwrap());
+    let out = temp.path().join("run");
+    run(&config(), &data, Isa::best(), 1, &out, false, &mut ()).unwrap();
+    let refused = |isa, words: &str| {
+        let error = resume(&out, &data, isa, 1, &mut ()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    Isa::available().filter(|isa| isa.name() != Isa::best().name()).for_each(|isa| refused(isa, "instruction set"));
+    // An empty line after the first: what follows it is neither lost nor taken for another epoch's.
+    let file = out.join("metrics.jsonl");
+    let damaged = fs::read_to_string(&file).unwrap().replacen('\n', "\n\n", 1);
+    fs::write(&file, &damaged).unwrap();
+    refused(Isa::best(), "metrics.jsonl: line 2");
+    assert_eq!(fs::read_to_string(&file).unwrap(), damaged);
+    fs::remove_file(&file).unwrap();
+    resume(&out, &data, Isa::best(), 1, &mut ()).unwrap();
+}
+
+/// A fraction of so few samples that it rounds to none.
+#[test]
+fn patience_needs_a_sample_to_look_at() {
+    let (data, temp) = (tiny(), tempfile::tempdir().unwrap());
+    let config = Config { split: Some(ValSize::Fraction(1e-4)), patience: Some(2), ..config() };
+    let error = run(&config, &data, Isa::best(), 1, &temp.path().join("run"), false, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("patience") && error.contains("0.0001"), "{error}");
 }
 
 #[test]

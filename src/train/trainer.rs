@@ -97,6 +97,7 @@ impl<'a> Trainer<'a> {
         }
         let graph = config.graph(rows, cols, classes)?;
         let (mut train, val) = split(data.train.len(), config.split.unwrap_or(ValSize::Count(0)), config.seed)?;
+        config.validate_val(val.len())?;
         train.truncate(config.limit.unwrap_or(usize::MAX));
         let normalize = config.normalize.resolve(&data.train, &train)?;
         let threads = threads.max(1);
@@ -334,7 +335,8 @@ impl<'a> Trainer<'a> {
         self.in_pool(|this| this.evaluate(Part::Train, 0, 0))
     }
 
-    /// The network as it is now over the validation samples, if there are any, each of them moved by up to `shift` pixels.
+    /// The network as it is now over the validation samples, if there are any: by the mean of their probabilities over all
+    /// moves of up to `shift` pixels.
     ///
     /// # Errors
     /// As [`Evaluator::evaluate_shifted`].
@@ -345,7 +347,8 @@ impl<'a> Trainer<'a> {
         self.in_pool(|this| this.evaluate(Part::Val, 0, shift).map(Some))
     }
 
-    /// The network as it is now over the test set, each image moved by up to `shift` pixels, with the `keep` hardest samples.
+    /// The network as it is now over the test set, by the mean of the probabilities over all moves of up to `shift` pixels, with the `keep`
+    /// hardest samples.
     ///
     /// # Errors
     /// As [`Evaluator::evaluate_shifted`].
@@ -405,8 +408,7 @@ impl<'a> Trainer<'a> {
     /// one.
     ///
     /// # Errors
-    /// [`TrainError::Shape`] or [`TrainError::Mismatch`] if something is not of this configuration; the trainer is then as it was,
-    /// but for its weights.
+    /// [`TrainError::Shape`] or [`TrainError::Mismatch`] if something is not of this configuration; the trainer is then as it was.
     pub fn restore(
         &mut self,
         state: &State,
@@ -448,6 +450,7 @@ impl<'a> Trainer<'a> {
         self.early_stop = EarlyStop { best_loss, best_epoch, bad_epochs };
         (self.step, self.epoch, self.step_in_epoch) = (state.step, state.epoch, state.step_in_epoch);
         self.sums = state.sums;
+        self.restored = false;
         self.train_seconds = state.train_seconds;
         self.epoch_started = state.train_seconds;
         self.ordered_epoch = None;

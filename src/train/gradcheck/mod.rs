@@ -21,6 +21,7 @@ mod shipping;
 mod taps;
 
 pub use chosen::{Chosen, ChosenOptions, ChosenRow, chosen};
+pub(crate) use report::worst;
 pub use report::{FLOOR, IsaRow, OpRow, PointRow, Report, Row, TOLERANCE};
 
 use super::{ActivationKind, ModelSpec, Reduction, TrainError};
@@ -99,16 +100,31 @@ pub enum GradcheckError {
         /// Its classes.
         found: usize,
     },
-    /// Every point drawn had a ReLU near its kink.
+    /// Every point drawn was near a kink: a ReLU's 0, or two inputs of a maximum alike.
     #[error(
-        "gradcheck: {network}, batch {batch}: expected every ReLU input further than {KINK_STEPS} steps from 0, found one \
-         nearer in each of {MAX_DRAWS} points drawn; choose a smaller eps or smaller hidden layers"
+        "gradcheck: {network}, batch {batch}: expected every ReLU's input further than {KINK_STEPS} steps from 0, and every largest of a \
+         pooling from the next, found one nearer in each of {MAX_DRAWS} points drawn; choose a smaller eps or smaller hidden layers"
     )]
     Kinks {
         /// The network.
         network: String,
         /// Samples in the batch.
         batch: usize,
+    },
+    /// A batch norm divided by so little at every point drawn that a step of the differences is a long way behind it.
+    #[error(
+        "gradcheck: {network}, batch {batch}: expected batch norms that divide by more than {least:.1e}, which differences of step \
+         {eps:e} need, found less in each of {MAX_DRAWS} points drawn; choose a smaller eps"
+    )]
+    Steep {
+        /// The network.
+        network: String,
+        /// Samples in the batch.
+        batch: usize,
+        /// The step of the differences.
+        eps: f64,
+        /// The standard deviation that it needs.
+        least: f64,
     },
     /// Some tensor's gradients were lost in the rounding of the loss at every point drawn.
     #[error(
@@ -192,7 +208,7 @@ impl NetworkSpec {
         Ok(networks)
     }
 
-    /// Convolutions plain, in groups, with stride and padding, of unequal sides; all poolings; batch
+    /// Convolutions plain, in groups, with stride and padding, of unequal sides, of channels enough for Winograd's transforms; all poolings; batch
     /// norms of images and of rows; dropout; a residual block whose input has two readers; a log-softmax at the end.
     fn convolutional() -> Result<Vec<Self>, GraphError> {
         let conv = |in_channels, out_channels, kernel, stride, padding, groups, bias| {
@@ -219,6 +235,15 @@ impl NetworkSpec {
             Op::Flatten,
             last(27),
             Op::LogSoftmax,
+        ];
+        let transformed = [
+            conv(1, 8, [3, 3], 1, 0, 1, true), // 8x2x3
+            Op::Tanh,
+            conv(8, 9, [3, 3], 1, 1, 1, true), // 9x2x3
+            Op::Tanh,
+            Op::MaxPool2d(window([2, 2], 2, 0)), // 9x1x1
+            Op::Flatten,
+            last(9),
         ];
         let averaged = [conv(1, 5, [2, 2], 1, 0, 1, true), Op::Tanh, Op::GlobalAvgPool, Op::Flatten, last(5)];
         let normed = [
@@ -258,6 +283,7 @@ impl NetworkSpec {
         Ok(vec![
             sequential("conv strided", &strided)?,
             sequential("conv pooled", &pooled)?,
+            sequential("conv transformed", &transformed)?,
             sequential("conv averaged", &averaged)?,
             sequential("conv normed", &normed)?,
             residual,
@@ -364,7 +390,7 @@ struct Clear<'g> {
 /// Draws points until one is clear of every kink and no tensor's gradients are too faint for differences.
 fn find_clear(options: &Options, index: usize, batch: usize) -> Result<Clear<'_>, GradcheckError> {
     let NetworkSpec { name, graph } = &options.networks[index];
-    let mut faint = false;
+    let (mut steep, mut faint) = (false, false);
     for draw in 0..MAX_DRAWS {
         let stream = ((index as u64) << 32) | ((batch as u64) << 16) | u64::from(draw);
         let sample = Sample::draw(graph, batch, &mut Random::new(options.seed, "gradcheck", stream));
@@ -378,9 +404,12 @@ fn find_clear(options: &Options, index: usize, batch: usize) -> Result<Clear<'_>
             nearest = nearest.min(distance);
             clear &= distance > error.max(KINK_STEPS * options.eps);
         }
-        // Differences follow a batch norm to a part of (eps · inverse deviation)².
-        clear &= point.steepest_norm(&values) * options.eps < NORM_STEP;
         if !clear {
+            continue;
+        }
+        // Differences follow a batch norm to a part of (eps · inverse deviation)².
+        if point.steepest_norm(&values) * options.eps >= NORM_STEP {
+            steep = true;
             continue;
         }
         if point.faintest(&values) < point.loss_rounding(&values) / (2.0 * options.eps) / (FLOOR * TOLERANCE) {
@@ -393,9 +422,11 @@ fn find_clear(options: &Options, index: usize, batch: usize) -> Result<Clear<'_>
         return Ok(Clear { sample, point, values, errors, differences, row });
     }
     let network = name.clone();
-    Err(match faint {
-        true => GradcheckError::Faint { network, batch, eps: options.eps },
-        false => GradcheckError::Kinks { network, batch },
+    let eps = options.eps;
+    Err(match (faint, steep) {
+        (true, _) => GradcheckError::Faint { network, batch, eps },
+        (false, true) => GradcheckError::Steep { network, batch, eps, least: eps / NORM_STEP },
+        (false, false) => GradcheckError::Kinks { network, batch },
     })
 }
 

@@ -35,9 +35,9 @@ pub struct PointRow {
     pub network: String,
     /// Samples in the batch.
     pub batch: usize,
-    /// Points drawn until no ReLU was near its kink and no gradient too faint for differences.
+    /// Points drawn until no kink was near, no batch norm too steep and no gradient too faint for differences.
     pub draws: u32,
-    /// The smallest `|x|` that a ReLU was given, if the network has any.
+    /// The smallest `|x|` that a ReLU was given, or a pooling's largest input was ahead of another, if the network has either.
     pub nearest_kink: Option<f64>,
 }
 
@@ -122,7 +122,7 @@ pub(super) fn worse(a: f64, b: f64) -> f64 {
 }
 
 /// The worst of all; 0 of none.
-pub(super) fn worst(all: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn worst(all: impl Iterator<Item = f64>) -> f64 {
     all.fold(0.0, worse)
 }
 
@@ -215,7 +215,7 @@ impl fmt::Display for Report {
         for PointRow { network, batch, draws, nearest_kink } in &self.points {
             write!(f, "{network}, batch {batch}: draw {draws}")?;
             if let Some(nearest) = nearest_kink {
-                write!(f, ", nearest kink of a ReLU {nearest:.1e} away")?;
+                write!(f, ", nearest kink of a ReLU or a maximum {nearest:.1e} away")?;
             }
             writeln!(f)?;
         }

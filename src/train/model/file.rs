@@ -37,7 +37,7 @@ struct Layers {
 
 /// A side for rows and columns alike, or both.
 #[derive(Clone, Copy, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a side as 3, or rows and columns as [3, 5]")]
 enum Sides {
     Square(usize),
     Both([usize; 2]),

@@ -1,7 +1,7 @@
 //! A sweep with its data and its directory: which of its runs are possible, which are over, which go on.
 
 use super::results::{self, Ending, Record, settings};
-use super::spec::{Planned, Prune, Sweep};
+use super::spec::{PRUNED_BY, Planned, Prune, Sweep};
 use crate::checkpoint::{RunDir, load_weights_into};
 use crate::data::{Source, Splits, ValSize};
 use crate::kernels::Isa;
@@ -179,14 +179,14 @@ impl<'a> Campaign<'a> {
             return Err(refused("shard", rule, "no [prune] in a sweep in shards", "[prune]"));
         }
         let threads = threads.max(1);
-        let job = |run: &'a Planned| check(run, data, out, isa, threads).map_err(SweepError::of(run));
+        let job = |run: &'a Planned| check(run, sweep.prune, data, out, isa, threads).map_err(SweepError::of(run));
         let jobs = sweep.runs.iter().map(job).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { sweep, out: out.to_owned(), jobs, shard, threads, records: Vec::new() })
     }
 
     /// Finds out what an earlier call has left in the directory; writes nothing. With `force`, runs of this shard whose
-    /// configuration was another one are to be replaced, all of them if they were pruned by another rule, and results that no longer hold are to be
-    /// forgotten.
+    /// configuration was another one are to be replaced, and results that no longer hold are to be forgotten. Where runs are pruned, those
+    /// behind a run that is replaced were compared with it, and are replaced too: all of them, if they were pruned by another rule.
     ///
     /// # Errors
     /// [`TrainError::Config`] naming the run and the key that differ, without `force`, or if the directory holds anything but a
@@ -197,7 +197,7 @@ impl<'a> Campaign<'a> {
         // What was begun by another rule may have gone further than this one lets it.
         let begun = !records.is_empty() || self.jobs.iter().any(is_begun);
         let before = before.filter(|before| begun && before.prune != self.sweep.prune);
-        let anew = before.is_some();
+        let mut anew = before.is_some();
         if let Some(before) = before {
             if !force {
                 return Err(self.other_prune(before.prune).into());
@@ -210,7 +210,10 @@ impl<'a> Campaign<'a> {
             match conflict(job)? {
                 Some(error) if !force => return Err(error.into()),
                 // It stays new: replaced, if it is this shard's.
-                Some(_) => records.retain(|record| record.number != job.run.number),
+                Some(_) => {
+                    records.retain(|record| record.number != job.run.number);
+                    anew |= self.sweep.prune.is_some();
+                }
                 None if anew => {}
                 None => job.state = state(job, &records),
             }
@@ -299,6 +302,18 @@ impl<'a> Campaign<'a> {
         waiting.min(self.threads)
     }
 
+    /// Makes runs that are to begin anew none that a later call could go on with, though their settings are the same.
+    pub(super) fn disown(&self) -> Result<(), TrainError> {
+        for job in self.jobs().filter(|job| job.state == State::New && is_begun(job)) {
+            if conflict(job)?.is_none() {
+                let _lock = DirLock::at_once(&job.dir)?;
+                let file = job.dir.join("config.toml");
+                fs::remove_file(&file).map_err(|error| TrainError::Io { file, action: "remove", error })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the lines that no longer hold out of `results.jsonl`.
     pub(super) fn forget(&self) -> Result<(), TrainError> {
         let _lock = DirLock::wait(&self.out)?;
@@ -321,6 +336,7 @@ fn refused(key: &str, rule: &'static str, expected: &str, found: &str) -> SweepE
 /// Checks what can be known of a run before training.
 fn check<'a>(
     run: &'a Planned,
+    prune: Option<Prune>,
     data: &'a DataSets,
     out: &Path,
     isa: Option<Isa>,
@@ -338,6 +354,11 @@ fn check<'a>(
     let config = pinned(resolve(&run.config, splits, isa, 1)?)?;
     let len = splits.train.len();
     let val = config.split.unwrap_or(ValSize::Count(0)).of(len)?;
+    config.validate_val(val)?;
+    if let Some(split) = config.split.filter(|_| prune.is_some() && val == 0) {
+        let found = format!("none, as {split} of {len} rounds to");
+        return Err(ConfigError::new("split", PRUNED_BY, "at least one sample of validation", found).into());
+    }
     let samples = (len - val).min(config.limit.unwrap_or(usize::MAX));
     let varies = |name: &str| run.settings.iter().any(|(key, _)| key == name);
     if config.model.hidden().is_empty() && varies("activation") {

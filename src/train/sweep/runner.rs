@@ -48,8 +48,14 @@ impl Campaign<'_> {
             action: "create",
             error,
         })?;
-        write_atomic(&self.out.join(SWEEP), self.sweep.text.as_bytes())?;
+        let (file, text) = (self.out.join(SWEEP), self.sweep.text.as_bytes());
+        if !file.is_file() {
+            write_atomic(&file, text)?;
+        }
+        // Before the file says so: what a kill leaves in between is refused once more, and never taken for what this file asks for.
         self.forget()?;
+        self.disown()?;
+        write_atomic(&file, text)?;
         let board = self.sweep.prune.map(|prune| Board::new(prune, self.jobs.len()));
         if let Some(board) = &board {
             for record in &self.records {

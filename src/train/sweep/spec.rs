@@ -45,6 +45,8 @@ pub const MAX_RUNS: usize = 100_000;
 const SECTIONS: [&str; 5] = ["base", "run", "grid", "random", "prune"];
 /// What tables call a listed run.
 const NAME: &str = "name";
+/// What [`Prune`] asks of every run.
+pub(super) const PRUNED_BY: &str = "runs are pruned by their validation loss";
 /// Runs that one is compared with at the least, unless the file says otherwise: the median of fewer says little.
 const MIN_RUNS: usize = 4;
 /// Digits that a drawn number keeps: enough for any search, and the same on machines whose logarithms differ in the last bit.
@@ -219,15 +221,9 @@ impl Sweep {
 
     fn validate(&self) -> Result<(), ConfigError> {
         for run in &self.runs {
-            run.config.validate().map_err(|error| error.in_run(run))?;
-            let has_val = match run.config.split {
-                None => false,
-                Some(ValSize::Count(count)) => count > 0,
-                Some(ValSize::Fraction(fraction)) => fraction > 0.0,
-            };
-            if self.prune.is_some() && !has_val {
-                let rule = "runs are pruned by their validation loss";
-                return Err(ConfigError::new("split", rule, "a split above 0 in every run", "none").in_run(run));
+            run.config.validate().map_err(|error| error.in_file().in_run(run))?;
+            if self.prune.is_some() && !run.config.split.is_some_and(ValSize::is_some) {
+                return Err(ConfigError::new("split", PRUNED_BY, "a split above 0 in every run", "none").in_run(run));
             }
         }
         let epochs = self.runs.iter().map(|run| run.config.epochs).max().unwrap_or(0);
