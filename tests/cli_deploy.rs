@@ -130,7 +130,11 @@ fn floats_are_deployed_too() {
         fails(at, &["export", "model.ink", "--format", "c"], 1, "inkstone quantize --to int8");
         fails(at, &["validate", "model.ink", "--cc", "cc"], 2, "--cc: is for images of bytes");
         fails(at, &["validate", "model.ink", "--firmware", "."], 2, "--firmware: is for images of bytes");
-        json(at, &["export", "model.ink", "--format", "onnx"]);
+        // What shows no digit needs none.
+        let mut export = inkstone(at, &["export", "model.ink", "--format", "onnx"]);
+        assert!(export.env("INKSTONE_DATA", "none").output().unwrap().status.success());
+        json(at, &["quantize", "run", "--to", to]);
+        assert_eq!(sha256(&at.join(format!("run/model.{to}.ink"))), sha256(&at.join("model.ink")));
     }
     // Images that are normalised one by one: by integers.
     json(at, &["quantize", "run", "--out", "bytes.ink"]);

@@ -47,6 +47,40 @@ fn the_corpus_is_current() {
     }
 }
 
+/// What begins as something that is read leads the fuzzer further than what is refused at once.
+#[cfg(feature = "train")]
+#[test]
+fn what_fuzzing_starts_from_is_valid() {
+    use inkstone::data::idx::{read_images, read_labels};
+    use inkstone::data::picture::from_bytes;
+    use inkstone::train::config::{ActivationKind, Config};
+    use inkstone::train::model::ModelSpec;
+    use inkstone::train::sweep::Sweep;
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
+    let text = |name: &str| fs::read_to_string(folder.join("model_toml").join(name)).unwrap();
+    let network = ModelSpec::File(folder.join("model_toml/network.toml"));
+    network.graph(ActivationKind::Relu, Shape::new(&[1, 28, 28]).unwrap(), 10).unwrap();
+    Config::from_toml(Path::new("config.toml"), &text("config.toml")).unwrap();
+    Sweep::parse(Path::new("sweep.toml"), &text("sweep.toml")).unwrap();
+    for name in ["images", "images.gz"] {
+        assert!(read_images(&folder.join("idx").join(name)).unwrap().count > 0, "{name}");
+    }
+    for name in ["labels", "labels.gz"] {
+        assert!(!read_labels(&folder.join("idx").join(name)).unwrap().labels.is_empty(), "{name}");
+    }
+    for entry in fs::read_dir(folder.join("picture")).unwrap() {
+        let path = entry.unwrap().path();
+        from_bytes(&fs::read(&path).unwrap(), &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    // A kind of step that no image has would only be found by chance.
+    for step in ["pixels", "pixels-per-image", "conv", "dense", "max-pool", "avg-pool", "add", "map"] {
+        for kind in ["f32", "i8"] {
+            assert!(folder.join(format!("image/{kind}-{step}.ink")).is_file(), "{kind} {step}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "writes the files that the other test compares"]
 fn write_the_corpus() {

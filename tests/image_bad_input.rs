@@ -225,7 +225,7 @@ fn what_is_not_known_is_refused_by_name() {
         (10, "numbers are of a kind that this library knows"),
         (last("op"), "a step is of a kind that this library knows"),
         (last("activation"), "an activation is one that this library knows"),
-        (last("element"), "the element of tensor of 2: expected 3, found 200"),
+        (last("element"), "the element of tensor 2: expected 3, found 200"),
     ] {
         let mut changed = bytes.clone();
         changed[at] = 200;

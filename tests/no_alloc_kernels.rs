@@ -449,6 +449,12 @@ fn networks(isa: Isa) {
         inkstone::include_model!("../firmware-notes/cortex-m/models/cnn-tiny.ink"),
         inkstone::include_model!("../firmware-notes/cortex-m/models/cnn-8-16.ink"),
         inkstone::include_model!("../firmware-notes/cortex-m/models/mlp-128.ink"),
+        // Sums, tables, means and images that are normalised one by one.
+        inkstone::include_model!("fuzz/corpus/image/i8-chain.ink"),
+        inkstone::include_model!("fuzz/corpus/image/i8-add.ink"),
+        inkstone::include_model!("fuzz/corpus/image/i8-map.ink"),
+        inkstone::include_model!("fuzz/corpus/image/i8-avg-pool.ink"),
+        inkstone::include_model!("fuzz/corpus/image/i8-pixels-per-image.ink"),
     ];
     for image in images {
         assert!(armed(|| Model::new(&image[..image.len() - 1])).is_err());

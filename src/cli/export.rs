@@ -44,7 +44,7 @@ pub(crate) struct Export {
     name: Option<String>,
     #[command(flatten)]
     data: DataFlag,
-    /// Fail if the model takes more flash, its code left out: bytes, or with k, Ki, M, Mi behind the number
+    /// Fail if the constants of the model take more flash than this, its code not counted: bytes, or with k, Ki, M, Mi behind the number
     #[arg(long, value_name = "BYTES", value_parser = amount)]
     max_flash: Option<u64>,
     /// Fail if the model needs more memory to run in, the stack left out
@@ -84,10 +84,6 @@ fn amount(text: &str) -> Result<u64, String> {
 impl Export {
     pub(crate) fn run(&self, screen: &Screen) -> anyhow::Result<End> {
         let path = if deployed::is_image(&self.model) { self.model.clone() } else { model_file(&self.model) };
-        let image = self.image(&path)?;
-        let model = image.model()?;
-        let data = self.data.data.load()?;
-        check_input(&path, &model, data.test.rows(), data.test.cols())?;
         if self.name.is_some() && self.format != Format::C {
             return Err(Usage::error("--name: only functions of C are named: leave it out"));
         }
@@ -99,6 +95,8 @@ impl Export {
                 "--max-flash, --max-ram: what other runtimes take is theirs: expected --format image, c or rust",
             ));
         }
+        let image = self.image(&path)?;
+        let model = image.model()?;
         let extension = match self.format {
             // Beside a checkpoint an image of bytes may lie, which this is not.
             Format::Image if !deployed::is_image(&path) => "f32.ink",
@@ -109,26 +107,31 @@ impl Export {
             Format::Safetensors => "constants.safetensors",
         };
         let out = self.out.clone().unwrap_or_else(|| path.with_extension(extension));
-        let pixels = digits(&data.test);
+        // What its self-test shows it; other formats have none, and need no digit.
+        let pixels = || -> anyhow::Result<Vec<u8>> {
+            let test = self.data.data.load()?.test;
+            check_input(&path, &model, test.rows(), test.cols())?;
+            Ok(digits(&test))
+        };
         let refused = || path.display().to_string();
         let (mut flash, mut arena) = (model.len(), device_arena_len(image.bytes()));
         let files: Vec<(PathBuf, Vec<u8>)> = match self.format {
             Format::Image => {
                 let mut files = vec![(out.clone(), image.bytes().to_vec())];
                 if model.kind() == inkstone::runtime::Kind::I8 {
-                    let golden = Golden::of(&model, &pixels)?;
+                    let golden = Golden::of(&model, &pixels()?)?;
                     files.push((out.with_extension("golden.safetensors"), safetensors::golden(&golden)?));
                 }
                 files
             }
             Format::C => {
-                let golden = Golden::of(&model, &pixels).with_context(refused)?;
+                let golden = Golden::of(&model, &pixels()?).with_context(refused)?;
                 let source = c_source(&model, name, &golden).with_context(refused)?;
                 (flash, arena) = (source.flash, source.arena);
                 source.files.into_iter().map(|(file, text)| (out.join(file), text.into_bytes())).collect()
             }
             Format::Rust => {
-                let golden = Golden::of(&model, &pixels).with_context(refused)?;
+                let golden = Golden::of(&model, &pixels()?).with_context(refused)?;
                 let text = rust_source(&model, &golden).with_context(refused)?;
                 (flash, arena) = (model.constants_len(), arena_len(&model)?);
                 vec![(out.clone(), text.into_bytes())]

@@ -31,7 +31,7 @@ pub(crate) struct Inspect {
     /// Of an image: instructions of each step on this core (cortex-m0, m3, m4, m7, m33), estimated from what QEMU counted of others
     #[arg(long, value_name = "CORE")]
     device: Option<String>,
-    /// The clock of the device, for milliseconds: one instruction a cycle, which a Cortex-M7 may do better than and no other core
+    /// The clock of the device, for milliseconds: counted as one instruction a cycle, which only a Cortex-M7 can beat
     #[arg(long, value_name = "MHZ", requires = "device", default_value_t = 64.0)]
     clock: f64,
     /// Also print where each tensor lies in the arenas, and when it is alive
@@ -180,8 +180,9 @@ impl Inspect {
             .steps()
             .map(|step| {
                 let tensor = model.tensor(step.index + 1);
+                let reads: Vec<usize> = [Some(step.a), step.b].into_iter().flatten().collect();
                 json!({
-                    "step": step.index, "op": step.name(), "reads": [Some(step.a), step.b],
+                    "step": step.index, "op": step.name(), "reads": reads,
                     "output": tensor.map(|tensor| tensor.dims), "offset": tensor.map(|tensor| tensor.offset),
                     "scale": tensor.map(|tensor| tensor.scale), "zero_point": tensor.map(|tensor| tensor.zero_point),
                     "constants": model.step_constants_len(step.index), "macs": step.macs(),

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
     name = "inkstone",
     version,
     max_term_width = 110,
-    after_help = "Start here:\n  inkstone train            train a network on MNIST: 15 epochs, well under a minute\n  inkstone train --help     every flag, with its formula\n\nExit codes: 0 done, 1 failed (files, an existing run), 2 bad usage or value, 130 after Ctrl-C."
+    after_help = "Start here:\n  inkstone train            train a network on MNIST: 15 epochs, well under a minute\n  inkstone train --help     every flag, with its formula\n\nExit codes: 0 done, 1 failed (files, an existing run, answers that differ), 2 bad usage or value, 130 after Ctrl-C."
 )]
 pub(crate) struct Cli {
     /// Print one JSON object with the results as the last line of stdout; other words go to stderr

@@ -20,10 +20,10 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-/// Turn a trained network into an image for a device: bytes or half floats instead of floats, batch norms folded, memory planned.
+/// Turn a trained network into a model image for a device: int8 or half floats instead of floats, batch norms folded, memory planned.
 ///
-/// Ranges of bytes come from training images, by four calibrators; the one with the least loss on other training images is taken, and with
-/// it the lowest logit that bytes tell from lower ones. The test set is only looked at for the report.
+/// The ranges of int8 come from training images, by four calibrators; the one with the least loss on other training images is taken, and with
+/// it the logit below which int8 saturates. The test set is only looked at for the report.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  inkstone quantize runs/mlp-512-s1 --out model.ink\n  inkstone eval model.ink\n  inkstone export model.ink --format c --out firmware"
@@ -34,7 +34,7 @@ pub(crate) struct Quantize {
     /// What weights and activations become
     #[arg(long, value_enum, default_value_t = To::Int8)]
     to: To,
-    /// The image [default: model.ink beside the model]
+    /// The image [default: beside the model: model.ink, of floats model.f16.ink or model.f32.ink]
     #[arg(long, value_name = "FILE.ink")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -64,6 +64,17 @@ enum To {
     F16,
     /// Single precision
     F32,
+}
+
+impl To {
+    /// What the image is called: beside one of bytes, floats take no other's place.
+    const fn file_name(self) -> &'static str {
+        match self {
+            Self::Int8 => "model.ink",
+            Self::F16 => "model.f16.ink",
+            Self::F32 => "model.f32.ink",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,7 +134,7 @@ impl Quantize {
         check_input(&path, &model, data.test.rows(), data.test.cols())?;
         let (lowered, about) = lowered(&path, &model, self.release)?;
         let isa = self.machine.isa();
-        let out = self.out.clone().unwrap_or_else(|| path.with_file_name("model.ink"));
+        let out = self.out.clone().unwrap_or_else(|| path.with_file_name(self.to.file_name()));
         if same_file(&out, &path) {
             let out = out.display();
             return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));

@@ -38,7 +38,7 @@ impl Report {
             .flat_map(|one| one.missing.iter().map(move |run| format!("{} {}: {run}", one.study, one.part)))
             .collect();
         for run in &missing {
-            screen.say(format_args!("not trained: {run}"));
+            screen.say(format_args!("without a result: {run}"));
         }
         let page = self.dir.join(PAGE);
         screen.say(format_args!("Report of {} parts: {}", results.len(), shell_word(&page)));
@@ -50,10 +50,12 @@ impl Report {
     fn compare(&self, screen: &Screen, first: &[PartResult], other: &Path, second: &[PartResult]) {
         let (changes, single) = compare(first, second);
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-        let differs = |change: &&Change| change.turned() || change.difference().is_some_and(|apart| apart != 0.0);
+        let differs = |change: &&Change| {
+            change.verdicts[0] != change.verdicts[1] || change.difference().is_some_and(|apart| apart != 0.0)
+        };
         let heading = ["part", "what", "first", "second", "apart", "verdict"].map(str::to_owned).to_vec();
         let rows = changes.iter().filter(differs).map(|change| {
-            let verdicts = match change.turned() {
+            let verdicts = match change.verdicts[0] != change.verdicts[1] {
                 true => format!("{} -> {}", verdict(change.verdicts[0]), verdict(change.verdicts[1])),
                 false => verdict(change.verdicts[0]).to_owned(),
             };

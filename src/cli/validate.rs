@@ -25,10 +25,10 @@ use std::process::Command;
 
 /// Run the same digits by everything that can run an image, and compare the answers.
 ///
-/// Instruction sets, the C that is generated, and firmware in QEMU have to give the same bytes. ONNX Runtime rounds at other places: of floats
-/// its logits have to be within a thousandth of the largest, of bytes, in its precise mode, the class has to be the same wherever the largest
-/// logit is clearly above the second. Its default mode, which may saturate, and the network in floats are shown beside them. What is missing on
-/// this machine is named; what was asked for and is missing fails.
+/// Instruction sets, the C that is generated, and firmware in QEMU have to give the same bytes. ONNX Runtime rounds at other places: for an image
+/// of floats its logits have to be within a thousandth of the largest; for one of int8, in its precise mode, the class has to be the same wherever
+/// the largest logit is clearly above the second. Its default mode, which may saturate, and the network in floats are shown beside them. What is
+/// missing on this machine is named; what was asked for and is missing fails. Exit code 1 if something that must agree does not.
 #[derive(Args)]
 #[command(after_help = "Example:\n  inkstone validate model.ink --float runs/mlp-512-s1")]
 pub(crate) struct Validate {
@@ -99,6 +99,8 @@ enum Outcome {
     Checksum { digits: usize, found: String, expected: String },
     /// What it would have taken.
     Missing(String),
+    /// What was said instead of logits.
+    Failed(String),
 }
 
 /// How an answer differs from the image's own.
@@ -237,6 +239,7 @@ fn compare(answer: &Answer, model: &Model<'_>, logits: &[f32], test: &Dataset) -
         Outcome::Missing(what) => {
             return Compared { note: format!("missing: {what}"), good: answer.asked.then_some(false), ..none };
         }
+        Outcome::Failed(said) => return Compared { note: format!("failed: {said}"), good: Some(false), ..none },
         Outcome::Checksum { digits, found, expected } => {
             let good = found == expected;
             let note = if good { format!("logits {found}") } else { format!("logits {found}, here {expected}") };
@@ -394,19 +397,33 @@ impl Work<'_> {
         let all = format!("{digits} digits");
         let found = said.lines().find_map(|line| line.strip_prefix("logits "));
         let Some(found) = found.filter(|_| said.lines().any(|line| line.trim() == all)) else {
-            let error = String::from_utf8_lossy(&output.stderr);
-            let last = error.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word").to_owned();
-            // What the shell says of a tool that is not there.
-            if output.status.code() == Some(127) || last.contains("not found") || last.contains("No such file") {
-                return Ok(Outcome::Missing(last));
-            }
-            bail!("{} {board} digits: {last}", script.display());
+            return Ok(unfinished(output.status.code(), &said, &String::from_utf8_lossy(&output.stderr)));
         };
         let tensor = self.model.tensor(self.model.output()).context("the output of the model")?;
         let byte = |x: &f32| ((x / tensor.scale).round() as i32 + i32::from(tensor.zero_point)) as u8;
         let expected = fnv(logits[..digits * self.model.classes()].iter().map(byte));
         Ok(Outcome::Checksum { digits, found: found.trim().to_owned(), expected: format!("{expected:016x}") })
     }
+}
+
+/// Why firmware gave no logits, by what `run.sh` ended with: cargo and its linker write errors, the board and QEMU lines of output.
+fn unfinished(code: Option<i32>, said: &str, errors: &str) -> Outcome {
+    if code == Some(124) {
+        return Outcome::Failed("it was still at work at the end of its time: fewer --board-digits".into());
+    }
+    let last = |text: &str| text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned());
+    let with = |parts: [&str; 2]| {
+        let mut lines = errors.lines().chain(said.lines()).map(str::trim);
+        lines.find(|line| parts.iter().any(|part| line.contains(part))).map(str::to_owned)
+    };
+    // What the linker says of a model that a board has no room for, and a shell of a tool that is not there.
+    if let Some(line) = with(["overflowed by", "will not fit in region"]) {
+        return Outcome::Failed(line);
+    }
+    if let Some(line) = with(["not found", "No such file"]).or_else(|| last(errors).filter(|_| code == Some(127))) {
+        return Outcome::Missing(line);
+    }
+    Outcome::Failed(last(said).or_else(|| last(errors)).unwrap_or_else(|| "without a word".into()))
 }
 
 /// FNV-1a of 64 bits: what firmware prints of its logits.
@@ -471,5 +488,32 @@ mod tests {
         assert_eq!(good(Must::Near, nan.clone(), &clear), Some(false), "none is a number");
         let answer = Answer { name: String::new(), must: Must::Near, asked: true, outcome: Outcome::Logits(nan) };
         assert_eq!(compare(&answer, &model, &clear, &test).worst, Some(f32::INFINITY));
+    }
+
+    #[test]
+    fn what_firmware_gives_instead_of_logits_is_named() {
+        let linker =
+            "error: linking failed\n  ld: region `FLASH' overflowed by 161 bytes\nerror: could not compile `x`\n";
+        let none =
+            "error: linker `arm-none-eabi-ld` not found\n  |\nerror: could not compile `x` due to 1 previous error\n";
+        let built = "   Compiling x\n    Finished `release` profile\n";
+        let emulator = "timeout: failed to run command 'qemu-system-arm': No such file or directory\n";
+        let cases = [
+            (Some(101), "", linker, "failed: ld: region `FLASH' overflowed by 161 bytes"),
+            (Some(101), "", none, "missing: error: linker `arm-none-eabi-ld` not found"),
+            (Some(127), emulator, built, "missing: timeout: failed to run"),
+            (Some(127), "", "run.sh needs rustup\n", "missing: run.sh needs rustup"),
+            (Some(1), "reset\nthe image: the arena is too small\n", built, "failed: the image: the arena is too small"),
+            (Some(124), "reset\n", built, "failed: it was still at work"),
+            (None, "", "", "failed: without a word"),
+        ];
+        for (code, said, errors, expected) in cases {
+            let found = match unfinished(code, said, errors) {
+                Outcome::Missing(what) => format!("missing: {what}"),
+                Outcome::Failed(what) => format!("failed: {what}"),
+                _ => String::new(),
+            };
+            assert!(found.starts_with(expected), "{expected}: {found}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::ExportError;
 use super::golden::Golden;
+use super::numbers::lines;
 use crate::kernels::conv::Conv;
 use crate::kernels::pool::Pool;
 use crate::runtime::{Kind, Model, Params, Step, Tensor, Work};
@@ -131,7 +132,7 @@ pub fn c_source(model: &Model<'_>, name: &str, golden: &Golden) -> Result<CSourc
     vectors.push(("SAMPLES", samples.to_string()));
     vectors.push(("PICTURES", table(golden.inputs(), input.bytes())));
     vectors.push(("LOGITS", table(golden.logits(), model.classes())));
-    vectors.push(("EXPECTED_CLASSES", numbers(golden.classes(), "    ")));
+    vectors.push(("EXPECTED_CLASSES", lines(golden.classes(), "    ", WIDTH)));
     let files = vec![
         ("model.c".into(), code),
         ("model.h".into(), fill(include_str!("c/model.h"), &fields)),
@@ -266,7 +267,7 @@ impl Source<'_, '_> {
 
     /// `static const` numbers.
     fn constant<T: Display + Copy>(&mut self, kind: &str, name: &str, values: &[T]) {
-        let text = numbers(values, "    ");
+        let text = lines(values, "    ", WIDTH);
         self.data.push_str(&format!("\nstatic const {kind} {name}[{}] = {{\n{text}}};\n", values.len()));
         self.flash += size_of_val(values);
     }
@@ -391,27 +392,9 @@ fn windows(pool: &Pool, input: &Tensor, output: &Tensor, indent: &str) -> String
     text + indent + "}"
 }
 
-/// Numbers, in lines of at most [`WIDTH`] columns.
-fn numbers<T: Display>(values: &[T], indent: &str) -> String {
-    let (mut text, mut line) = (String::new(), String::from(indent));
-    for value in values {
-        let value = format!("{value},");
-        if line.len() > indent.len() && line.len() + 1 + value.len() > WIDTH {
-            text.push_str(&line);
-            text.push('\n');
-            line.truncate(indent.len());
-        }
-        if line.len() > indent.len() {
-            line.push(' ');
-        }
-        line.push_str(&value);
-    }
-    text + &line + "\n"
-}
-
 /// Rows of `len` numbers, each in braces.
 fn table<T: Display>(values: &[T], len: usize) -> String {
-    values.chunks(len.max(1)).map(|row| format!("    {{\n{}    }},\n", numbers(row, "        "))).collect()
+    values.chunks(len.max(1)).map(|row| format!("    {{\n{}    }},\n", lines(row, "        ", WIDTH))).collect()
 }
 
 /// The table of the classes' names.

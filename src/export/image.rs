@@ -89,7 +89,8 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
     if program.tensors.iter().any(|tensor| tensor.elements() > most) {
         return Err(ExportError::Program("the tensors are more than memory can address".into()));
     }
-    let readers = |tensor: usize| steps.iter().filter(|step| step.a == tensor || step.b == Some(tensor)).count();
+    let is_read_behind =
+        |tensor: usize, index: usize| steps[index + 1..].iter().any(|step| step.a == tensor || step.b == Some(tensor));
     let len = |tensor: usize| {
         let bytes = if tensor > 0 && program.kind != Kind::I8 { 4 } else { 1 };
         align(program.tensors[tensor].elements().saturating_mul(bytes))
@@ -107,7 +108,7 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
             StepKind::Add => step.b != Some(step.a),
             _ => false,
         };
-        if over && readers(step.a) == 1 {
+        if over && !is_read_behind(step.a, index) {
             places.push(places[step.a]);
         } else {
             places.push(buffers.len());
@@ -121,7 +122,9 @@ pub fn layout(program: &Program) -> Result<Layout, ExportError> {
     let cost = |buffers: &[Buffer]| {
         let with_scratch = (0..steps.len()).map(|step| end_at(buffers, step) + scratch[step]).max().unwrap_or(0);
         let arena = end(buffers);
-        if 10 * arena > 11 * largest_live_set { usize::MAX } else { with_scratch.max(arena) }
+        // Of those beyond, the smallest is still the best.
+        let beyond = if 10 * arena > 11 * largest_live_set { usize::MAX / 2 } else { 0 };
+        beyond + with_scratch.max(arena)
     };
     arrange(&mut buffers, cost)
         .map_err(|_| ExportError::Program("the tensors are more than memory can address".into()))?;

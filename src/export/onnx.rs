@@ -12,6 +12,7 @@
 mod bytes;
 
 use super::ExportError;
+use super::numbers::singles;
 use super::protobuf::{self, Attribute, Element, Message};
 use crate::kernels::Activation;
 use crate::kernels::conv::Conv;
@@ -106,10 +107,6 @@ fn mean_settings(pool: &Pool) -> Vec<(&'static str, Attribute)> {
 
 /// `y = x · Wᵀ + b`.
 const GEMM: [(&str, Attribute); 1] = [("transB", Attribute::Int(1))];
-
-fn single_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
 
 impl Writer<'_> {
     fn node(&mut self, op: &str, name: &str, inputs: &[&str], output: &str, settings: &[(&str, Attribute)]) {
@@ -277,7 +274,7 @@ impl Writer<'_> {
         let (mut weight_name, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
         let bias = match params {
             Params::F32 { weight, bias } => {
-                self.constant(&weight_name, Element::F32, dims, &single_bytes(weight));
+                self.constant(&weight_name, Element::F32, dims, &singles(weight));
                 bias
             }
             Params::F16 { weight, bias } => {
@@ -290,7 +287,7 @@ impl Writer<'_> {
             }
             Params::I8 { .. } => return Err(ExportError::Program(format!("{name} of a model of floats holds bytes"))),
         };
-        self.constant(&bias_name, Element::F32, &[bias.len()], &single_bytes(bias));
+        self.constant(&bias_name, Element::F32, &[bias.len()], &singles(bias));
         Ok([weight_name, bias_name])
     }
 

@@ -2,6 +2,7 @@
 
 use super::ExportError;
 use super::golden::Golden;
+use super::numbers::lines;
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
 use crate::kernels::conv_i8;
@@ -10,7 +11,10 @@ use crate::kernels::pool_i8::Mean;
 use crate::kernels::standardize_i8::Standardize;
 use crate::runtime::{Kind, Model, Params, Step, Work};
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+
+/// Columns of a line of numbers.
+const WIDTH: usize = 119;
 
 /// Bytes of memory that the module's network takes: its tensors, and the scratch of its busiest step.
 ///
@@ -153,26 +157,8 @@ static LOGITS: [[i8; {classes}]; {samples}] = [
 }
 
 /// Arrays in an array.
-fn rows<T: ToString>(values: &[T], len: usize) -> String {
-    values.chunks(len.max(1)).map(|row| format!("    [\n{}    ],\n", lines(row, "        "))).collect()
-}
-
-/// Numbers, so many a line as fit.
-fn lines<T: ToString>(values: &[T], indent: &str) -> String {
-    let (mut text, mut line) = (String::new(), String::from(indent));
-    for value in values {
-        let value = value.to_string();
-        if line.len() + value.len() + 2 > 120 {
-            text.push_str(line.trim_end());
-            text.push('\n');
-            line = String::from(indent);
-        }
-        line.push_str(&value);
-        line.push_str(", ");
-    }
-    text.push_str(line.trim_end());
-    text.push('\n');
-    text
+fn rows<T: Display>(values: &[T], len: usize) -> String {
+    values.chunks(len.max(1)).map(|row| format!("    [\n{}    ],\n", lines(row, "        ", WIDTH))).collect()
 }
 
 struct Source<'m> {
@@ -183,8 +169,13 @@ struct Source<'m> {
 }
 
 impl Source<'_> {
-    fn array<T: ToString>(&mut self, name: &str, element: &str, values: &[T]) {
-        let _ = writeln!(self.statics, "static {name}: [{element}; {}] = [\n{}];", values.len(), lines(values, "    "));
+    fn array<T: Display>(&mut self, name: &str, element: &str, values: &[T]) {
+        let _ = writeln!(
+            self.statics,
+            "static {name}: [{element}; {}] = [\n{}];",
+            values.len(),
+            lines(values, "    ", WIDTH)
+        );
     }
 
     /// A value that is checked when the module is compiled, so that no code that checks it is in a program.

@@ -6,6 +6,7 @@
 
 use super::ExportError;
 use super::golden::Golden;
+use super::numbers::singles;
 use crate::kernels::Activation;
 use crate::runtime::{Kind, Model, Params, Step, Work};
 use safetensors::tensor::{Dtype, TensorView};
@@ -96,7 +97,6 @@ pub fn tensors(model: &Model<'_>) -> Result<Vec<u8>, ExportError> {
         tensors: tensors.collect(),
         steps,
     };
-    let unfit = |error: &dyn Display| ExportError::Unsupported(format!("a safetensors file cannot hold them: {error}"));
     let json = serde_json::to_string(&about).map_err(|error| unfit(&error))?;
     let mut views = Vec::with_capacity(constants.len());
     for (name, dims, dtype, bytes) in &constants {
@@ -111,7 +111,6 @@ pub fn tensors(model: &Model<'_>) -> Result<Vec<u8>, ExportError> {
 /// # Errors
 /// [`ExportError::Unsupported`] if the file cannot hold them.
 pub fn golden(golden: &Golden) -> Result<Vec<u8>, ExportError> {
-    let unfit = |error: &dyn Display| ExportError::Unsupported(format!("a safetensors file cannot hold them: {error}"));
     let samples = golden.samples();
     let logits = bytemuck::cast_slice(golden.logits());
     let views = [
@@ -125,8 +124,8 @@ pub fn golden(golden: &Golden) -> Result<Vec<u8>, ExportError> {
     safetensors::serialize(all, None).map_err(|error| unfit(&error))
 }
 
-fn singles(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+fn unfit(error: &dyn Display) -> ExportError {
+    ExportError::Unsupported(format!("a safetensors file cannot hold them: {error}"))
 }
 
 fn words(values: &[i32]) -> Vec<u8> {

@@ -13,9 +13,9 @@ use crate::runtime::Model;
 use float::About;
 use std::fmt;
 
-/// Training images that ranges are read from, and as many others choose by, where nothing else is said; and the seed of that choice.
+/// Training images that ranges are read from, and as many others choose by, where nothing else is said.
 pub const IMAGES: usize = 2000;
-/// Alike.
+/// Which images these are, where nothing else is said.
 pub const SEED: u64 = 1;
 
 /// The share of numbers on either side that the percentiles leave out.

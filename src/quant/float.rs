@@ -3,6 +3,7 @@
 use super::QuantError;
 use super::lower::{Layer, LayerWork, Lowered};
 use super::program::{Program, ProgramStep, ProgramTensor};
+use crate::export::numbers::singles;
 use crate::graph::Window;
 use crate::kernels::{Activation, f16};
 use crate::runtime::Kind;
@@ -52,7 +53,7 @@ fn step(layer: &Layer, halves: bool) -> ProgramStep {
     if layer.relu {
         step.activation = Activation::Relu;
     }
-    let constants = |weight: &[f32], bias: &[f32]| vec![weights(weight, halves), bytes(bias)];
+    let constants = |weight: &[f32], bias: &[f32]| vec![weights(weight, halves), singles(bias)];
     match &layer.work {
         LayerWork::Conv { conv, weight, bias } => {
             step.kind = StepKind::Conv;
@@ -77,10 +78,6 @@ pub(super) fn pooled(step: &mut ProgramStep, kind: StepKind, window: &Window) {
     (step.kernel, step.stride, step.padding) = (window.kernel, window.stride, window.padding);
 }
 
-fn bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|x| x.to_le_bytes()).collect()
-}
-
 fn weights(values: &[f32], halves: bool) -> Vec<u8> {
-    if halves { values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect() } else { bytes(values) }
+    if halves { values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect() } else { singles(values) }
 }

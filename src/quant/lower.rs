@@ -201,7 +201,12 @@ impl Lowering<'_> {
                 if other.affine.is_some() || self.lowered.dims[other.tensor] != dims {
                     return Err(QuantError::layer(name, "two tensors of one shape, both flattened or neither"));
                 }
-                let sum = self.push(name, x.tensor, Some(other.tensor), LayerWork::Add, dims);
+                // A step may write over its first addend where no other reads that: the one of a residual's way around is read twice.
+                let mut addends = [x.tensor, other.tensor];
+                if self.readers(inputs[0]) > 1 && self.readers(inputs[1]) == 1 {
+                    addends.reverse();
+                }
+                let sum = self.push(name, addends[0], Some(addends[1]), LayerWork::Add, dims);
                 Ok(Alias { flat: x.flat, ..sum })
             }
             Op::Relu | Op::Tanh | Op::Sigmoid => {

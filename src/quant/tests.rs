@@ -7,7 +7,7 @@ use super::score::{all, score};
 use super::{QuantError, convert, fidelity};
 use crate::data::{Dataset, Normalize};
 use crate::export::image;
-use crate::graph::{Graph, Op, Probability};
+use crate::graph::{Conv2d, Graph, Node, Op, Probability, TensorId};
 use crate::kernels::Isa;
 use crate::runtime::{Kind, first_largest};
 use crate::shape::Shape;
@@ -182,6 +182,72 @@ fn what_belongs_together_is_one_step() {
     assert_eq!(convert::written(&lowered), [0, 1, 2, 4, 5]);
     let program = convert::program(&lowered, &about(Normalize::Unit), &[(-1.0, 1.0); 6]).unwrap();
     assert!(program.steps[3].pool && program.steps.len() == 5);
+}
+
+/// Of two addends the one that nothing else reads is written over, whichever comes first, and one that was read before if neither is.
+#[test]
+fn sums_take_no_room_of_their_own() {
+    let conv = |in_channels| Conv2d {
+        in_channels,
+        out_channels: 4,
+        kernel: [3, 3],
+        stride: 1,
+        padding: 1,
+        groups: 1,
+        bias: true,
+    };
+    let built = |[first, second]: [[usize; 2]; 2]| {
+        let last = Op::Linear { in_features: 4 * 784, out_features: 10 };
+        let read = [
+            (Op::Conv2d(conv(1)), vec![0]),
+            (Op::Conv2d(conv(4)), vec![1]),
+            (Op::Add, first.to_vec()),
+            (Op::Add, second.to_vec()),
+            (Op::Flatten, vec![4]),
+            (last, vec![5]),
+        ];
+        let node = |(index, (op, inputs)): (usize, (Op, Vec<usize>))| Node {
+            name: index.to_string(),
+            op,
+            inputs: inputs.into_iter().map(TensorId).collect(),
+            output: TensorId(index + 1),
+        };
+        let nodes = read.into_iter().enumerate().map(node).collect();
+        Graph::from_nodes(Shape::new(&[1, 28, 28]).unwrap(), nodes).unwrap()
+    };
+    let data = pictures(3);
+    for halves in [false, true] {
+        let mut found = Vec::new();
+        for addends in [[[2, 1], [3, 1]], [[1, 2], [3, 1]], [[2, 1], [1, 3]], [[1, 2], [1, 3]]] {
+            let graph = built(addends);
+            let program =
+                float::program(&lower(&graph, &weights(&graph)).unwrap(), &about(Normalize::Unit), halves).unwrap();
+            let layout = image::layout(&program).unwrap();
+            assert_eq!(layout.arena, 2 * 4 * 784 * 4, "{addends:?}");
+            let image = image::write(&program).unwrap();
+            found.push(score(&image.model().unwrap(), &data, &all(&data), Isa::best(), 0).unwrap().1);
+        }
+        assert!(found.iter().all(|logits| *logits == found[0]));
+        // Of the first sum's addends both are read by others; the first for the last time.
+        let graph = built([[1, 2], [3, 2]]);
+        let program =
+            float::program(&lower(&graph, &weights(&graph)).unwrap(), &about(Normalize::Unit), halves).unwrap();
+        assert_eq!(image::layout(&program).unwrap().arena, 2 * 4 * 784 * 4);
+    }
+}
+
+/// Ranges are read from some images and judged by others, always the same ones.
+#[test]
+fn calibration_is_judged_by_images_that_it_has_not_seen() {
+    for (n, count, expected) in [(60_000, 2000, 2000), (100, 80, 50), (7, 3, 3), (2, 9, 1), (1, 5, 1)] {
+        let (seen, others) = calibrate::images(n, count, 1);
+        assert_eq!((seen.len(), others.len()), (expected, expected), "{count} of {n}");
+        assert!(seen.iter().chain(&others).all(|image| (*image as usize) < n));
+        let both = seen.iter().filter(|image| others.contains(image)).count();
+        assert_eq!(both, if n < 2 { n } else { 0 }, "{count} of {n}");
+        assert_eq!((seen, others), calibrate::images(n, count, 1));
+    }
+    assert_ne!(calibrate::images(100, 10, 1), calibrate::images(100, 10, 2));
 }
 
 #[test]

@@ -66,8 +66,7 @@ impl<'o> Output<'o> {
         }
     }
 
-    /// The class of the largest logit, the first of equals; NaN counts as smaller than all, unless it is the
-    /// first. 0 for a sample that is not there.
+    /// The class of the largest logit, the first of equals; NaN is never the largest. 0 for a sample that is not there.
     #[must_use]
     pub fn class(&self, sample: usize) -> usize {
         let from = sample.saturating_mul(self.classes);
@@ -80,13 +79,14 @@ impl<'o> Output<'o> {
     }
 }
 
-/// The class of the largest logit, the first of equals; NaN counts as smaller than all, unless it is the first. 0 for none.
+/// The class of the largest logit, the first of equals; NaN is never the largest. 0 for none.
 #[must_use]
 pub fn first_largest<T: PartialOrd + Copy>(values: &[T]) -> usize {
     let (mut best, mut values) = (0, values.iter().enumerate());
     let Some((_, mut most)) = values.next() else { return 0 };
     for (at, value) in values {
-        if value > most {
+        let first_number = most.partial_cmp(most).is_none() && value.partial_cmp(value).is_some();
+        if value > most || first_number {
             (best, most) = (at, value);
         }
     }

@@ -59,7 +59,12 @@ pub(super) fn header(bytes: &[u8]) -> Result<(Kind, Header), ImageError> {
         return Err(rule("the scale of pixels is finite and positive, the offset finite", 0));
     }
     if header.steps == 0 || header.steps > MAX_STEPS {
-        return Err(ImageError::Field { what: "steps", at: 0, expected: MAX_STEPS as i64, found: header.steps as i64 });
+        return Err(ImageError::Field {
+            what: "steps, at least one and at most so many",
+            at: 0,
+            expected: MAX_STEPS as i64,
+            found: header.steps as i64,
+        });
     }
     if header.tensors != header.steps + 1 {
         let (expected, found) = (header.steps as i64 + 1, header.tensors as i64);

@@ -127,7 +127,12 @@ impl fmt::Display for ImageError {
                 write!(f, "{what} must begin at a multiple of {needed} bytes: include_model! and Arena see to it")
             }
             Self::Field { what, at, expected, found } => {
-                write!(f, "{what} of {at}: expected {expected}, found {found}")
+                // The header has no number.
+                if what.ends_with("tensor") || what.ends_with("step") {
+                    write!(f, "{what} {at}: expected {expected}, found {found}")
+                } else {
+                    write!(f, "{what}: expected {expected}, found {found}")
+                }
             }
             Self::Rule { rule, at } => write!(f, "{rule}: broken at {at}"),
             Self::Shape { step, error } => write!(f, "step {step}: {error}"),

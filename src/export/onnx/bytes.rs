@@ -2,7 +2,7 @@
 
 use super::{
     Attribute, Element, ExportError, GEMM, INPUT, OUTPUT, Step, Work, Writer, conv_settings, foreign, ints,
-    mean_settings, node_name, pool_settings, single_bytes, weight_dims, windows,
+    mean_settings, node_name, pool_settings, singles, weight_dims, windows,
 };
 use crate::kernels::elementwise_i8::Sum;
 use crate::kernels::pool_i8::Mean;
@@ -273,7 +273,7 @@ impl Writer<'_> {
         ] {
             let [scale, zero, real] = [format!("{name}_scale"), format!("{name}_zero_point"), format!("{name}_real")];
             self.constant(name, element, dims, &bytes);
-            self.constant(&scale, Element::F32, &[channels], &single_bytes(&scales));
+            self.constant(&scale, Element::F32, &[channels], &singles(&scales));
             self.constant(&zero, element, &[channels], zeros);
             self.value("DequantizeLinear", &[name, &scale, &zero], &real, &axis);
         }
