@@ -27,7 +27,8 @@ fn write(dir: &Path, part: &str, set: &Dataset, len: usize) {
 /// What the page says of itself after it was laid out `width` pixels wide: `overflow`, `broken` pictures, `dangling` links, `plots`.
 fn inspected(page: &Path, dir: &Path, width: u32) -> String {
     let html = fs::read_to_string(page).unwrap().replace('&', "&amp;").replace('"', "&quot;");
-    let look = "const d = f.contentDocument, all = s => [...d.querySelectorAll(s)]; \
+    // What is folded away is laid out too.
+    let look = "const d = f.contentDocument, all = s => [...d.querySelectorAll(s)]; all('details').forEach(e => e.open = true); \
         document.body.textContent = ['seen', \
         'overflow=' + Math.max(0, d.documentElement.scrollWidth - f.clientWidth), \
         'broken=' + all('img').filter(i => !i.complete || i.naturalWidth === 0).length, \

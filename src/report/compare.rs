@@ -1,6 +1,6 @@
 //! Two times the same studies: what differs.
 
-use crate::study::PartResult;
+use crate::study::{PartResult, Row};
 use serde::Serialize;
 
 /// A figure or a claim that both have, and what each says.
@@ -22,7 +22,7 @@ impl Change {
     /// Whether one reproduces or holds and the other does not.
     #[must_use]
     pub fn turned(&self) -> bool {
-        self.verdicts[0] != self.verdicts[1]
+        matches!(self.verdicts, [Some(first), Some(second)] if first != second)
     }
 
     /// The second figure less the first.
@@ -32,7 +32,12 @@ impl Change {
     }
 }
 
-/// Every figure and claim that stands in both results; parts that only one has are named by the second list.
+/// Whether two rows are of one figure.
+fn same_row(a: &Row, b: &Row) -> bool {
+    (&a.run, &a.measure) == (&b.run, &b.measure)
+}
+
+/// Every figure and claim that stands in both results; parts, figures and claims that only one has are named by the second list.
 #[must_use]
 pub fn compare(first: &[PartResult], second: &[PartResult]) -> (Vec<Change>, Vec<String>) {
     let (mut changes, mut single) = (Vec::new(), Vec::new());
@@ -58,17 +63,25 @@ pub fn compare(first: &[PartResult], second: &[PartResult]) -> (Vec<Change>, Vec
             verdicts,
         };
         for row in &a.rows {
-            let Some(other) = b.rows.iter().find(|other| (&other.run, &other.measure) == (&row.run, &row.measure))
-            else {
+            let what = format!("{}, {}", row.run, row.measure);
+            let Some(other) = b.rows.iter().find(|other| same_row(other, row)) else {
+                single.push(format!("{} {}: {what}: only in the first", a.study, a.part));
                 continue;
             };
-            let what = format!("{}, {}", row.run, row.measure);
             changes.push(change(what, [row.measured, other.measured], [row.reproduced, other.reproduced]));
         }
         for finding in &a.findings {
-            let Some(other) = b.findings.iter().find(|other| other.claim == finding.claim) else { continue };
+            let Some(other) = b.findings.iter().find(|other| other.claim == finding.claim) else {
+                single.push(format!("{} {}: {}: only in the first", a.study, a.part, finding.claim));
+                continue;
+            };
             changes.push(change(finding.claim.clone(), [None; 2], [finding.holds, other.holds]));
         }
+        let rows = b.rows.iter().filter(|row| !a.rows.iter().any(|other| same_row(other, row)));
+        let rows = rows.map(|row| format!("{}, {}", row.run, row.measure));
+        let claims = b.findings.iter().filter(|one| !a.findings.iter().any(|other| other.claim == one.claim));
+        let news = rows.chain(claims.map(|finding| finding.claim.clone()));
+        single.extend(news.map(|what| format!("{} {}: {what}: only in the second", a.study, a.part)));
     }
     let only_second = second.iter().filter(|one| find(first, one).is_none());
     single.extend(only_second.map(|one| format!("{} {}: only in the second", one.study, one.part)));

@@ -68,7 +68,7 @@ fn summary(chapters: &[Chapter<'_>]) -> Markup {
             }
             p { (all.reproduced) " of " (all.judged) " published figures reproduce, " (all.holding) " of " (all.decided) " claims hold; " (time(seconds)) " of training, runs that went side by side counted each." }
             div.wide { table {
-                thead { tr { th { "study" } th.number { "figures" } th.number { "claims" } th.number { "seeds" } th.number { "training" } th.number { "points lost in int8" } th { "not trained" } } }
+                thead { tr { th { "study" } th.number { "figures" } th.number { "claims" } th.number { "seeds" } th.number { "training" } th.number { "points lost in int8" } th { "without a result" } } }
                 tbody { @for chapter in chapters {
                     @let sum = tally(&mut chapter.results.iter().copied());
                     tr {

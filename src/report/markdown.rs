@@ -30,7 +30,7 @@ pub(super) fn page(chapters: &[Chapter<'_>], figures: &str) -> String {
     if parts > 0 {
         let _ = writeln!(text, "**Quick**: {parts} of {} parts were trained only in part.\n", all().count());
     }
-    table(&mut text, &["study", "figures", "claims", "seeds", "training", "not trained", "points lost in int8"]);
+    table(&mut text, &["study", "figures", "claims", "seeds", "training", "without a result", "points lost in int8"]);
     for chapter in chapters {
         let sum = chapter.results.iter().map(|result| result.tally()).fold(Tally::default(), std::ops::Add::add);
         let seconds = chapter.results.iter().map(|result| result.seconds).sum();

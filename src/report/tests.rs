@@ -183,10 +183,26 @@ fn both_pages_show_every_row_claim_and_picture() {
             || line.contains("| **no**: ")
     };
     assert_eq!(text.lines().filter(judged).count(), rows);
-    let images = chapters.iter().flat_map(|chapter| &chapter.figures).flatten();
+    let drawn = || chapters.iter().flat_map(|chapter| &chapter.figures).flatten();
     let images: usize =
-        images.map(|drawn| if let Art::Pictures { images, .. } = &drawn.art { images.len() } else { 0 }).sum();
+        drawn().map(|drawn| if let Art::Pictures { images, .. } = &drawn.art { images.len() } else { 0 }).sum();
     assert_eq!(html.matches("src=\"data:image/png;base64,").count(), images);
+    // What is no picture of pixels is a plot; beside the text every file has a link.
+    assert_eq!(
+        html.matches("<svg").count(),
+        drawn().filter(|drawn| !matches!(drawn.art, Art::Pictures { .. })).count()
+    );
+    let files: Vec<String> = drawn().flat_map(|drawn| drawn.files()).map(|(name, _)| name).collect();
+    assert!(!files.is_empty());
+    for name in files {
+        assert!(
+            ["](figures/NAME)", "\"figures/NAME\""].iter().any(|link| text.contains(&link.replace("NAME", &name))),
+            "{name}"
+        );
+    }
+    // A row of a table of figures says in its last cell whether they reproduce.
+    let verdicts = ["yes", "no", "-"].map(|verdict| html.matches(&format!("<td class=\"{verdict}\"")).count());
+    assert_eq!(verdicts.iter().sum::<usize>(), rows);
     assert!(
         !html.contains("<script") && !html.replace("http://www.w3.org/2000/svg", "").contains("://"),
         "nothing is fetched"

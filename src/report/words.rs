@@ -27,8 +27,8 @@ pub(super) const TERMS: [(&str, &str); 9] = [
     ),
     ("min_, max_, min_test_loss_epoch", "the lowest and the highest of all epochs, and the epoch of it"),
     (
-        "spikes_, rises_",
-        "how far an epoch is from the middle of its two neighbours, in the mean; epochs that are above the one before",
+        "spikes_, rises_, peaks_",
+        "how far an epoch is from the middle of its two neighbours, in the mean; epochs that are above the one before; and above the one behind too",
     ),
     (
         "digit_9, confused_9_4",
@@ -110,6 +110,9 @@ fn published<'p>(part: &'p Part, row: &Row) -> Option<&'p Published> {
     part.runs.iter().find(|run| run.name == row.run)?.published.iter().find(|figure| figure.describes(row))
 }
 
+/// Seeds from which each has its figure in the table.
+const MANY: usize = 5;
+
 /// The cells of a row up to the verdict: run, figure, published, measured, seeds, interval, difference.
 pub(super) fn cells(part: &Part, row: &Row) -> [String; 7] {
     let style = Style::of(part, row);
@@ -120,12 +123,18 @@ pub(super) fn cells(part: &Part, row: &Row) -> [String; 7] {
     };
     let all = || row.values.iter().copied();
     let spread = all().reduce(f64::min).zip(all().reduce(f64::max)).filter(|_| row.values.len() > 1);
+    // Of as many as a report lists one by one, each.
+    let each = if row.values.len() < MANY {
+        String::new()
+    } else {
+        format!(": {}", all().map(|value| style.number(value)).collect::<Vec<_>>().join(", "))
+    };
     [
         row.run.clone(),
         figure,
         style.beside(row.published, row.published),
         row.measured.map_or_else(|| "-".to_owned(), |measured| style.beside(row.published, measured)),
-        range(spread.map(|(low, high)| [low, high])),
+        range(spread.map(|(low, high)| [low, high])) + &each,
         range(row.interval),
         style.shown(row.difference),
     ]
@@ -188,7 +197,9 @@ pub(super) fn reason(chapter: &Chapter<'_>, part: &Part, result: &PartResult, ro
     let accepts =
         |value: &f64| published.is_some_and(|one| one.measure.unit().accepts(one.value, *value) == Some(true));
     let reaching = row.values.iter().filter(|value| accepts(value)).count();
-    let diverged = result.missing.iter().filter(|run| run.starts_with(&row.run) && run.contains("diverged")).count();
+    // One name may begin as another does.
+    let seeds_of = format!("{}, seed ", row.run);
+    let diverged = result.missing.iter().filter(|run| run.starts_with(&seeds_of) && run.contains("diverged")).count();
     let elsewhere = || {
         let others = chapter.results.iter().filter(|other| other.part != part.name);
         let of = |other: &PartResult| Some((other.part.clone(), other.median(published?.measure, &row.run)?));

@@ -70,6 +70,8 @@ enum Pick {
     Spikes,
     /// Epochs that are above the one before.
     Rises,
+    /// Epochs that are above the one before and the one behind.
+    Peaks,
     /// That of the epoch of the lowest validation loss until this many epochs in a row were not below the lowest before.
     Patience(u32),
     /// The same until this many epochs in a row were each above the one before.
@@ -77,7 +79,7 @@ enum Pick {
 }
 
 /// A figure of a run, as `test_accuracy`, `test_loss@3`, `min_test_loss`, `max_val_accuracy_epoch`, `spikes_test_loss`, `rises_val_loss`,
-/// `test_accuracy@patience3`, `epochs@rising3`, `digit_9`, `confused_9_3`. Accuracies are percentages, losses nats.
+/// `peaks_test_loss`, `test_accuracy@patience3`, `epochs@rising3`, `digit_9`, `confused_9_3`. Accuracies are percentages, losses nats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {
     quantity: Quantity,
@@ -239,6 +241,10 @@ impl Measure {
                 let values: Vec<f64> = of_epochs().map(|(_, value)| value).collect();
                 Some(values.windows(2).filter(|pair| pair[1] > pair[0]).count() as f64)
             }
+            Pick::Peaks => {
+                let values: Vec<f64> = of_epochs().map(|(_, value)| value).collect();
+                Some(values.windows(3).filter(|near| near[1] > near[0] && near[1] > near[2]).count() as f64)
+            }
             Pick::Patience(patience) => quantity.until(&run.history, stop_by_patience(&run.history, patience)),
             Pick::Rising(epochs) => quantity.until(&run.history, stop_by_rises(&run.history, epochs)),
         }
@@ -248,7 +254,7 @@ impl Measure {
     #[must_use]
     pub const fn symbol(self) -> &'static str {
         match (self.pick, self.quantity) {
-            (Pick::LowestEpoch | Pick::HighestEpoch | Pick::Rises, _) => "",
+            (Pick::LowestEpoch | Pick::HighestEpoch | Pick::Rises | Pick::Peaks, _) => "",
             (_, Quantity::NearZero) => "%",
             (_, Quantity::Confused(..)) => "of 1",
             (_, Quantity::Seconds) => "s",
@@ -293,7 +299,7 @@ impl Measure {
     #[must_use]
     pub const fn unit(self) -> Unit {
         match self.pick {
-            Pick::LowestEpoch | Pick::HighestEpoch | Pick::Spikes | Pick::Rises => Unit::Shown,
+            Pick::LowestEpoch | Pick::HighestEpoch | Pick::Spikes | Pick::Rises | Pick::Peaks => Unit::Shown,
             _ => self.quantity.unit(),
         }
     }
@@ -312,6 +318,7 @@ impl fmt::Display for Measure {
             Pick::HighestEpoch => write!(f, "epoch of the highest {quantity}"),
             Pick::Spikes => write!(f, "spikes of {quantity}"),
             Pick::Rises => write!(f, "epochs in which {quantity} rose"),
+            Pick::Peaks => write!(f, "epochs in which {quantity} rose to fall again"),
             Pick::Patience(epochs) => {
                 write!(f, "{quantity}, stopped after {epochs} epochs without a lower validation loss")
             }
@@ -345,6 +352,8 @@ impl FromStr for Measure {
             known(rest).map(|quantity| (quantity, Pick::Spikes))
         } else if let Some(rest) = text.strip_prefix("rises_") {
             known(rest).map(|quantity| (quantity, Pick::Rises))
+        } else if let Some(rest) = text.strip_prefix("peaks_") {
+            known(rest).map(|quantity| (quantity, Pick::Peaks))
         } else if let Some(rest) = text.strip_prefix("min_") {
             picked(rest, Pick::Lowest, Pick::LowestEpoch)
         } else if let Some(rest) = text.strip_prefix("max_") {
@@ -355,7 +364,7 @@ impl FromStr for Measure {
         let (quantity, pick) = found.ok_or_else(|| {
             let names: Vec<&str> = QUANTITIES.iter().map(|(name, _)| *name).collect();
             format!(
-                "expected one of {}, digit_D or confused_D_D, as such, with @EPOCH, @patienceN or @risingN, with spikes_ or rises_ before, \
+                "expected one of {}, digit_D or confused_D_D, as such, with @EPOCH, @patienceN or @risingN, with spikes_, rises_ or peaks_ before, \
                  or with min_ or max_ before and _epoch behind, found {text:?}",
                 names.join(", ")
             )

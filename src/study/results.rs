@@ -147,7 +147,12 @@ impl PartResult {
             match self.runs.iter().find(|other| other.name == run.name && other.seed == seed) {
                 // Why it is not there is known since it was left out.
                 None => {
-                    let known = self.missing.iter().find(|old| old.starts_with(&label)).cloned().unwrap_or(label);
+                    let known = self
+                        .missing
+                        .iter()
+                        .find(|old| **old == label || old.starts_with(&format!("{label} (")))
+                        .cloned()
+                        .unwrap_or(label);
                     diverged.extend(known.contains(&format!("({}", Ending::Diverged)).then_some(run.name.as_str()));
                     missing.push(known);
                 }
@@ -190,15 +195,15 @@ impl PartResult {
         self.pairs = pairs.collect();
     }
 
-    /// The first seed of the run of this name.
+    /// The run of this name with seed 1, if it came to its end: what pictures show, and what is compared image by image.
     #[must_use]
     pub fn run(&self, name: &str) -> Option<&Trained> {
-        self.runs.iter().find(|run| run.name == name)
+        self.first_seeds().find(|run| run.name == name)
     }
 
-    /// The first seed of every run.
+    /// The runs of seed 1.
     pub fn first_seeds(&self) -> impl Iterator<Item = &Trained> {
-        self.runs.iter().enumerate().filter(|(i, run)| *i == 0 || self.runs[i - 1].name != run.name).map(|(_, run)| run)
+        self.runs.iter().filter(|run| run.seed == 1)
     }
 
     /// Whether it was less than the whole part.

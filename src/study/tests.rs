@@ -88,6 +88,30 @@ fn the_studies_hold_what_the_reports_published() {
     let seconds: Measure = "seconds".parse().unwrap();
     let all = part.runs.iter().flat_map(|run| &run.published).filter(|one| one.measure == seconds);
     assert!((all.map(|one| one.value).sum::<f64>() - 2654.0).abs() < 3.0);
+    // The table of the report, as it was published with it: fractions instead of percents.
+    let published = |run: &super::spec::Run, measure: &str| {
+        let measure: Measure = measure.parse().unwrap();
+        run.published.iter().find(|one| one.measure == measure).unwrap().value
+    };
+    let mut lines = include_str!("grid-published.tsv").lines();
+    let heading =
+        "experiment\tlr\tepochs\tbatch\tscheduler\ttrain_accuracy\tlast_dev_accuracy\tbest_dev_accuracy\tseconds";
+    assert_eq!(lines.next(), Some(heading));
+    let mut compared = 0;
+    for line in lines {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let number = |at: usize| cells[at].parse::<f64>().unwrap();
+        let schedule = if cells[4] == "no" { "constant" } else { cells[4] };
+        let name = format!("{} {} {} {schedule}", number(1), cells[2], cells[3]);
+        let run = part.runs.iter().find(|run| run.name == name).unwrap_or_else(|| panic!("{name} is missing"));
+        for (at, measure) in [(5, "train_accuracy"), (6, "val_accuracy"), (7, "max_val_accuracy")] {
+            let (want, got) = (100.0 * number(at), published(run, measure));
+            assert!((want - got).abs() < 1e-3, "{name}, {measure}: {got}, published {want}");
+        }
+        assert!((number(8) - published(run, "seconds")).abs() < 0.051, "{name}: seconds");
+        compared += 1;
+    }
+    assert_eq!(compared, 54);
     let rows = |name: &str| {
         study(name)
             .unwrap()
@@ -147,6 +171,8 @@ fn figures_are_read_off_a_run() {
         ("contrast", Some(0.5)),
         ("roughness", Some(0.25)),
         ("rises_test_loss", Some(1.0)),
+        // It does not fall again.
+        ("peaks_test_loss", Some(0.0)),
         // 0.125 from the middle of its neighbours, then 0.25.
         ("spikes_test_loss", Some(0.1875)),
         ("spikes_val_loss", None),
@@ -171,6 +197,7 @@ fn two_readings_of_early_stopping() {
     assert_eq!((of("epochs@patience3"), of("test_loss@patience3")), (Some(8.0), Some(0.5)));
     assert_eq!((of("epochs@rising2"), of("test_loss@rising2")), (Some(4.0), Some(0.8)));
     assert_eq!((of("epochs@rising3"), of("epochs@rising4")), (Some(8.0), Some(9.0)));
+    assert_eq!((of("peaks_val_loss"), of("rises_val_loss")), (Some(2.0), Some(5.0)));
 }
 
 /// Each rule of each study, by figures drawn until it has held and not held.
