@@ -70,14 +70,24 @@ stage_test() {
         grep -A 15 -E 'panicked at|^failures:|^error' target/tests.log | tail -n 150
         return 1
     fi
+    local flag
+    for flag in avx2 avx512_vnni; do
+        ! grep -qw $flag /proc/cpuinfo || must_have_run ${flag%_vnni} target/tests.log
+    done
     cargo test --locked --doc
+}
+
+# ISA LOG: tests say which instruction sets they found; one that is there and is no longer found would not be tested.
+must_have_run() {
+    grep -q "isa $1\\b" "$2" || { echo "$2: no test ran on the instruction set $1" >&2 && return 1; }
 }
 
 # All studies on a few hundred images, and their page in a browser.
 stage_page() { cargo test --locked --test report_page -- --ignored --nocapture; }
 
 # The kernels once more where every access is checked against its allocation: their bounds, and those of their own tests that take less
-# than minutes without optimisation, which would take as long to build. The sanitizer comes with the compiler; its flag is one of
+# than minutes without optimisation, which would take as long to build. As in programs that are released, sums wrap and debug assertions
+# are left out. The sanitizer comes with the compiler; its flag is one of
 # nightly's, allowed here alone.
 stage_asan() {
     local host flags="-Zsanitizer=address --cfg inkstone_unit_tests --cfg inkstone_no_baseline"
@@ -95,6 +105,7 @@ stage_asan() {
     done
     # Memory that is never given back is not what this is about.
     RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_PROFILE_DEV_DEBUG=0 \
+        CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
         ASAN_OPTIONS=detect_leaks=0 PROPTEST_CASES=8 \
         cargo test --locked --no-default-features --target "$host" --target-dir target/asan --lib --test kernels_bounds -- "${long[@]}"
 }
@@ -127,12 +138,13 @@ stage_first-run() {
 
 stage_count() { bash tests/instructions.sh; }
 
-# FOLDER BOARD:PROGRAM[:PROFILE]..., one after the other, built in one folder.
+# FOLDER BOARD:PROGRAM:PROFILE[:IMAGE]..., one after the other, built in one folder.
 on_boards() {
-    local words folder=$1
+    local folder=$1 run board program profile image
     for run in "${@:2}"; do
-        IFS=: read -ra words <<<"$run"
-        MUST_COMPARE=1 BUILD_DIR=target/$folder bash firmware-notes/cortex-m/run.sh "${words[@]}" || return 1
+        IFS=: read -r board program profile image <<<"$run"
+        env MUST_COMPARE=1 BUILD_DIR="target/$folder" ${image:+"INKSTONE_MODEL=models/$image"} \
+            bash firmware-notes/cortex-m/run.sh "$board" "$program" "$profile" || return 1
     done
 }
 
@@ -140,10 +152,10 @@ on_boards() {
 # classified there, with the logits of this machine; flash and RAM may not grow.
 stage_cortex-m() {
     # Each build is one long step of the linker: two at a time.
-    on_boards boards mps2-an386:kernels mps2-an386:digits mps2-an500:digits mps2-an505:digits mps2-an385:digits \
-        >target/boards.log 2>&1 &
+    on_boards boards mps2-an386:kernels:release mps2-an386:digits:release mps2-an386:digits:release:mlp-128.ink \
+        mps2-an500:digits:release mps2-an505:digits:release mps2-an385:digits:release >target/boards.log 2>&1 &
     local others=$!
-    on_boards microbit microbit:kernels microbit:digits:small microbit:exported:small
+    on_boards microbit microbit:kernels:release microbit:digits:small microbit:digits:small:mlp-128.ink microbit:exported:small
     # With the images above, every kernel of bytes.
     for image in i8-chain i8-pixels-per-image; do
         INKSTONE_MODEL=../../tests/fuzz/corpus/image/$image.ink LINK_ONLY=1 BUILD_DIR=target/microbit \
@@ -151,6 +163,10 @@ stage_cortex-m() {
     done
     wait $others || { cat target/boards.log >&2 && return 1; }
     cat target/boards.log
+    # As users ask for it: by the command, beside the other executors.
+    cargo build --release --locked
+    target/release/inkstone validate firmware-notes/cortex-m/models/cnn-tiny.ink --firmware firmware-notes/cortex-m --boards microbit \
+        --board-digits 20
 }
 
 # The kernels where an address has 32 bits, on this machine itself.
@@ -173,18 +189,17 @@ stage_aarch64() {
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="--cfg inkstone_unit_tests" # nothing that only benches need
     local words=(test --locked --lib --no-default-features --target $target)
     has_target $target || words+=(-Zbuild-std=std,panic_abort,panic_unwind,test --target-dir target/debian)
-    local cpu tests
+    local cpu tests cargo=cargo
+    has_target $target || cargo=debian_cargo
     for cpu in max cortex-a72; do
         export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu"
         tests=(kernels)
         # What the newer one adds is sums of bytes; the rest would only run twice.
         [ $cpu = max ] || tests=(kernels::isa kernels::gemm_i8 kernels::conv_i8)
-        if has_target $target; then
-            cargo "${words[@]}" -- --nocapture "${tests[@]}"
-        else
-            debian_cargo "${words[@]}" -- --nocapture "${tests[@]}"
-        fi
+        $cargo "${words[@]}" -- --nocapture "${tests[@]}" | tee "target/aarch64-$cpu.log"
+        must_have_run neon "target/aarch64-$cpu.log"
     done
+    must_have_run dotprod target/aarch64-max.log
 }
 
 # The kernels on WebAssembly with simd128, under node; without vectors the core must compile for it too.
@@ -216,7 +231,8 @@ stage_wasm() {
         debian_cargo "${check[@]}" -Zbuild-std=core --target-dir target/debian >target/wasm.log 2>&1 &
     fi
     local core=$!
-    CARGO_INCREMENTAL=0 $cargo "${words[@]}" -- --nocapture kernels
+    CARGO_INCREMENTAL=0 $cargo "${words[@]}" -- --nocapture kernels | tee target/wasm-tests.log
+    must_have_run simd128 target/wasm-tests.log
     wait $core || { cat target/wasm.log >&2 && return 1; }
 }
 

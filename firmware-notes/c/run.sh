@@ -18,5 +18,8 @@ done
 arm-none-eabi-gcc "${flags[@]}" -nostartfiles -T"$notes/board.ld" "$build"/*.o -o "$build/board.elf"
 echo "the model alone:"
 arm-none-eabi-size "$build/model.o"
-qemu-system-arm -machine "$board" -nographic -semihosting-config enable=on,target=native -kernel "$build/board.elf"
+qemu-system-arm -machine "$board" -nographic -semihosting-config enable=on,target=native -kernel "$build/board.elf" || {
+    echo "$board: it ended with $?: the logits of a golden digit are others than inkstone's, or it crashed" >&2
+    exit 1
+}
 echo "$board: the logits of every golden digit are those of inkstone"
