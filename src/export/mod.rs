@@ -7,7 +7,7 @@
 pub mod c_source;
 pub mod golden;
 pub mod image;
-pub(crate) mod numbers;
+mod numbers;
 pub mod onnx;
 mod protobuf;
 pub mod rust_source;

@@ -1,4 +1,4 @@
-//! Numbers as files hold them: side by side in the text of a source, or bytes of the least weight first.
+//! Numbers in the text of a source.
 
 use std::fmt::Display;
 
@@ -18,11 +18,6 @@ pub(super) fn lines<T: Display>(values: &[T], indent: &str, width: usize) -> Str
         line.push_str(&value);
     }
     text + &line + "\n"
-}
-
-/// The bytes of singles.
-pub(crate) fn singles(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 #[cfg(test)]

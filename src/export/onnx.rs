@@ -12,11 +12,11 @@
 mod bytes;
 
 use super::ExportError;
-use super::numbers::singles;
 use super::protobuf::{self, Attribute, Element, Message};
 use crate::kernels::Activation;
 use crate::kernels::conv::Conv;
 use crate::kernels::pool::Pool;
+use crate::quant::program::singles;
 use crate::runtime::{Kind, Model, Params, Step, Tensor, Work};
 use std::collections::BTreeSet;
 

@@ -6,8 +6,8 @@
 
 use super::ExportError;
 use super::golden::Golden;
-use super::numbers::singles;
 use crate::kernels::Activation;
+use crate::quant::program::singles;
 use crate::runtime::{Kind, Model, Params, Step, Work};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;

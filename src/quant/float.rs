@@ -2,8 +2,7 @@
 
 use super::QuantError;
 use super::lower::{Layer, LayerWork, Lowered};
-use super::program::{Program, ProgramStep, ProgramTensor};
-use crate::export::numbers::singles;
+use super::program::{Program, ProgramStep, ProgramTensor, singles};
 use crate::graph::Window;
 use crate::kernels::{Activation, f16};
 use crate::runtime::Kind;

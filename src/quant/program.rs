@@ -101,3 +101,8 @@ pub struct Program {
     /// The steps; the first one reads the pixels.
     pub steps: Vec<ProgramStep>,
 }
+
+/// The bytes of singles, those of the least weight first, as constants hold them.
+pub(crate) fn singles(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}

@@ -291,7 +291,7 @@ pub(super) fn text_or_none(file: &Path) -> Result<String, TrainError> {
 /// The reports of the first `epochs` epochs; others, of epochs that will run again, are cut off the file.
 ///
 /// # Errors
-/// [`TrainError::Config`] if a line before those is damaged, which cutting it off would lose what follows; a file that is not there has none.
+/// [`TrainError::Config`] if one of their lines is damaged: cutting it off would lose what follows. A file that is not there has none.
 fn keep_lines(file: &Path, epochs: u32) -> Result<Vec<EpochReport>, TrainError> {
     let text = text_or_none(file)?;
     let (kept, history) = first_lines(&text, epochs);

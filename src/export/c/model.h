@@ -28,8 +28,8 @@ extern "C" {
 #define @NAME@_CLASSES @CLASSES@
 /* Bytes of RAM: @ACTIVATIONS@ of activations, and @SCRATCH@ of scratch for the patches of convolutions. The stack comes on top. */
 #define @NAME@_ARENA_BYTES @ARENA_BYTES@
-/* Bytes of constants in flash: weights, biases, factors, tables. On top come the code, some 100 bytes for each layer
-   that say where its constants are, and the names of the classes. */
+/* Bytes of constants in flash: weights, biases, factors, tables. On top come the code, the records of the
+   layers, which say where their constants are, and the names of the classes. */
 #define @NAME@_FLASH_BYTES @FLASH_BYTES@
 
 /* The names of the classes, in UTF-8. */
