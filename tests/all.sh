@@ -148,6 +148,20 @@ on_boards() {
     done
 }
 
+# The same digits by generated C, with the same logits.
+generated_c() {
+    local image board level
+    for image in cnn-tiny mlp-128; do
+        target/release/inkstone export firmware-notes/cortex-m/models/$image.ink --format c --name digits --out target/c/$image
+    done
+    for board in microbit mps2-an385 mps2-an386 mps2-an500 mps2-an505; do
+        for level in -Os -O2; do
+            MUST_COMPARE=1 bash firmware-notes/c/run.sh target/c/cnn-tiny $board $level
+        done
+    done
+    MUST_COMPARE=1 bash firmware-notes/c/run.sh target/c/mlp-128 microbit -Os
+}
+
 # The core on chips without an allocator: compared with plain loops there, in an emulator, and no allocator may be linked. Digits are
 # classified there, with the logits of this machine; flash and RAM may not grow.
 stage_cortex-m() {
@@ -163,8 +177,9 @@ stage_cortex-m() {
     done
     wait $others || { cat target/boards.log >&2 && return 1; }
     cat target/boards.log
-    # As users ask for it: by the command, beside the other executors.
     cargo build --release --locked
+    generated_c
+    # As users ask for it: by the command, beside the other executors.
     target/release/inkstone validate firmware-notes/cortex-m/models/cnn-tiny.ink --firmware firmware-notes/cortex-m --boards microbit \
         --board-digits 20
 }
