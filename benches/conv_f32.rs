@@ -12,7 +12,7 @@ mod driver;
 use inkstone::bench::{Case, conv_f16, conv_f32};
 
 fn main() {
-    driver::main(cases, u64::MAX, None);
+    driver::main(cases, None);
 }
 
 fn cases() -> Vec<Case> {

@@ -10,5 +10,5 @@ mod driver;
 use inkstone::bench::conv_i8;
 
 fn main() {
-    driver::main(conv_i8::cases, u64::MAX, None);
+    driver::main(conv_i8::cases, None);
 }

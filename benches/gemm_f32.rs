@@ -17,5 +17,5 @@ fn cases() -> Vec<Case> {
 }
 
 fn main() {
-    driver::main(cases, 1 << 25, Some(peers::products));
+    driver::main(cases, Some(peers::PEERS));
 }

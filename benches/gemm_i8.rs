@@ -10,5 +10,5 @@ mod driver;
 use inkstone::bench::gemm_i8;
 
 fn main() {
-    driver::main(gemm_i8::cases, u64::MAX, None);
+    driver::main(gemm_i8::cases, None);
 }

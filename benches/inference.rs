@@ -10,5 +10,5 @@ mod driver;
 use inkstone::bench::inference;
 
 fn main() {
-    driver::main(inference::cases, 100_000_000, None);
+    driver::main(inference::cases, None);
 }

@@ -14,5 +14,5 @@ fn cases() -> Vec<Case> {
 }
 
 fn main() {
-    driver::main(cases, u64::MAX, None);
+    driver::main(cases, None);
 }

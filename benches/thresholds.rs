@@ -9,5 +9,5 @@ mod driver;
 use inkstone::bench::thresholds;
 
 fn main() {
-    driver::main(thresholds::cases, 1 << 22, None);
+    driver::main(thresholds::cases, None);
 }

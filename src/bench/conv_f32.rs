@@ -43,23 +43,30 @@ pub(super) const fn layer(input: [usize; 4], [c_out, side, stride, padding, grou
 
 /// What a convolution is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
+pub(super) enum Pass {
     Forward,
     InputGradient,
     WeightGradient,
 }
 
 impl Pass {
-    const ALL: [(&'static str, Self); 3] =
-        [("forward", Self::Forward), ("d_input", Self::InputGradient), ("d_weight", Self::WeightGradient)];
+    const ALL: [Self; 3] = [Self::Forward, Self::InputGradient, Self::WeightGradient];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::InputGradient => "d_input",
+            Self::WeightGradient => "d_weight",
+        }
+    }
 }
 
 /// Every layer and both of its gradients, [`Family::ConvF32`].
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let passes = LAYERS.into_iter().flat_map(|layer| Pass::ALL.map(|pass| (layer, pass)));
-    let case = |((layer, conv), (name, pass)): ((&str, Conv), (&str, Pass))| {
-        let name = format!("conv_f32/{layer}/{name}");
+    let case = |((layer, conv), pass): ((&str, Conv), Pass)| {
+        let name = format!("conv_f32/{layer}/{}", pass.name());
         Case::new(Family::ConvF32, name, &QUICK, cost(&conv), move |case, setup, then| {
             ways(&conv, pass, case, setup, then)
         })
@@ -85,7 +92,12 @@ pub(super) struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     pub(super) const fn forward(conv: &'a Conv, x: &'a [f32], weight: &'a [f32]) -> Self {
-        Self { conv, pass: Pass::Forward, x, weight, d_out: &[] }
+        Self::new(conv, Pass::Forward, [x, weight, &[]])
+    }
+
+    /// The operands that `pass` does not need may be anything.
+    pub(super) const fn new(conv: &'a Conv, pass: Pass, [x, weight, d_out]: [&'a [f32]; 3]) -> Self {
+        Self { conv, pass, x, weight, d_out }
     }
 
     fn result_len(&self) -> usize {
@@ -175,7 +187,7 @@ impl<'a> Layer<'a> {
 fn ways(conv: &Conv, pass: Pass, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (x, weight) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
     let d_out = uniform(conv.output_len(), 3);
-    let layer = Layer { conv, pass, x: &x, weight: &weight, d_out: &d_out };
+    let layer = Layer::new(conv, pass, [&x, &weight, &d_out]);
     let want = layer.want();
 
     let fresh = vec![f32::NAN; layer.result_len()];

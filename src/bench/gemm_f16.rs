@@ -1,4 +1,5 @@
-//! Matrix products with half-precision weights, beside the same products in single precision.
+//! Matrix products with half-precision weights, and with activations in half precision too, beside the same products in single precision
+//! and those of another crate in half precision throughout.
 
 use super::case::{Case, Then};
 use super::cost::{Arithmetic, Cost};
@@ -6,6 +7,7 @@ use super::error::BenchError;
 use super::family::Family;
 use super::gemm_f32::{FAIR, stored};
 use super::operands::uniform;
+use super::peer::{Product, strides};
 use super::setup::Setup;
 use super::verify;
 use super::way::Ways;
@@ -48,9 +50,10 @@ pub fn cases() -> Vec<Case> {
 fn ways(shape: Shape, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let Shape(m, n, k, layout) = shape;
     let (isa, threads) = (setup.isa, setup.threads);
-    let a_data = uniform(m * k, 1);
-    let half_data: Vec<f16> = uniform(k * n, 2).into_iter().map(f16::from_f32).collect();
-    let single_data: Vec<f32> = half_data.iter().map(|x| x.to_f32()).collect(); // the same numbers
+    let halves = |len: usize, seed| -> Vec<f16> { uniform(len, seed).into_iter().map(f16::from_f32).collect() };
+    let singles = |halves: &[f16]| -> Vec<f32> { halves.iter().map(|x| x.to_f32()).collect() }; // the same numbers
+    let (half_a, half_data) = (halves(m * k, 1), halves(k * n, 2));
+    let (a_data, single_data) = (singles(&half_a), singles(&half_data));
     let a = Mat::new(&a_data, m, k)?;
     let half = stored(&half_data, k, n, layout.ends_with('t'))?;
     let single = stored(&single_data, k, n, layout.ends_with('t'))?;
@@ -75,21 +78,41 @@ fn ways(shape: Shape, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result
         })?;
     }
 
-    let mut halves = Ways::new(case.cost(), fresh(), move |c| verify::product(a, single, c));
+    let mut weights = Ways::new(case.cost(), fresh(), move |c| verify::product(a, single, c));
     for isa in setup.isas(m * n * k <= FAIR) {
         let mut s = scratch();
-        halves.push("inkstone", Some(isa), 1, move |c| {
+        weights.push("inkstone", Some(isa), 1, move |c| {
             gemm_f16::matmul_with(isa, MatMut::new(c, m, n)?, a, half, Epilogue::default(), &mut s)
         })?;
     }
     if threads > 1 {
         let mut s = scratch();
-        halves.push("inkstone", Some(isa), threads, move |c| {
+        weights.push("inkstone", Some(isa), threads, move |c| {
             parallel::matmul_f16(isa, MatMut::new(c, m, n)?, a, half, Epilogue::default(), &mut s)
         })?;
     }
-    let mut all = ways.done();
-    all.extend(halves.done());
-    then(all);
+    let cost = Cost::product([m, n, k], [2, 2, 4], Arithmetic::Single);
+    let mut operands = Ways::new(cost, fresh(), move |c| verify::product(a, single, c));
+    let (half_a, mut s) = (&half_a[..], vec![0.0; gemm_f16::halves_scratch_len(m, n, k)]);
+    operands.push("inkstone-f16", Some(isa), 1, move |c| {
+        gemm_f16::matmul_halves_with(isa, MatMut::new(c, m, n)?, half_a, half, Epilogue::default(), &mut s)
+    })?;
+
+    // Sums in f16 between blocks of `k`, each of which rounds: of 64 or more, or a product would be no faster than its roundings.
+    let relative = (k / 64 + 2) as f64 * f64::from(f16::EPSILON) / 2.0;
+    let cost = Cost::product([m, n, k], [2; 3], Arithmetic::Single);
+    let within = move |c: &[f16]| verify::product_within(relative, a, single, c);
+    let mut others = Ways::new(cost, vec![f16::NAN; m * n], within);
+    if let Some(peers) = setup.peers {
+        let (a_strides, b_strides) = (strides(m, k, false), strides(k, n, layout.ends_with('t')));
+        for peer in (peers.half)(Product { m, n, k, a: half_a, a_strides, b: &half_data, b_strides }, threads) {
+            let mut run = peer.run;
+            others.push(peer.name, None, peer.threads, move |c| {
+                run(c);
+                Ok(())
+            })?;
+        }
+    }
+    then([ways.done(), weights.done(), operands.done(), others.done()].into_iter().flatten().collect());
     Ok(())
 }

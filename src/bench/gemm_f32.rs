@@ -5,6 +5,7 @@ use super::cost::{Arithmetic, Cost};
 use super::error::BenchError;
 use super::family::Family;
 use super::operands::uniform;
+use super::peer::{Product, strides};
 use super::setup::Setup;
 use super::verify;
 use super::way::Ways;
@@ -52,41 +53,6 @@ const QUICK: [&str; 6] = [
 /// Multiply-adds up to which slow instruction sets are done in fair time.
 pub(super) const FAIR: usize = 1 << 27;
 
-/// The operands of a product for another crate: `c [m, n] = a [m, k] · b [k, n]`, `c` by rows.
-#[derive(Clone, Copy)]
-pub struct Product<'a> {
-    /// Rows of `a` and of `c`.
-    pub m: usize,
-    /// Columns of `b` and of `c`.
-    pub n: usize,
-    /// Columns of `a`, rows of `b`.
-    pub k: usize,
-    /// `m · k` elements.
-    pub a: &'a [f32],
-    /// Elements of `a` from row to row, and from column to column.
-    pub a_strides: [isize; 2],
-    /// `k · n` elements.
-    pub b: &'a [f32],
-    /// Elements of `b` from row to row, and from column to column.
-    pub b_strides: [isize; 2],
-}
-
-/// Another crate's way to compute a [`Product`].
-pub struct Peer<'a> {
-    /// The crate.
-    pub name: &'static str,
-    /// Threads.
-    pub threads: usize,
-    /// Writes it to `m · n` elements.
-    pub run: Write<'a>,
-}
-
-/// Writes a product to the buffer given, by rows.
-pub type Write<'a> = Box<dyn FnMut(&mut [f32]) + 'a>;
-
-/// Every peer's ways, on one thread and on as many as given.
-pub type Peers = for<'a> fn(Product<'a>, usize) -> Vec<Peer<'a>>;
-
 /// Every product, [`Family::GemmF32`].
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -125,10 +91,8 @@ fn ways(shape: Shape, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result
         })?;
     }
     if let Some(peers) = setup.peers {
-        let strides =
-            |rows: usize, cols: usize, turned: bool| if turned { [1, rows as isize] } else { [cols as isize, 1] };
         let (a_strides, b_strides) = (strides(m, k, a_turned), strides(k, n, b_turned));
-        for peer in peers(Product { m, n, k, a: &a_data, a_strides, b: &b_data, b_strides }, setup.threads) {
+        for peer in (peers.single)(Product { m, n, k, a: &a_data, a_strides, b: &b_data, b_strides }, setup.threads) {
             let mut run = peer.run;
             ways.push(peer.name, None, peer.threads, move |c| {
                 run(c);

@@ -2,6 +2,7 @@
 //! poolings, resampled digits.
 
 use super::case::{Case, Then};
+use super::conv_f32::layer;
 use super::cost::Arithmetic::Single;
 use super::error::BenchError;
 use super::memory::case;
@@ -11,6 +12,7 @@ use super::setup::Setup;
 use super::{plain, verify};
 use crate::kernels::affine::{self, Affine, Pixels, Warp};
 use crate::kernels::batch_norm::{self, Forward, Grads, Planes};
+use crate::kernels::conv::conv2d_d_bias;
 use crate::kernels::pool::{self, Pool};
 use crate::kernels::{Activation, Isa, dropout, elementwise, softmax};
 use crate::reference::{self, Exact, gamma};
@@ -31,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         case("batch_norm/apply/64x32x28x28".to_owned(), map, 3, 8, Single, apply),
         case("batch_norm/backward/64x32x28x28".to_owned(), map, 9, 12, Single, backward),
         case("sum/64x32x28x28".to_owned(), map, 2, 12, Single, sum),
+        case("conv2d_d_bias/64x32x28x28".to_owned(), map, 1, 4, Single, bias_gradient),
         // A gradient and its place, and the four pixels of a window.
         case("pool/max2x2_backward/64x32x28x28".to_owned(), map / 4, 1, 24, Single, maxima_backward),
         case("activation/relu_backward/200x512".to_owned(), hidden, 1, 12, Single, |case, setup, then| {
@@ -71,6 +74,34 @@ fn statistics(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), Ben
             let (mean, variance) = out.split_at_mut(channels);
             batch_norm::statistics(isa, &planes, &x, mean, variance)
         },
+    }
+    .ways(case, setup, then)
+}
+
+/// The bias's gradient of a convolution of that map.
+fn bias_gradient(case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let [n, channels, _] = MAP;
+    let conv = layer([n, 1, 28, 28], [channels, 1, 1, 0, 1]);
+    let d_out = uniform(conv.output_len(), 1);
+    let plane = conv.output_len() / n / channels;
+    let mut want = vec![(0.0, 0.0); channels];
+    for (at, plane) in d_out.chunks_exact(plane).enumerate() {
+        let (sum, off) = &mut want[at % channels];
+        for x in plane {
+            *sum += f64::from(*x);
+            *off += gamma(n * plane.len()) * f64::from(x.abs());
+        }
+    }
+    Pass {
+        fresh: vec![f32::NAN; channels],
+        check: |out: &[f32]| verify::close(want.iter().copied(), out),
+        plain: |out: &mut [f32]| {
+            out.fill(0.0);
+            for (at, plane) in d_out.chunks_exact(plane).enumerate() {
+                out[at % channels] += plane.iter().sum::<f32>();
+            }
+        },
+        ours: |isa, out: &mut [f32]| conv2d_d_bias(isa, &conv, &d_out, out),
     }
     .ways(case, setup, then)
 }

@@ -1,6 +1,6 @@
 //! With what is measured.
 
-use super::gemm_f32::Peers;
+use super::peer::Peers;
 use crate::kernels::Isa;
 
 /// Instruction sets, threads, and what to compare with.

@@ -3,8 +3,8 @@
 //! The way that is chosen is called `inkstone`. A threshold is right if no other way beats it by more than noise at any of its shapes.
 
 use super::case::{Case, Then};
-use super::conv_f32::{Layer, cost, layer};
-use super::cost::{Arithmetic, Cost};
+use super::conv_f32::{Layer, Pass, cost, layer};
+use super::cost::{Arithmetic, Bound, Cost};
 use super::error::BenchError;
 use super::family::Family;
 use super::gemm_f32::stored;
@@ -13,6 +13,7 @@ use super::setup::Setup;
 use super::verify;
 use super::way::Ways;
 use crate::kernels::conv::{Conv, Forced};
+use crate::kernels::conv_i8::{self, Input};
 use crate::kernels::gemm_f32::threads;
 use crate::kernels::{Epilogue, gemm_f32, gemm_i8, matmul_scratch_len, matmul_with, parallel};
 use crate::reference;
@@ -127,6 +128,39 @@ const BYTES: [[usize; 3]; 15] = [
 const IMAGES: [[usize; 3]; 8] =
     [[8, 4, 14], [8, 7, 14], [8, 8, 14], [8, 16, 14], [32, 16, 2], [32, 16, 4], [32, 16, 6], [32, 16, 7]];
 
+/// The same of the gradient by the weights: images, input and output channels, and side, around the eight and four that repay tiles.
+const GRADIENTS: [[usize; 4]; 8] = [
+    [64, 4, 8, 14],
+    [64, 7, 8, 14],
+    [64, 8, 8, 14],
+    [64, 16, 3, 14],
+    [64, 16, 4, 14],
+    [64, 32, 2, 14],
+    [64, 32, 3, 28],
+    [64, 1, 32, 28],
+];
+
+/// Images, input and output channels, side and groups of convolutions of bytes, on both sides of where transforms are repaid, where those of
+/// larger tiles are, and where lanes are channels of many groups.
+const IMAGES_OF_BYTES: [[usize; 5]; 16] = [
+    [16, 8, 16, 14, 1],
+    [16, 12, 16, 14, 1],
+    [16, 15, 16, 14, 1],
+    [16, 16, 16, 14, 1],
+    [16, 24, 16, 14, 1],
+    [16, 16, 15, 14, 1],
+    [16, 32, 12, 14, 1],
+    [16, 32, 32, 2, 1],
+    [16, 32, 32, 4, 1],
+    [16, 32, 32, 6, 1],
+    [16, 32, 32, 7, 1],
+    [8, 32, 32, 28, 32],
+    [8, 32, 32, 28, 8],
+    [8, 64, 64, 14, 8],
+    [8, 32, 32, 28, 4],
+    [8, 32, 16, 28, 2],
+];
+
 /// Every threshold's shapes.
 #[must_use]
 pub fn cases() -> Vec<Case> {
@@ -149,13 +183,33 @@ pub fn cases() -> Vec<Case> {
         let name = format!("thresholds/i8/{}", name(shape));
         Case::new(Family::GemmI8, name, &[], cost, move |case, setup, then| ways_of_bytes(shape, case, setup, then))
     });
-    let images = IMAGES.into_iter().map(|[n, channels, side]| {
-        let conv = layer([n, channels, side, side], [channels, 3, 1, 1, 1]);
-        let name = format!("thresholds/conv/{n}x{channels}x{side}x{side}");
-        Case::new(Family::ConvF32, name, &[], cost(&conv), move |case, setup, then| {
-            ways_of_images(&conv, case, setup, then)
+    let images = [Pass::Forward, Pass::InputGradient].into_iter().flat_map(|pass| {
+        IMAGES.into_iter().map(move |[n, channels, side]| {
+            let conv = layer([n, channels, side, side], [channels, 3, 1, 1, 1]);
+            let name = format!("thresholds/conv/{}/{n}x{channels}x{side}x{side}", pass.name());
+            Case::new(Family::ConvF32, name, &[], cost(&conv), move |case, setup, then| {
+                ways_of_images(&conv, pass, case, setup, then)
+            })
         })
     });
+    let gradients = GRADIENTS.into_iter().map(|[n, c_in, c_out, side]| {
+        let conv = layer([n, c_in, side, side], [c_out, 3, 1, 1, 1]);
+        let name = format!("thresholds/conv/d_weight/{n}x{c_in}-{c_out}x{side}x{side}");
+        Case::new(Family::ConvF32, name, &[], cost(&conv), move |case, setup, then| {
+            ways_of_images(&conv, Pass::WeightGradient, case, setup, then)
+        })
+    });
+    let images_of_bytes = IMAGES_OF_BYTES.into_iter().map(|[n, c_in, c_out, side, groups]| {
+        let conv = layer([n, c_in, side, side], [c_out, 3, 1, 1, groups]);
+        let bytes = (conv.input_len() + conv.weight_len() + 4 * conv.output_len()) as u64;
+        let (operations, name) =
+            (2 * conv.macs(), format!("thresholds/conv_i8/{n}x{c_in}-{c_out}x{side}x{side}g{groups}"));
+        let cost = Cost { operations, bytes, arithmetic: Arithmetic::Pairs, bound: Bound::Arithmetic };
+        Case::new(Family::ConvI8, name, &[], cost, move |case, setup, then| {
+            ways_of_images_of_bytes(&conv, case, setup, then)
+        })
+    });
+    let images = images.chain(gradients).chain(images_of_bytes);
     single.chain(shared).chain(bytes).chain(images).collect()
 }
 
@@ -225,21 +279,46 @@ fn ways_of_bytes(shape: [usize; 3], case: &Case, setup: &Setup, then: &mut Then<
     Ok(())
 }
 
-fn ways_of_images(conv: &Conv, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
-    /// Beyond what any way does to sums of a few hundred products of numbers under one half.
-    const TOLERANCE: f64 = 1e-4;
+fn ways_of_images(conv: &Conv, pass: Pass, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
     let (x, weight) = (uniform(conv.input_len(), 1), uniform(conv.weight_len(), 2));
-    let (x, weight) = (&x[..], &weight[..]);
-    let layer = Layer::forward(conv, x, weight);
-    let want: Vec<_> = layer.want().into_iter().map(|(value, _)| (value, TOLERANCE)).collect();
+    let d_out = uniform(conv.output_len(), 3);
+    let (x, weight, d_out) = (&x[..], &weight[..], &d_out[..]);
+    let layer = Layer::new(conv, pass, [x, weight, d_out]);
+    // Transforms have another bound than plain sums, and this is above both: numbers are under one half, and errors far from their bounds.
+    let want: Vec<_> = layer.want().into_iter().map(|(value, bound)| (value, bound.max(TOLERANCE))).collect();
     let isa = setup.isa;
-    let mut ways =
-        Ways::new(case.cost(), vec![f32::NAN; conv.output_len()], |y| verify::close(want.iter().copied(), y));
+    let fresh = vec![f32::NAN; want.len()];
+    let mut ways = Ways::new(case.cost(), fresh, |y| verify::close(want.iter().copied(), y));
     let mut scratch = layer.scratch();
     ways.push("inkstone", Some(isa), 1, move |y| layer.alone(isa, y, &mut scratch))?;
-    for (name, way) in Forced::all(conv) {
+    let (all, operands): (Vec<_>, _) = match pass {
+        Pass::Forward => (Forced::forward(conv).collect(), [x, weight]),
+        Pass::InputGradient => (Forced::d_input(conv).collect(), [d_out, weight]),
+        Pass::WeightGradient => (Forced::d_weight(conv).collect(), [x, d_out]),
+    };
+    for (name, way) in all {
         let mut scratch = vec![0.0; way.scratch_len()];
-        ways.push(name, Some(isa), 1, move |y| way.run(isa, conv, [x, weight], y, &mut scratch))?;
+        ways.push(name, Some(isa), 1, move |y| way.run(isa, conv, operands, y, &mut scratch))?;
+    }
+    then(ways.done());
+    Ok(())
+}
+
+/// Beyond what any way does to sums of a few hundred products of numbers under one half.
+const TOLERANCE: f64 = 1e-4;
+
+fn ways_of_images_of_bytes(conv: &Conv, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result<(), BenchError> {
+    let (x, weight) = (bytes(conv.input_len(), 1), bytes(conv.weight_len(), 2));
+    let (input, weight) = (Input { bytes: &x, zero_point: -3 }, &weight[..]);
+    let mut want = vec![i32::MIN; conv.output_len()];
+    reference::conv2d_i8(conv, input.bytes, input.zero_point, weight, &mut want)?;
+    let isa = setup.isa;
+    let mut ways = Ways::new(case.cost(), vec![i32::MIN; conv.output_len()], |y| verify::equal(&want, y));
+    let mut scratch = vec![0; conv_i8::scratch_len(isa, conv)];
+    ways.push("inkstone", Some(isa), 1, move |y| conv_i8::conv2d_i32(isa, conv, input, weight, y, &mut scratch))?;
+    for (name, way) in conv_i8::Forced::all(conv) {
+        let mut scratch = vec![0; way.scratch_len()];
+        ways.push(name, Some(isa), 1, move |y| way.run(isa, conv, input, weight, y, &mut scratch))?;
     }
     then(ways.done());
     Ok(())

@@ -7,7 +7,7 @@ use std::time::Instant;
 pub struct Pace {
     /// Seconds of a turn, at least.
     pub turn: f64,
-    /// Turns, of which the median counts.
+    /// Turns, of which the median counts. A call of more than [`LONG`] turns is made in every fifth of them.
     pub turns: usize,
 }
 
@@ -17,6 +17,10 @@ impl Pace {
     /// For a first look.
     pub const QUICK: Self = Self { turn: 0.003, turns: 5 };
 }
+
+/// Turns that a call may take before it is made in fewer of them: the plain loops of large products, whose seconds would be most of a
+/// measurement's, and whose median needs no fifteen.
+const LONG: f64 = 10.0;
 
 /// Median seconds a call of each of `works`, timed in turns so that a machine that slows down slows all of them.
 pub fn interleaved(pace: Pace, works: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> {
@@ -33,15 +37,19 @@ pub fn interleaved(pace: Pace, works: &mut [Box<dyn FnMut() + '_>]) -> Vec<f64> 
                 // Before each turn: wakes what slept, and fetches what the others drove out of the caches. Of a call that fills several
                 // turns that is no part worth another call.
                 let before = if seconds > 4.0 * pace.turn * n as f64 { 0 } else { timed / 5 + 1 };
-                calls.push((before, timed));
+                let every = if seconds > LONG * pace.turn * n as f64 { 5 } else { 1 };
+                calls.push((before, timed, every));
                 break;
             }
             n *= 2;
         }
     }
     let mut times = vec![Vec::new(); works.len()];
-    for _ in 0..pace.turns {
-        for ((work, times), &(before, timed)) in works.iter_mut().zip(&mut times).zip(&calls) {
+    for turn in 0..pace.turns {
+        for ((work, times), &(before, timed, every)) in works.iter_mut().zip(&mut times).zip(&calls) {
+            if turn % every != 0 {
+                continue;
+            }
             (0..before).for_each(|_| work());
             let start = Instant::now();
             (0..timed).for_each(|_| work());

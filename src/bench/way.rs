@@ -9,7 +9,8 @@ use std::hint::black_box;
 /// Which implementation, on what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// `reference` (plain loops), `inkstone`, `packed`, `inkstone-f32` (the same shape in single precision), or a peer.
+    /// `reference` (plain loops), `inkstone`, `packed`, `inkstone-f32` (the same shape in single precision), `inkstone-f16` (activations in
+    /// half precision too), or a peer.
     pub name: &'static str,
     /// The instruction set; `None` where the compiler or the peer chose it.
     pub isa: Option<Isa>,

@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Operations of the largest case whose plain loops are timed: a third of a second, and a tenth.
-const REFERENCE_UP_TO: u64 = 1 << 30;
 const QUICK_REFERENCE_UP_TO: u64 = 1 << 28;
 
 /// Time the kernels beside plain loops, in percent of this machine's peak.
@@ -81,9 +80,9 @@ impl Bench {
             isa: machine.isa(),
             every_isa: false,
             threads: machine.threads(),
-            reference_up_to: if self.quick { QUICK_REFERENCE_UP_TO } else { REFERENCE_UP_TO },
+            reference_up_to: if self.quick { QUICK_REFERENCE_UP_TO } else { u64::MAX },
             #[cfg(feature = "peers")]
-            peers: Some(peers::products),
+            peers: Some(peers::PEERS),
             #[cfg(not(feature = "peers"))]
             peers: None,
         };

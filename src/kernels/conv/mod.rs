@@ -1,6 +1,8 @@
 //! Two-dimensional convolutions in single precision: forward, and the gradients by the input and by the weights.
 
 mod direct;
+#[cfg(feature = "train")]
+mod forced;
 mod pixels;
 mod planes;
 mod shape;
@@ -14,6 +16,8 @@ use super::element::Element;
 use super::simd::{Kernel, Simd};
 use super::{Epilogue, Isa};
 use crate::error::{ShapeError, length};
+#[cfg(feature = "train")]
+pub(crate) use forced::Forced;
 pub use shape::Conv;
 use way::Way;
 use weight_gradient::Gradient;
@@ -55,8 +59,7 @@ impl Conv {
     /// Elements of scratch for [`conv2d_d_weight`].
     #[must_use]
     pub const fn d_weight_scratch_len(&self) -> usize {
-        let way = Gradient::of(self);
-        way.prepared_len() + way.scratch_len() + way.sums_len() * if way.parts() > 1 { 2 } else { 1 }
+        Gradient::of(self).all_len()
     }
 }
 
@@ -104,39 +107,6 @@ pub(in crate::kernels) fn forward<E: Element>(
     Ok(())
 }
 
-/// One way to compute [`conv2d`], whether it is the chosen one or not: so that the thresholds between them can be measured.
-#[cfg(feature = "train")]
-pub(crate) struct Forced(Way);
-
-#[cfg(feature = "train")]
-impl Forced {
-    /// All that there are for a shape, by name.
-    pub(crate) fn all(conv: &Conv) -> impl Iterator<Item = (&'static str, Self)> {
-        Way::all(conv).map(|(name, way)| (name, Self(way)))
-    }
-
-    /// Elements of scratch.
-    pub(crate) const fn scratch_len(&self) -> usize {
-        self.0.prepared_len() + self.0.scratch_len()
-    }
-
-    /// [`conv2d`] of the shape that the way is for.
-    #[inline]
-    pub(crate) fn run(
-        &self,
-        isa: Isa,
-        conv: &Conv,
-        [input, weight]: [&[f32]; 2],
-        out: &mut [f32],
-        scratch: &mut [f32],
-    ) -> Result<(), ShapeError> {
-        check_lens(conv, input, weight, out)?;
-        check_scratch(self.scratch_len(), scratch)?;
-        correlate(isa, &self.0, Epilogue::default(), input, weight, out, scratch);
-        Ok(())
-    }
-}
-
 /// The gradient of a loss by the input of [`conv2d`], from the one by its output before the activation:
 /// `d_input[n, c, p] = Σ_{o, t} d_out[n, o, q] · weight[o, c, t]`, over all `t` for which a `q` has `stride·q + t − padding = p`.
 ///
@@ -169,7 +139,8 @@ pub fn conv2d_d_input(
 /// Those of [`Conv`]: `d_out` as the output, `d_weight` as the weights, which is overwritten; `scratch` needs
 /// [`Conv::d_weight_scratch_len`] elements.
 /// # Accuracy
-/// `|error| ≤ γ·Σ|x·d_out|`, `γ = k·u / (1 − k·u)`, `k = n · oh · ow`, `u = 2⁻²⁴`.
+/// `|error| ≤ γ·Σ|x·d_out|`, `γ = k·u / (1 − k·u)`, `k = n · oh · ow`, `u = 2⁻²⁴`. Padding takes part as zeros: an infinity or NaN of `d_out` also turns
+/// the taps that lie on it there into NaN.
 /// # Errors
 /// As [`conv2d`].
 #[cfg_attr(not(feature = "std"), inline)]
@@ -183,17 +154,7 @@ pub fn conv2d_d_weight(
 ) -> Result<(), ShapeError> {
     check_lens(conv, input, d_weight, d_out)?;
     check_scratch(conv.d_weight_scratch_len(), scratch)?;
-    let way = Gradient::of(conv);
-    let (prepared, scratch) = scratch.split_at_mut(way.prepared_len());
-    let (sums, scratch) = scratch.split_at_mut(way.sums_len());
-    way.prepare(prepared);
-    let (part, scratch) = scratch.split_at_mut(if way.parts() > 1 { way.sums_len() } else { 0 });
-    way.part(isa, 0, prepared, (input, d_out), sums, scratch);
-    for index in 1..way.parts() {
-        way.part(isa, index, prepared, (input, d_out), part, scratch);
-        weight_gradient::add(sums, part);
-    }
-    way.finish(sums, d_weight, 0);
+    Gradient::of(conv).all_parts(isa, (input, d_out), d_weight, scratch);
     Ok(())
 }
 

@@ -47,12 +47,13 @@ impl Way {
         Self::Direct(if flipped { Correlation::d_input(conv) } else { Correlation::forward(conv) })
     }
 
-    /// Every way forward, whichever is chosen, by name.
+    /// Every way forward, or of the input gradient, whichever is chosen, by name.
     #[cfg(feature = "train")]
-    pub(super) fn all(conv: &Conv) -> impl Iterator<Item = (&'static str, Self)> {
-        let two = Winograd::<Two>::of(conv, false).map(|two| ("winograd-2", Self::Two(two)));
-        let four = Winograd::<Four>::of(conv, false).map(|four| ("winograd-4", Self::Four(four)));
-        [Some(("direct", Self::Direct(Correlation::forward(conv)))), two, four].into_iter().flatten()
+    pub(super) fn all(conv: &Conv, flipped: bool) -> impl Iterator<Item = (&'static str, Self)> {
+        let two = Winograd::<Two>::of(conv, flipped).map(|two| ("winograd-2", Self::Two(two)));
+        let four = Winograd::<Four>::of(conv, flipped).map(|four| ("winograd-4", Self::Four(four)));
+        let direct = Self::Direct(if flipped { Correlation::d_input(conv) } else { Correlation::forward(conv) });
+        [Some(("direct", direct)), two, four].into_iter().flatten()
     }
 
     /// The error bound for a batch: see [`Conv::error_factor`].

@@ -35,6 +35,14 @@ impl Gradient {
         Self { conv: *conv, way }
     }
 
+    /// Every way, whichever is chosen, by name.
+    #[cfg(feature = "train")]
+    pub(super) fn all(conv: &Conv) -> impl Iterator<Item = (&'static str, Self)> {
+        let tiles = (conv.groups == 1).then_some(("tiles", Way::Tiles(Tiles::any(conv))));
+        let (conv, dots) = (*conv, Some(("dots", Way::Dots(Dots::of(conv)))));
+        [dots, tiles].into_iter().flatten().map(move |(name, way)| (name, Self { conv, way }))
+    }
+
     /// Parts of the batch.
     pub(super) const fn parts(&self) -> usize {
         let room = PARTIAL / self.sums_len();
@@ -71,6 +79,26 @@ impl Gradient {
         if let Way::Dots(dots) = self.way {
             dots.prepare(prepared);
         }
+    }
+
+    /// Elements of scratch for [`all_parts`](Self::all_parts).
+    pub(super) const fn all_len(&self) -> usize {
+        self.prepared_len() + self.scratch_len() + self.sums_len() * if self.parts() > 1 { 2 } else { 1 }
+    }
+
+    /// The whole batch on one thread.
+    #[inline]
+    pub(super) fn all_parts(&self, isa: Isa, operands: (&[f32], &[f32]), d_weight: &mut [f32], scratch: &mut [f32]) {
+        let (prepared, scratch) = scratch.split_at_mut(self.prepared_len());
+        let (sums, scratch) = scratch.split_at_mut(self.sums_len());
+        self.prepare(prepared);
+        let (part, scratch) = scratch.split_at_mut(if self.parts() > 1 { self.sums_len() } else { 0 });
+        self.part(isa, 0, prepared, operands, sums, scratch);
+        for index in 1..self.parts() {
+            self.part(isa, index, prepared, operands, part, scratch);
+            add(sums, part);
+        }
+        self.finish(sums, d_weight, 0);
     }
 
     /// The sums of one part of the batch.

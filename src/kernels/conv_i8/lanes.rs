@@ -11,7 +11,7 @@ use crate::kernels::gemm_i8::tile::NV;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use core::marker::PhantomData;
 
-/// Most output channels of a group: half a register of AVX2, which [`Direct`](super::direct::Direct) would leave empty.
+/// Most output channels of a group, as `benches/thresholds.rs` measures: half a register of AVX2, which [`Direct`](super::direct::Direct) would leave empty.
 const GROUP_OUT: usize = 4;
 /// Most weights of a group for each place of the kernel: as many elements are laid side by side for each pixel.
 const GROUP: usize = 32;
@@ -26,9 +26,15 @@ impl Lanes {
     /// `None` for larger groups, and where the rows would not fit in memory.
     pub(super) const fn of(conv: &Conv) -> Option<Self> {
         let (group_in, group_out) = conv.group();
-        if conv.groups == 1 || group_out > GROUP_OUT || group_in * group_out > GROUP {
+        if group_out > GROUP_OUT || group_in * group_out > GROUP { None } else { Self::possible(conv) }
+    }
+
+    /// `None` for a single group, and where the rows would not fit in memory.
+    pub(super) const fn possible(conv: &Conv) -> Option<Self> {
+        if conv.groups == 1 {
             return None;
         }
+        let group_in = conv.group().0;
         let elements = 2 * NV as u64 * MAX_LANES as u64; // of a register's place, times those of the strips that there are at most
         let strips = conv.c_out.div_ceil(NV * MAX_LANES) as u64;
         let row = (conv.w as u64 + 2 * conv.padding as u64).saturating_mul(group_in as u64);

@@ -5,12 +5,15 @@
 //! `[n, oh, ow, c_out]`.
 
 mod direct;
+#[cfg(feature = "train")]
+mod forced;
 mod image;
 mod lanes;
 mod patches;
 mod pooled;
 mod strips;
 mod tile;
+mod way;
 mod window;
 mod winograd;
 
@@ -22,35 +25,12 @@ use super::gemm_i8::sink::{Bytes, Sink, Sums};
 use super::requantize::Requantize;
 use crate::error::{ShapeError, length};
 use crate::view::MatMut;
-use direct::Direct;
-use lanes::Lanes;
+#[cfg(feature = "train")]
+pub(crate) use forced::Forced;
 use patches::Patches;
 pub use pooled::{conv2d_max_pool2, conv2d_max_pool2_by, pooled_scratch_len};
+use way::Way;
 use window::{Window, Windowed};
-use winograd::{Four, Two, Winograd};
-
-/// How a convolution is computed, chosen from its shape.
-#[derive(Clone, Copy)]
-enum Way {
-    Direct(Direct),
-    Lanes(Lanes),
-    Two(Winograd<Two>),
-    Four(Winograd<Four>),
-}
-
-impl Way {
-    const fn of(conv: &Conv) -> Self {
-        match (Winograd::<Two>::of(conv), Winograd::<Four>::of(conv)) {
-            (Some(two), Some(four)) if two.products() < four.products() => Self::Two(two),
-            (_, Some(four)) => Self::Four(four),
-            (Some(two), None) => Self::Two(two),
-            (None, None) => match Lanes::of(conv) {
-                Some(lanes) => Self::Lanes(lanes),
-                None => Self::Direct(Direct::of(conv)),
-            },
-        }
-    }
-}
 
 /// Elements of scratch for `conv`: on a set of one lane, as microcontrollers have, at most 512 for sums of up to 72 products, and half
 /// as many as products for longer ones; packed weights and transformed or widened images or rows on the others.
@@ -59,12 +39,7 @@ pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     if isa.lanes() == 1 {
         return lane_scratch_len(conv, 1);
     }
-    match Way::of(conv) {
-        Way::Direct(direct) => direct.scratch_len(),
-        Way::Lanes(lanes) => lanes.scratch_len(),
-        Way::Two(two) => two.scratch_len(),
-        Way::Four(four) => four.scratch_len(),
-    }
+    Way::of(conv).scratch_len()
 }
 
 /// Whether sets of one lane go by a window of the image, as they do for sums of few products; `pooled` if pooling follows.
@@ -168,7 +143,10 @@ fn check(
 ) -> Result<(), ShapeError> {
     check_input(conv, input, weight)?;
     length("the output of a convolution", conv.output_len(), out)?;
-    let needed = scratch_len(isa, conv);
+    check_scratch(scratch_len(isa, conv), scratch)
+}
+
+fn check_scratch(needed: usize, scratch: &[i32]) -> Result<(), ShapeError> {
     if scratch.len() < needed {
         return Err(ShapeError::TooShort { what: "the scratch of a convolution", needed, got: scratch.len() });
     }
@@ -196,12 +174,7 @@ fn run<C: Sink, const SHORT: bool, const LONG: bool>(
     if isa.lanes() == 1 {
         return run_lane::<_, SHORT, LONG>(isa, conv, 1, input, weight, out, scratch);
     }
-    match Way::of(conv) {
-        Way::Direct(direct) => direct.run(isa, input, weight, out, scratch),
-        Way::Lanes(lanes) => lanes.run(isa, input, weight, out, scratch),
-        Way::Two(two) => two.run(isa, input, weight, out, scratch),
-        Way::Four(four) => four.run(isa, input, weight, out, scratch),
-    }
+    Way::of(conv).run(isa, input, weight, out, scratch);
     Ok(())
 }
 

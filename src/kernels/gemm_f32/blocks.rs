@@ -164,7 +164,7 @@ impl<const M: usize, const N: usize> Kernel for Column<'_, '_, M, N> {
                 let packed = &packed[first * kc..][..count * M * kc];
                 for i in 0..count {
                     let row = self.row + first + i * M;
-                    tile::prefetch::<S, M>(simd, &mut self.c, row, self.col);
+                    tile::prefetch::<S, M, N>(simd, &mut self.c, row, self.col);
                     let acc = tile::packed::<S, M, N>(simd, &packed[i * M * kc..][..M * kc], self.strip);
                     tile::store(simd, acc, &mut self.c, (row, self.col, self.cols), accumulate);
                 }
@@ -172,7 +172,7 @@ impl<const M: usize, const N: usize> Kernel for Column<'_, '_, M, N> {
             Left::InPlace { rows, stride } => {
                 for i in 0..count {
                     let row = self.row + first + i * M;
-                    tile::prefetch::<S, M>(simd, &mut self.c, row, self.col);
+                    tile::prefetch::<S, M, N>(simd, &mut self.c, row, self.col);
                     let a = &rows[(first + i * M) * stride..];
                     let acc = tile::half_packed::<S, M, N>(simd, a, stride, (self.strip, strip_cols(S::LANES)), kc);
                     tile::store(simd, acc, &mut self.c, (row, self.col, self.cols), accumulate);

@@ -146,25 +146,30 @@ impl<T: Element, const M: usize, const N: usize, const PARTIAL: bool> Kernel
 }
 
 impl<T: Element> InPlace<'_, '_, '_, T> {
-    /// One row times a large matrix: two rows of B at a time pass over the sums in C.
+    /// One row times a large matrix: eight rows of B at a time pass over the sums in C.
     #[inline(always)]
     fn stream<S: Simd>(&mut self, simd: S) {
-        const ROWS: usize = 2; // more are more streams than the prefetchers follow
+        /// One by one, two and four at a time C is read and written more often than B is; of sixteen rows prefetchers lose some.
+        const ROWS: usize = 8;
         let (n, k) = (self.c.cols(), self.a.cols());
         let out = self.c.row_mut(0, 0, n);
         if !self.epilogue.accumulate {
             out.fill(0.0);
         }
-        let ahead = self.b.row_stride().wrapping_mul(ROWS);
         let scale = |p: usize| self.a.data()[p * self.a.col_stride()];
         let row = |p: usize| &self.b.data()[p * self.b.row_stride()..][..n];
         let mut p = 0;
         while p + ROWS <= k {
-            axpy(simd, [scale(p), scale(p + 1)], [row(p), row(p + 1)], ahead, out);
+            let (mut scales, mut rows) = ([0.0; ROWS], [row(p); ROWS]);
+            for r in 0..ROWS {
+                (scales[r], rows[r]) = (scale(p + r), row(p + r));
+            }
+            axpy(simd, scales, rows, out);
             p += ROWS;
         }
-        if p < k {
-            axpy(simd, [scale(p)], [row(p)], ahead, out);
+        while p < k {
+            axpy(simd, [scale(p)], [row(p)], out);
+            p += 1;
         }
         if let Some(bias) = self.epilogue.bias {
             for (x, bias) in out.iter_mut().zip(bias) {
@@ -256,9 +261,9 @@ fn plain_sums<T: Element, const N: usize>(
     }
 }
 
-/// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element. Asks for what lies `ahead` of each row.
+/// `out += Σᵣ scale[r] · rows[r]`, `r` in order for each element.
 #[inline(always)]
-fn axpy<S: Simd, T: Element, const R: usize>(simd: S, scale: [f32; R], rows: [&[T]; R], ahead: usize, out: &mut [f32]) {
+fn axpy<S: Simd, T: Element, const R: usize>(simd: S, scale: [f32; R], rows: [&[T]; R], out: &mut [f32]) {
     let mut factors = [simd.splat(0.0); R];
     for r in 0..R {
         factors[r] = simd.splat(scale[r]);
@@ -268,7 +273,6 @@ fn axpy<S: Simd, T: Element, const R: usize>(simd: S, scale: [f32; R], rows: [&[
     while j + 2 * S::LANES <= n {
         let mut sums = [simd.load(&out[j..]), simd.load(&out[j + S::LANES..])];
         for r in 0..R {
-            simd.prefetch(rows[r], ahead.wrapping_add(j));
             let row = &rows[r][j..n];
             for v in 0..2 {
                 sums[v] = simd.mul_add(factors[r], T::load(simd, &row[v * S::LANES..]), sums[v]);

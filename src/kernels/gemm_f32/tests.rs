@@ -142,10 +142,15 @@ fn nan_and_infinity_propagate_as_in_the_reference() {
     for isa in Isa::available() {
         for [m, n, k] in [[3, 5, 4], [1, 40, 9], [7, 9, 33], [40, 40, 40], [70, 300, 300]] {
             for layout in LAYOUTS {
-                for special in [f32::NAN, f32::INFINITY] {
-                    let (mut a, b) = (Operand::new(m, k, layout[0], 0, 5), Operand::new(k, n, layout[1], 0, 6));
-                    let at = if layout[0] { (k - 1) * m } else { k - 1 };
-                    a.data[at] = special; // element [0][k - 1]: exactly the first row of C is affected
+                for (special, of_a) in [f32::NAN, f32::INFINITY].into_iter().flat_map(|x| [(x, true), (x, false)]) {
+                    let (mut a, mut b) = (Operand::new(m, k, layout[0], 0, 5), Operand::new(k, n, layout[1], 0, 6));
+                    if of_a {
+                        let at = if layout[0] { (k - 1) * m } else { k - 1 };
+                        a.data[at] = special; // element [0][k - 1]: exactly the first row of C is affected
+                    } else {
+                        let at = if layout[1] { (n - 1) * k + k - 1 } else { (k - 1) * n + n - 1 };
+                        b.data[at] = special; // element [k - 1][n - 1]: exactly the last column
+                    }
                     let (mut got, mut want) = (vec![0.0; m * n], vec![0.0; m * n]);
                     let mut scratch = vec![f32::NAN; matmul_scratch_len(m, n, k)];
                     let c = MatMut::new(&mut got, m, n).unwrap();
@@ -154,7 +159,7 @@ fn nan_and_infinity_propagate_as_in_the_reference() {
                     reference::matmul_f32(c, a.view(), b.view(), Epilogue::default()).unwrap();
                     for (got, want) in got.iter().zip(&want) {
                         let alike = got.is_nan() == want.is_nan() && got.is_infinite() == want.is_infinite();
-                        assert!(alike, "{isa} {m}x{n}x{k} {layout:?}: {got} {want}");
+                        assert!(alike, "{isa} {m}x{n}x{k} {layout:?} in A: {of_a}: {got} {want}");
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! Register tiles: `MR` rows by `NV` registers of sums, from packed panels or straight from the operands.
 
+use super::packed::LINE;
 use crate::kernels::arch::band::Band;
 use crate::kernels::arch::split::Tile;
 use crate::kernels::element::Element;
@@ -195,12 +196,14 @@ fn load_row<S: Simd, T: Element, const N: usize, const PARTIAL: bool>(simd: S, b
     row
 }
 
-/// Asks for the rows of C that a tile will write, so that they arrive while it sums.
+/// Asks for the lines of C that a tile will write, so that they arrive while it sums.
 #[inline(always)]
-pub(super) fn prefetch<S: Simd, const M: usize>(simd: S, c: &mut Tile<'_>, row: usize, col: usize) {
+pub(super) fn prefetch<S: Simd, const M: usize, const N: usize>(simd: S, c: &mut Tile<'_>, row: usize, col: usize) {
     let cols = c.cols();
     for row in c.rows_mut::<M>(row, col, cols) {
-        simd.prefetch(row, 0);
+        for line in 0..const { (N * S::LANES).div_ceil(LINE) } {
+            simd.prefetch(row, line * LINE);
+        }
     }
 }
 

@@ -130,6 +130,34 @@ fn means_and_their_gradients_match_f64_on_every_isa() {
 }
 
 #[test]
+fn nan_and_infinity_reach_the_means_of_their_windows_and_no_other() {
+    for isa in Isa::available() {
+        for (input, kernel, stride, padding) in SIZES.into_iter().filter(|(input, ..)| input[0] > 0) {
+            let pool = Pool::new(input, kernel, stride, padding).unwrap();
+            for special in [f32::NAN, f32::INFINITY] {
+                let (mut x, mut d_out) = (uniform(pool.input_len(), 3), uniform(pool.output_len(), 4));
+                let (of_x, of_d_out) = (pool.input_len() / 2, pool.output_len() / 2);
+                (x[of_x], d_out[of_d_out]) = (special, special);
+                let (mut out, mut d_x) = (vec![0.0; pool.output_len()], vec![0.0; pool.input_len()]);
+                avg_pool2d(isa, &pool, &x, &mut out).unwrap();
+                avg_pool2d_backward(isa, &pool, &d_out, &mut d_x).unwrap();
+                let mut seen = vec![false; pool.input_len()];
+                let plane = input[2] * input[3];
+                for (i, (at, pixels)) in windows(input, kernel, stride, padding).into_iter().enumerate() {
+                    let sees = pixels.iter().any(|place| at * plane + place == of_x);
+                    assert_eq!(out[i].is_finite(), !sees, "{isa} {input:?} {kernel:?} at {i}: {}", out[i]);
+                    assert_eq!(out[i].is_nan(), sees && special.is_nan());
+                    pixels.iter().for_each(|place| seen[at * plane + place] |= i == of_d_out);
+                }
+                for (i, (d_x, seen)) in d_x.iter().zip(&seen).enumerate() {
+                    assert_eq!(d_x.is_finite(), !seen, "{isa} {input:?} {kernel:?} gradient at {i}: {d_x}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn shapes_and_buffers_that_do_not_fit_are_refused() {
     let refused = |input, kernel, stride, padding| Pool::new(input, kernel, stride, padding).unwrap_err();
     assert!(matches!(refused([1, 0, 4, 4], [2, 2], 2, 0), ShapeError::Range { got: 0, .. }));

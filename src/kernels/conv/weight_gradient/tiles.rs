@@ -20,8 +20,14 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
+    /// None where there are groups, or too few channels for tiles, as `benches/thresholds.rs` measures.
     pub(super) const fn of(conv: &Conv) -> Option<Self> {
-        if conv.groups == 1 && conv.c_in >= 8 && conv.c_out >= 4 { Some(Self { conv: *conv }) } else { None }
+        if conv.groups == 1 && conv.c_in >= 8 && conv.c_out >= 4 { Some(Self::any(conv)) } else { None }
+    }
+
+    /// For any number of channels of one group.
+    pub(super) const fn any(conv: &Conv) -> Self {
+        Self { conv: *conv }
     }
 
     /// How a row of pixels of `channels` channels is laid out.

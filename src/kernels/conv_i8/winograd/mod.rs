@@ -15,7 +15,7 @@ use core::marker::PhantomData;
 pub(super) use transform::{Four, Two};
 use transform::{SIDE, Transform};
 
-/// Fewest channels on either side that repay the transforms.
+/// Fewest channels on either side that repay the transforms, as `benches/thresholds.rs` measures.
 const CHANNELS: usize = 16;
 
 /// Elements of transformed input in a block: 96 KiB, about as much as what is transformed back.
@@ -31,13 +31,15 @@ pub(super) struct Winograd<T> {
 impl<T: Transform> Winograd<T> {
     const PLACES: usize = T::ALPHA * T::ALPHA;
 
+    /// None where the transforms are not repaid, or not possible.
     pub(super) const fn of(conv: &Conv) -> Option<Self> {
+        if conv.c_in >= CHANNELS && conv.c_out >= CHANNELS { Self::possible(conv) } else { None }
+    }
+
+    /// None for other kernels, and for more channels than sums are exact for.
+    pub(super) const fn possible(conv: &Conv) -> Option<Self> {
         let fits = conv.kh == 3 && conv.kw == 3 && conv.stride == 1 && conv.groups == 1;
-        if fits && conv.c_in >= CHANNELS && conv.c_in <= T::MAX_CHANNELS && conv.c_out >= CHANNELS {
-            Some(Self { conv: *conv, transform: PhantomData })
-        } else {
-            None
-        }
+        if fits && conv.c_in <= T::MAX_CHANNELS { Some(Self { conv: *conv, transform: PhantomData }) } else { None }
     }
 
     /// Products of channels for each image: the measure by which sizes are compared.
