@@ -64,6 +64,10 @@ macro_rules! include_model {
 
 /// Panics when a program is compiled, if the bytes are too few, not those of an image, or of another version.
 ///
+/// ```compile_fail
+/// const _: () = inkstone::runtime::assert_image(b"no image");
+/// ```
+///
 /// # Panics
 /// As said; it is meant for constants.
 pub const fn assert_image(bytes: &[u8]) {
