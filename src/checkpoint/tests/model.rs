@@ -172,6 +172,31 @@ fn metadata_is_not_trusted() {
     load_model(&file).unwrap(); // the change itself was to blame
 }
 
+/// Whoever forges a file can seal it: what stands behind the seal is looked at too.
+#[test]
+fn what_is_sealed_is_not_trusted_either() {
+    let (_dir, file, _) = saved();
+    let bytes = fs::read(&file).unwrap();
+    let forged = |from: &str, to: &str| {
+        let changed = with_json(&bytes, |json| {
+            assert!(json.contains(from), "{json}");
+            json.replacen(from, to, 1)
+        });
+        fs::write(&file, &changed).unwrap();
+        let CheckpointError::Rule { expected, found, .. } = load_model(&file).unwrap_err() else {
+            panic!("{from}: the seal is another")
+        };
+        let seal = expected.strip_prefix("SHA-256 ").unwrap();
+        fs::write(&file, with_json(&changed, |json| json.replacen(seal, &found, 1))).unwrap();
+        load_model(&file)
+    };
+    let error = forged("[\"zero\",\"one\"]", "[\"zero\"]").unwrap_err();
+    says(&error, &["each output of the network has a class name", "expected 2 class names, found 1"]);
+    assert_eq!(forged("\"zero\"", "\"nil\"").unwrap().meta.classes, ["nil", "one"], "the seal was to blame");
+    let tanh = Graph::mlp(&[3], Op::Tanh, Shape::new(&[1, 2, 2]).unwrap(), 2).unwrap();
+    assert_eq!(forged("relu", "tanh").unwrap().graph, tanh);
+}
+
 #[test]
 fn what_is_no_file_of_weights() {
     let dir = tempdir().unwrap();
