@@ -3,6 +3,8 @@
 mod cli_support;
 
 use cli_support::{contents, inkstone, json, sha256, with};
+use inkstone::export::image::Image;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::json as value;
 use std::fs;
 use std::path::Path;
@@ -24,6 +26,17 @@ fn fails(dir: &Path, words: &[&str], code: i32, expected: &str) {
     assert_eq!(output.status.code(), Some(code), "{words:?}\n{stderr}");
     assert!(stderr.contains(expected), "{words:?}: expected {expected:?} in\n{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+/// The bytes of a file of golden vectors: of the inputs, ten digits, and of their logits in numbers of this type.
+fn golden(file: &Path, logits: Dtype) -> [Vec<u8>; 2] {
+    let bytes = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let vectors = SafeTensors::deserialize(&bytes).unwrap();
+    [("inputs", Dtype::U8, [10, 784]), ("logits", logits, [10, 10])].map(|(name, element, shape)| {
+        let tensor = vectors.tensor(name).unwrap();
+        assert_eq!((tensor.dtype(), tensor.shape()), (element, &shape[..]), "{}", file.display());
+        tensor.data().to_vec()
+    })
 }
 
 #[test]
@@ -90,10 +103,15 @@ fn a_network_goes_from_checkpoint_to_every_form() {
         assert!(fs::metadata(at.join(file)).unwrap().len() > 5000);
     }
     assert_eq!(sha256(&at.join("copy.ink")), sum);
-    let golden = fs::read(at.join("copy.golden.safetensors")).unwrap();
-    let golden = safetensors::SafeTensors::deserialize(&golden).unwrap();
-    assert_eq!(golden.tensor("inputs").unwrap().shape(), [10, 784]);
-    assert_eq!(golden.tensor("logits").unwrap().shape(), [10, 10]);
+    // Golden digits lie beside: their logits are bytes, and in ONNX the numbers that these stand for.
+    let [inputs, bytes] = golden(&at.join("copy.golden.safetensors"), Dtype::I8);
+    assert_eq!(golden(&at.join("model.st.golden.safetensors"), Dtype::I8), [inputs.clone(), bytes.clone()]);
+    let image = Image::copy(&fs::read(at.join("copy.ink")).unwrap());
+    let output = image.model().unwrap().tensor(image.model().unwrap().output()).unwrap();
+    let real = |byte: &u8| output.scale * f32::from(i16::from(*byte as i8) - i16::from(output.zero_point));
+    let [same_inputs, reals] = golden(&at.join("model.onnx.golden.safetensors"), Dtype::F32);
+    assert_eq!(same_inputs, inputs);
+    assert_eq!(reals, bytes.iter().flat_map(|byte| real(byte).to_le_bytes()).collect::<Vec<u8>>());
 
     let validated = json(at, &["validate", "model.ink", "--float", "run", "--limit", "300"]);
     let executors = validated["executors"].as_array().unwrap();
@@ -130,9 +148,29 @@ fn floats_are_deployed_too() {
         fails(at, &["export", "model.ink", "--format", "c"], 1, "inkstone quantize --to int8");
         fails(at, &["validate", "model.ink", "--cc", "cc"], 2, "--cc: is for images of bytes");
         fails(at, &["validate", "model.ink", "--firmware", "."], 2, "--firmware: is for images of bytes");
-        // What shows no digit needs none.
-        let mut export = inkstone(at, &["export", "model.ink", "--format", "onnx"]);
+        // Golden digits are those of a data set; without them none is needed.
+        let words = ["export", "model.ink", "--format", "onnx", "--out", "none.onnx"];
+        let refused = inkstone(at, &words).env("INKSTONE_DATA", "none").output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(refused.status.code() == Some(1) && said.contains("--no-golden"), "{said}");
+        assert!(!at.join("none.onnx").exists());
+        let mut export = inkstone(at, &with(&words, &["--no-golden"]));
         assert!(export.env("INKSTONE_DATA", "none").output().unwrap().status.success());
+        assert!(at.join("none.onnx").exists() && !at.join("none.onnx.golden.safetensors").exists());
+        fs::remove_file(at.join("none.onnx")).unwrap();
+        // Of floats every form has the same.
+        let forms = [
+            ("image", "copy.ink", "copy.golden.safetensors"),
+            ("onnx", "model.onnx", "model.onnx.golden.safetensors"),
+            ("safetensors", "model.st", "model.st.golden.safetensors"),
+        ];
+        let vectors = forms.map(|(format, file, beside)| {
+            let exported = json(at, &["export", "model.ink", "--format", format, "--out", file]);
+            assert_eq!(exported["files"].as_array().unwrap().len(), 2, "{exported}");
+            golden(&at.join(beside), Dtype::F32)
+        });
+        assert!(vectors[0] == vectors[1] && vectors[0] == vectors[2], "{to}");
+        assert!(vectors[0][1].iter().any(|byte| *byte != 0), "{to}");
         json(at, &["quantize", "run", "--to", to]);
         assert_eq!(sha256(&at.join(format!("run/model.{to}.ink"))), sha256(&at.join("model.ink")));
     }
@@ -177,6 +215,7 @@ fn bad_input_is_named() {
     fails(at, &["quantize", "run", "--calibration", "0"], 2, "--calibration");
     fails(at, &["quantize", "run", "--out", "no/such/folder/model.ink", "--calibration", "50"], 1, "--out");
     fails(at, &["export", "model.ink", "--format", "c", "--name", "2 words"], 2, "--name: a name in C");
+    fails(at, &["export", "model.ink", "--format", "c", "--no-golden"], 2, "--no-golden: the self-tests");
     fails(at, &["export", "model.ink", "--format", "onnx", "--max-ram", "much"], 2, "--max-ram");
     fails(at, &["export", "model.ink", "--format", "onnx", "--out", "model.ink"], 2, "the model itself");
     // A checkpoint is not written over by what is made of it.

@@ -11,21 +11,23 @@ use clap::{Args, ValueEnum};
 use inkstone::checkpoint::{load_model, write_atomic};
 use inkstone::data::Dataset;
 use inkstone::export::c_source::{c_source, check_name};
-use inkstone::export::golden::Golden;
+use inkstone::export::golden::{Golden, Reals};
 use inkstone::export::image::{self, Image};
 use inkstone::export::onnx::onnx;
 use inkstone::export::rust_source::{arena_len, rust_source};
 use inkstone::export::safetensors;
 use inkstone::kernels::Isa;
 use inkstone::quant::float;
-use inkstone::runtime::{Model, device_arena_len};
+use inkstone::runtime::{Kind, Model, device_arena_len};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Write a network for a device or for another runtime.
 ///
-/// Sources in C and Rust, and images of bytes, come with golden digits, one of each class, and their logits, which a self-test compares to
-/// the bit.
+/// Golden digits, one of each class, and their logits come with it: in the self-test of C and Rust, which compares to the bit, otherwise in a
+/// safetensors file beside it, `inputs [digits, pixels]` in raw pixels and `logits [digits, classes]`. Logits are bytes where the network is run
+/// as integers; those of floats, and of ONNX, are floats, and others may differ from them where they round in another order: up to a
+/// thousandth of the largest, in ONNX of bytes by some steps of a byte.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  inkstone export model.ink --format c --out firmware && cc -O2 firmware/*.c -o selftest && ./selftest\n  inkstone export model.ink --format onnx --out model.onnx"
@@ -44,6 +46,9 @@ pub(crate) struct Export {
     name: Option<String>,
     #[command(flatten)]
     data: DataFlag,
+    /// Leave the golden digits out, for which the data set is read; not of C and Rust, whose self-tests are made of them
+    #[arg(long)]
+    no_golden: bool,
     /// Fail if the constants of the model take more flash than this, its code not counted: bytes, or with k, Ki, M, Mi behind the number
     #[arg(long, value_name = "BYTES", value_parser = amount)]
     max_flash: Option<u64>,
@@ -95,6 +100,11 @@ impl Export {
                 "--max-flash, --max-ram: what other runtimes take is theirs: expected --format image, c or rust",
             ));
         }
+        if self.no_golden && matches!(self.format, Format::C | Format::Rust) {
+            return Err(Usage::error(
+                "--no-golden: the self-tests of C and Rust are made of golden digits: expected --format image, onnx or safetensors",
+            ));
+        }
         let image = self.image(&path)?;
         let model = image.model()?;
         let extension = match self.format {
@@ -107,22 +117,30 @@ impl Export {
             Format::Safetensors => "constants.safetensors",
         };
         let out = self.out.clone().unwrap_or_else(|| path.with_extension(extension));
-        // What its self-test shows it; other formats have none, and need no digit.
         let pixels = || -> anyhow::Result<Vec<u8>> {
             let test = self.data.data.load()?.test;
             check_input(&path, &model, test.rows(), test.cols())?;
             Ok(digits(&test))
         };
         let refused = || path.display().to_string();
+        // The golden digits as a file, where they are no part of a self-test; logits as bytes if the format has them.
+        let golden = |file: PathBuf, as_bytes: bool| -> anyhow::Result<Option<(PathBuf, Vec<u8>)>> {
+            if self.no_golden {
+                return Ok(None);
+            }
+            let pixels = pixels().context("golden digits, which --no-golden leaves out")?;
+            let vectors = if as_bytes && model.kind() == Kind::I8 {
+                safetensors::golden(&Golden::of(&model, &pixels)?)?
+            } else {
+                safetensors::golden_reals(&Reals::of(&model, &pixels)?)?
+            };
+            Ok(Some((file, vectors)))
+        };
         let (mut flash, mut arena) = (model.len(), device_arena_len(image.bytes()));
         let files: Vec<(PathBuf, Vec<u8>)> = match self.format {
             Format::Image => {
-                let mut files = vec![(out.clone(), image.bytes().to_vec())];
-                if model.kind() == inkstone::runtime::Kind::I8 {
-                    let golden = Golden::of(&model, &pixels()?)?;
-                    files.push((out.with_extension("golden.safetensors"), safetensors::golden(&golden)?));
-                }
-                files
+                let file = (out.clone(), image.bytes().to_vec());
+                [Some(file), golden(out.with_extension("golden.safetensors"), true)?].into_iter().flatten().collect()
             }
             Format::C => {
                 let golden = Golden::of(&model, &pixels()?).with_context(refused)?;
@@ -136,8 +154,14 @@ impl Export {
                 (flash, arena) = (model.constants_len(), arena_len(&model)?);
                 vec![(out.clone(), text.into_bytes())]
             }
-            Format::Onnx => vec![(out.clone(), onnx(&model).with_context(refused)?)],
-            Format::Safetensors => vec![(out.clone(), safetensors::tensors(&model).with_context(refused)?)],
+            Format::Onnx => {
+                let file = (out.clone(), onnx(&model).with_context(refused)?);
+                [Some(file), golden(beside(&out), false)?].into_iter().flatten().collect()
+            }
+            Format::Safetensors => {
+                let file = (out.clone(), safetensors::tensors(&model).with_context(refused)?);
+                [Some(file), golden(beside(&out), true)?].into_iter().flatten().collect()
+            }
         };
         let missed = |(what, most, found): (&str, Option<u64>, u64)| {
             let most = most.filter(|most| found > *most)?;
@@ -205,6 +229,13 @@ impl Export {
         let (lowered, about) = lowered(path, &model, 0)?;
         image::write(&float::program(&lowered, &about, false)?).with_context(|| path.display().to_string())
     }
+}
+
+/// `model.onnx.golden.safetensors` for `model.onnx`: `model.golden.safetensors` is that of the image.
+fn beside(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".golden.safetensors");
+    name.into()
 }
 
 /// The first image of each class, pixel after pixel.

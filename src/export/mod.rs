@@ -2,7 +2,7 @@
 //!
 //! In comes a [`Program`](crate::quant::program::Program), or the [`Model`] of an image, out go bytes. The next room, `runtime`, runs the
 //! image; [`c_source`] and [`rust_source`] need less or nothing of it, and prove themselves by [`golden`] vectors; [`onnx`] is for other
-//! runtimes, [`safetensors`] for whoever wants to look at the constants.
+//! runtimes, [`safetensors`] for whoever wants to look at the constants, or to check another form by its golden vectors.
 
 pub mod c_source;
 pub mod golden;

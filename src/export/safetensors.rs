@@ -1,11 +1,11 @@
-//! Writes the constants of an image as a safetensors file: as they are, for whoever wants to look at them elsewhere.
+//! Writes the constants of an image as a safetensors file: as they are, for whoever wants to look at them elsewhere. Golden vectors too.
 //!
 //! Those of step `i` are `step{i}.weight`, `.bias`, of bytes also `.multiplier` and `.shift`, or `.table`; weights `[out, in / groups, kh,
 //! kw]`, of bytes `[out, kh, kw, in / groups]`, of linear layers `[out, in]`. One metadata key, `inkstone`, says as JSON what else the image
 //! holds.
 
 use super::ExportError;
-use super::golden::Golden;
+use super::golden::{Golden, Reals};
 use crate::kernels::Activation;
 use crate::quant::program::singles;
 use crate::runtime::{Kind, Model, Params, Step, Work};
@@ -111,11 +111,24 @@ pub fn tensors(model: &Model<'_>) -> Result<Vec<u8>, ExportError> {
 /// # Errors
 /// [`ExportError::Unsupported`] if the file cannot hold them.
 pub fn golden(golden: &Golden) -> Result<Vec<u8>, ExportError> {
-    let samples = golden.samples();
-    let logits = bytemuck::cast_slice(golden.logits());
+    vectors(golden.samples(), golden.inputs(), Dtype::I8, bytemuck::cast_slice(golden.logits()))
+}
+
+/// The same with `logits` in single precision.
+///
+/// # Errors
+/// As [`golden`].
+pub fn golden_reals(golden: &Reals) -> Result<Vec<u8>, ExportError> {
+    vectors(golden.samples(), golden.inputs(), Dtype::F32, &singles(golden.logits()))
+}
+
+/// Rows of pixels and of logits, as many of both.
+fn vectors(samples: usize, inputs: &[u8], element: Dtype, logits: &[u8]) -> Result<Vec<u8>, ExportError> {
+    let samples_or_one = samples.max(1);
+    let classes = logits.len() / (element.bitsize() / 8) / samples_or_one;
     let views = [
-        ("inputs", TensorView::new(Dtype::U8, vec![samples, golden.pixels()], golden.inputs())),
-        ("logits", TensorView::new(Dtype::I8, vec![samples, logits.len() / samples.max(1)], logits)),
+        ("inputs", TensorView::new(Dtype::U8, vec![samples, inputs.len() / samples_or_one], inputs)),
+        ("logits", TensorView::new(element, vec![samples, classes], logits)),
     ];
     let mut all = Vec::with_capacity(views.len());
     for (name, view) in views {

@@ -1,7 +1,8 @@
 //! The constants of images as they are read back.
 
 use super::*;
-use crate::export::image;
+use crate::export::image::{self, Image};
+use crate::kernels::Isa;
 use crate::quant::program::{Program, ProgramStep, ProgramTensor};
 use crate::runtime::format::StepKind;
 use ::safetensors::SafeTensors;
@@ -94,4 +95,43 @@ fn the_metadata_says_what_constants_do_not() {
             ],
         })
     );
+}
+
+/// Of floats as numbers; of bytes as they are, and as the numbers that they stand for.
+#[test]
+fn golden_vectors_are_what_the_runtime_gives() {
+    let pixels: [u8; 8] = [0, 1, 2, 255, 9, 8, 7, 6];
+    for kind in [Kind::F32, Kind::F16, Kind::I8] {
+        let image = image::write(&program(kind)).unwrap();
+        let model = image.model().unwrap();
+        let bytes = golden_reals(&Reals::of(&model, &pixels).unwrap()).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let (inputs, logits) = (file.tensor("inputs").unwrap(), file.tensor("logits").unwrap());
+        assert_eq!((inputs.dtype(), inputs.shape(), inputs.data()), (Dtype::U8, &[2, 4][..], &pixels[..]));
+        assert_eq!((logits.dtype(), logits.shape()), (Dtype::F32, &[2, 2][..]));
+        let mut arena = Image::zeros(model.arena_len(Isa::SCALAR, 1).unwrap());
+        let mut bound = model.bind_with(Isa::SCALAR, 1, arena.bytes_mut()).unwrap();
+        let mut wanted = Vec::new();
+        for picture in pixels.chunks_exact(4) {
+            bound.input_mut().copy_from_slice(picture);
+            let output = bound.run();
+            wanted.extend([output.logit(0, 0), output.logit(0, 1)]);
+        }
+        assert_eq!(logits.data(), singles(&wanted), "{kind:?}");
+        match Golden::of(&model, &pixels) {
+            Ok(of_bytes) => {
+                // The table has one number, 9, which stands for 0.5 · (9 + 4).
+                assert_eq!((kind, of_bytes.logits(), wanted), (Kind::I8, &[9; 4][..], vec![6.5; 4]));
+                let file = golden(&of_bytes).unwrap();
+                let file = SafeTensors::deserialize(&file).unwrap();
+                let logits = file.tensor("logits").unwrap();
+                assert_eq!((logits.dtype(), logits.shape(), logits.data()), (Dtype::I8, &[2, 2][..], &[9; 4][..]));
+                assert_eq!(file.tensor("inputs").unwrap().data(), pixels);
+            }
+            Err(error) => assert!(kind != Kind::I8 && matches!(error, ExportError::Unsupported(_)), "{error}"),
+        }
+        for len in [0, 3, 5] {
+            assert!(matches!(Reals::of(&model, &pixels[..len]), Err(ExportError::Program(_))), "{kind:?}: {len}");
+        }
+    }
 }
