@@ -431,7 +431,8 @@ fn damage_and_addresses() {
 #[test]
 fn what_is_just_allowed_is_read() {
     let images = images();
-    let allowed: [(&str, fn(&mut Draft)); 14] = [
+    type Change = fn(&mut Draft);
+    let allowed: [(&str, Change); 14] = [
         ("i8-dense", |d| d.constant(1, BIAS, MOST_BIAS)),
         ("i8-dense", |d| d.constant(1, BIAS, -MOST_BIAS)),
         ("i8-dense", |d| d.constant(1, MULTIPLIER, i32::MAX)),
