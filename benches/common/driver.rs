@@ -1,7 +1,8 @@
 //! What the benches share: a table, timed in turns, then the same cases through criterion.
 //!
-//! Words after `--` choose cases whose name contains one of them. `--table` prints the table alone; any other option is criterion's
-//! (`--save-baseline NAME`, `--profile-time SECONDS`, `--list`, `--help`) and leaves the table out.
+//! Words after `--` choose cases whose name contains one of them. `--table` prints the table alone, with `--isa NAME` by another instruction
+//! set than the best; any other option is criterion's (`--save-baseline NAME`, `--profile-time SECONDS`, `--list`, `--help`) and leaves the
+//! table out.
 
 use criterion::{Criterion, Throughput};
 use inkstone::bench::{Case, Meter, Pace, Peers, Row, Setup, Way};
@@ -13,17 +14,30 @@ const LONG: u64 = 1 << 25;
 /// Times the cases that the command line chooses.
 pub(crate) fn main(cases: fn() -> Vec<Case>, peers: Option<Peers>) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let setup = Setup { isa: Isa::best(), every_isa: true, threads, reference_up_to: u64::MAX, peers };
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let setup = Setup { isa: isa(&words), every_isa: true, threads, reference_up_to: u64::MAX, peers };
     // All of it runs on a worker: entering a pool from outside would cost more than a small product.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| run(&cases(), setup));
+    pool.install(|| run(&cases(), setup, &words));
 }
 
-fn run(cases: &[Case], setup: Setup) {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+/// The instruction set that is asked for, or the best.
+fn isa(words: &[String]) -> Isa {
+    let Some(at) = words.iter().position(|word| word == "--isa") else {
+        return Isa::best();
+    };
+    let name = words.get(at + 1).map_or("", String::as_str);
+    let found = Isa::from_name(name);
+    found.unwrap_or_else(|error| {
+        eprintln!("--isa {name}: {error}");
+        std::process::exit(2)
+    })
+}
+
+fn run(cases: &[Case], setup: Setup, words: &[String]) {
     let has_table = words.iter().any(|word| word == "--table");
     let is_ours = has_table || !words.iter().any(|word| word.starts_with('-'));
-    let names = names(&words);
+    let names = names(words);
     let is_chosen = |case: &&Case| names.iter().any(|name| case.name().contains(*name));
     let mut cases: Vec<&Case> = cases.iter().collect();
     if cases.iter().any(is_chosen) {
@@ -58,8 +72,9 @@ fn run(cases: &[Case], setup: Setup) {
     criterion.final_summary();
 }
 
-/// Criterion's options whose value is the next word.
-const VALUED: [&str; 20] = [
+/// Options whose value is the next word: ours, and criterion's.
+const VALUED: [&str; 21] = [
+    "--isa",
     "-c",
     "--color",
     "--colour",

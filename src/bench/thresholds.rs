@@ -104,52 +104,67 @@ const SHARED: [([usize; 3], &str); 18] = [
     ([16, 100, 784], "nt"),
 ];
 
-/// Rows of bytes, of weights, and length, on both sides of where packing is repaid.
-const BYTES: [[usize; 3]; 15] = [
+/// Rows of bytes, of weights, and length, on both sides of where packing is repaid: on sets of eight lanes and of sixteen at other lengths.
+const BYTES: [[usize; 3]; 17] = [
     [8, 512, 784],
     [12, 512, 784],
     [13, 512, 784],
     [16, 512, 784],
-    [200, 12, 784],
-    [200, 13, 784],
-    [200, 1, 784],
+    [200, 1, 511],
+    [200, 1, 512],
+    [200, 2, 512],
     [200, 2, 784],
-    [200, 4, 784],
+    [200, 3, 784],
     [200, 5, 784],
     [200, 7, 784],
-    [200, 4, 127],
-    [200, 4, 128],
-    [200, 10, 128],
+    [200, 10, 255],
+    [200, 10, 256],
     [200, 10, 512],
+    [200, 11, 784],
+    [200, 12, 784],
+    [64, 10, 784],
 ];
 
-/// Images, channels on both sides, and side of the image, on both sides of where the transforms of 3x3 kernels are repaid, and where
+/// Images, input and output channels, and side of the image, on both sides of where the transforms of 3x3 kernels are repaid, and where
 /// those of larger tiles are.
-const IMAGES: [[usize; 3]; 8] =
-    [[8, 4, 14], [8, 7, 14], [8, 8, 14], [8, 16, 14], [32, 16, 2], [32, 16, 4], [32, 16, 6], [32, 16, 7]];
+const IMAGES: [[usize; 4]; 11] = [
+    [8, 8, 8, 14],
+    [8, 12, 12, 14],
+    [8, 12, 32, 14],
+    [8, 15, 16, 14],
+    [8, 16, 16, 14],
+    [8, 16, 32, 14],
+    [4, 16, 16, 28],
+    [32, 16, 16, 2],
+    [32, 16, 16, 4],
+    [32, 16, 16, 6],
+    [32, 16, 16, 7],
+];
 
-/// The same of the gradient by the weights: images, input and output channels, and side, around the eight and four that repay tiles.
+/// The same of the gradient by the weights, around the six input channels that repay tiles.
 const GRADIENTS: [[usize; 4]; 8] = [
     [64, 4, 8, 14],
-    [64, 7, 8, 14],
-    [64, 8, 8, 14],
+    [64, 5, 8, 14],
+    [64, 6, 8, 14],
+    [64, 6, 12, 14],
+    [64, 8, 1, 14],
     [64, 16, 3, 14],
-    [64, 16, 4, 14],
     [64, 32, 2, 14],
-    [64, 32, 3, 28],
     [64, 1, 32, 28],
 ];
 
 /// Images, input and output channels, side and groups of convolutions of bytes, on both sides of where transforms are repaid, where those of
 /// larger tiles are, and where lanes are channels of many groups.
-const IMAGES_OF_BYTES: [[usize; 5]; 16] = [
-    [16, 8, 16, 14, 1],
+const IMAGES_OF_BYTES: [[usize; 5]; 18] = [
     [16, 12, 16, 14, 1],
     [16, 15, 16, 14, 1],
-    [16, 16, 16, 14, 1],
-    [16, 24, 16, 14, 1],
     [16, 16, 15, 14, 1],
-    [16, 32, 12, 14, 1],
+    [16, 16, 16, 14, 1],
+    [16, 16, 32, 14, 1],
+    [16, 19, 20, 14, 1],
+    [16, 20, 20, 14, 1],
+    [16, 24, 16, 14, 1],
+    [16, 24, 24, 14, 1],
     [16, 32, 32, 2, 1],
     [16, 32, 32, 4, 1],
     [16, 32, 32, 6, 1],
@@ -184,9 +199,9 @@ pub fn cases() -> Vec<Case> {
         Case::new(Family::GemmI8, name, &[], cost, move |case, setup, then| ways_of_bytes(shape, case, setup, then))
     });
     let images = [Pass::Forward, Pass::InputGradient].into_iter().flat_map(|pass| {
-        IMAGES.into_iter().map(move |[n, channels, side]| {
-            let conv = layer([n, channels, side, side], [channels, 3, 1, 1, 1]);
-            let name = format!("thresholds/conv/{}/{n}x{channels}x{side}x{side}", pass.name());
+        IMAGES.into_iter().map(move |[n, c_in, c_out, side]| {
+            let conv = layer([n, c_in, side, side], [c_out, 3, 1, 1, 1]);
+            let name = format!("thresholds/conv/{}/{n}x{c_in}-{c_out}x{side}x{side}", pass.name());
             Case::new(Family::ConvF32, name, &[], cost(&conv), move |case, setup, then| {
                 ways_of_images(&conv, pass, case, setup, then)
             })

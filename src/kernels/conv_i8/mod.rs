@@ -39,7 +39,7 @@ pub const fn scratch_len(isa: Isa, conv: &Conv) -> usize {
     if isa.lanes() == 1 {
         return lane_scratch_len(conv, 1);
     }
-    Way::of(conv).scratch_len()
+    Way::of(conv, isa.lanes()).scratch_len()
 }
 
 /// Whether sets of one lane go by a window of the image, as they do for sums of few products; `pooled` if pooling follows.
@@ -70,8 +70,8 @@ pub struct Input<'a> {
 /// # Shapes
 /// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
 /// # Accuracy
-/// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1, one group and at least 16 channels on both sides goes by
-/// (but for sets of one lane): F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their
+/// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1, one group and at least 16 channels on both sides (20 with sixteen
+/// lanes) goes by, but for sets of one lane: F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their
 /// fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo `2³²`, is divided by
 /// that number exactly.
 /// # Errors
@@ -174,7 +174,7 @@ fn run<C: Sink, const SHORT: bool, const LONG: bool>(
     if isa.lanes() == 1 {
         return run_lane::<_, SHORT, LONG>(isa, conv, 1, input, weight, out, scratch);
     }
-    Way::of(conv).run(isa, input, weight, out, scratch);
+    Way::of(conv, isa.lanes()).run(isa, input, weight, out, scratch);
     Ok(())
 }
 

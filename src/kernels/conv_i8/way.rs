@@ -1,4 +1,4 @@
-//! How a convolution of bytes is computed on sets of several lanes: chosen from the shape alone.
+//! How a convolution of bytes is computed on sets of several lanes: chosen from the shape and the lanes, as every way has the same integers.
 
 use super::Input;
 use super::direct::Direct;
@@ -18,9 +18,9 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) const fn of(conv: &Conv) -> Self {
-        match (Winograd::<Two>::of(conv), Winograd::<Four>::of(conv)) {
-            (Some(two), Some(four)) if two.products() < four.products() => Self::Two(two),
+    pub(super) const fn of(conv: &Conv, lanes: usize) -> Self {
+        match (Winograd::<Two>::of(conv, lanes), Winograd::<Four>::of(conv, lanes)) {
+            (Some(two), Some(four)) if two.products() <= four.products() => Self::Two(two),
             (_, Some(four)) => Self::Four(four),
             (Some(two), None) => Self::Two(two),
             (None, None) => match Lanes::of(conv) {

@@ -30,20 +30,27 @@ pub const MAX_K: usize = 131_071;
 
 /// Rows of `x` up to which packing is not repaid, as `benches/thresholds.rs` measures.
 const FEW: usize = 12;
-/// Rows of weights up to which it is not, where the sums are [`LONG`].
-const FEW_WEIGHTS: usize = 4;
-
 /// Elements of scratch for `m` rows times `n` weight rows of `k`: for few rows on a set of one lane, as microcontrollers have, half of `k`.
 #[must_use]
 pub const fn scratch_len(isa: Isa, m: usize, n: usize, k: usize) -> usize {
-    if is_dot(m, n, k) { dot::scratch_len(isa, m, k) } else { packed::scratch_len(m, n, k) }
+    if is_dot(isa, m, n, k) { dot::scratch_len(isa, m, k) } else { packed::scratch_len(m, n, k) }
 }
 
-/// Shortest sums for which few weight rows are reason enough: a row of `x` has to be prepared for them.
-const LONG: usize = 128;
+/// Rows of weights up to which it is not, and the length of sums from which: a row of `x` has to be prepared for them. `benches/thresholds.rs`
+/// measures both, here on an EPYC 9004. With AVX-512, whose packed strips are 32 rows wide, dots of 5, 7, 10 and 12 rows of 784 take 0.65, 0.9,
+/// 0.9 and 1.03 of the time of packed ones, of 10 rows of 256 as long; with AVX2 one row of 784 0.77, two 0.96, three 1.07, and one of 128 1.5.
+/// Four lanes: not measured again.
+const fn few_weights(lanes: usize) -> (usize, usize) {
+    match lanes {
+        16 => (11, 256),
+        8 => (2, 512),
+        _ => (4, 128),
+    }
+}
 
-const fn is_dot(m: usize, n: usize, k: usize) -> bool {
-    m <= FEW || k == 0 || n <= FEW_WEIGHTS && k >= LONG
+const fn is_dot(isa: Isa, m: usize, n: usize, k: usize) -> bool {
+    let (few, long) = few_weights(isa.lanes());
+    m <= FEW || k == 0 || n <= few && k >= long
 }
 
 /// `c = x·wᵀ`.
@@ -177,7 +184,7 @@ pub(crate) fn matmul_by(
 }
 
 fn run<C: Sink>(isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i32]) {
-    by(is_dot(x.rows(), w.rows(), x.cols()), isa, c, x, w, scratch);
+    by(is_dot(isa, x.rows(), w.rows(), x.cols()), isa, c, x, w, scratch);
 }
 
 fn by<C: Sink>(is_dot: bool, isa: Isa, c: C, x: Mat<'_, i8>, w: Mat<'_, i8>, scratch: &mut [i32]) {

@@ -237,13 +237,13 @@ impl NetworkSpec {
             Op::LogSoftmax,
         ];
         let transformed = [
-            conv(1, 8, [3, 3], 1, 0, 1, true), // 8x2x3
+            conv(1, 16, [3, 3], 1, 0, 1, true), // 16x2x3
             Op::Tanh,
-            conv(8, 9, [3, 3], 1, 1, 1, true), // 9x2x3
+            conv(16, 17, [3, 3], 1, 1, 1, true), // 17x2x3
             Op::Tanh,
-            Op::MaxPool2d(window([2, 2], 2, 0)), // 9x1x1
+            Op::MaxPool2d(window([2, 2], 2, 0)), // 17x1x1
             Op::Flatten,
-            last(9),
+            last(17),
         ];
         let averaged = [conv(1, 5, [2, 2], 1, 0, 1, true), Op::Tanh, Op::GlobalAvgPool, Op::Flatten, last(5)];
         let normed = [
