@@ -7,7 +7,7 @@ use std::time::Instant;
 pub struct Pace {
     /// Seconds of a turn, at least.
     pub turn: f64,
-    /// Turns, of which the median counts. A call of more than [`LONG`] turns is made in every fifth of them.
+    /// Turns, of which the median counts. A call that fills ten of them and more is made in every fifth.
     pub turns: usize,
 }
 
