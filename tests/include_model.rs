@@ -63,7 +63,7 @@ fn what_is_no_image_is_refused() {
     }
 }
 
-/// Of more than one fault the first is named: no more than the length is read of bytes that are no image, no length of another version.
+/// Of more than one fault the first is named, in this order: too short, no image, another version, another length.
 #[test]
 fn faults_are_named_in_their_order() {
     let no_image = changed(|bytes| {

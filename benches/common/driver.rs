@@ -27,6 +27,10 @@ fn isa(words: &[String]) -> Isa {
         return Isa::best();
     };
     let name = words.get(at + 1).map_or("", String::as_str);
+    if !words.iter().any(|word| word == "--table") {
+        eprintln!("--isa {name}: criterion's benches are of every instruction set: expected --table beside it");
+        std::process::exit(2);
+    }
     let found = Isa::from_name(name);
     found.unwrap_or_else(|error| {
         eprintln!("--isa {name}: {error}");

@@ -98,7 +98,7 @@ fn ways(shape: Shape, case: &Case, setup: &Setup, then: &mut Then<'_>) -> Result
         gemm_f16::matmul_halves_with(isa, MatMut::new(c, m, n)?, half_a, half, Epilogue::default(), &mut s)
     })?;
 
-    // Sums in f16 between blocks of `k`, each of which rounds: of 64 or more, or a product would be no faster than its roundings.
+    // Assumed of a peer: it sums at least 64 products before it rounds to f16.
     let relative = (k / 64 + 2) as f64 * f64::from(f16::EPSILON) / 2.0;
     let cost = Cost::product([m, n, k], [2; 3], Arithmetic::Single);
     let within = move |c: &[f16]| verify::product_within(relative, a, single, c);

@@ -1,4 +1,4 @@
-//! Where one way to compute a product gives place to another: every way that is possible, on both sides of each threshold.
+//! Where one way to compute a product or a convolution gives place to another: every way that is possible, on both sides of each threshold.
 //!
 //! The way that is chosen is called `inkstone`. A threshold is right if no other way beats it by more than noise at any of its shapes.
 
@@ -104,12 +104,15 @@ const SHARED: [([usize; 3], &str); 18] = [
     ([16, 100, 784], "nt"),
 ];
 
-/// Rows of bytes, of weights, and length, on both sides of where packing is repaid: on sets of eight lanes and of sixteen at other lengths.
-const BYTES: [[usize; 3]; 17] = [
+/// Rows of bytes, of weights, and length, on both sides of where packing is repaid: other ones on sets of four, eight and sixteen lanes.
+const BYTES: [[usize; 3]; 20] = [
     [8, 512, 784],
     [12, 512, 784],
     [13, 512, 784],
     [16, 512, 784],
+    [200, 4, 127],
+    [200, 4, 128],
+    [200, 4, 784],
     [200, 1, 511],
     [200, 1, 512],
     [200, 2, 512],

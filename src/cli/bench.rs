@@ -20,7 +20,7 @@ use sheet::Sheet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Operations of the largest case whose plain loops are timed: a third of a second, and a tenth.
+/// Operations of the largest case whose plain loops `--quick` times: a tenth of a second. Without it all are timed.
 const QUICK_REFERENCE_UP_TO: u64 = 1 << 28;
 
 /// Time the kernels beside plain loops, in percent of this machine's peak.

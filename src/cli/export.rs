@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 
 /// Write a network for a device or for another runtime.
 ///
-/// Golden digits, one of each class, and their logits come with it: in the self-test of C and Rust, which compares to the bit, otherwise in a
-/// safetensors file beside it, `inputs [digits, pixels]` in raw pixels and `logits [digits, classes]`. Logits are bytes where the network is run
-/// as integers; those of floats, and of ONNX, are floats, and others may differ from them where they round in another order: up to a
-/// thousandth of the largest, in ONNX of bytes by some steps of a byte.
+/// Beside the network go golden digits, the first of each class in the test set of --data, with their logits: in the self-test of C and Rust,
+/// otherwise in a safetensors file, `inputs [digits, pixels]` in raw pixels and `logits [digits, classes]`. Images and constants of int8 have
+/// logits as bytes, equal on every machine; all else has floats, from which another runtime may differ by a thousandth of the largest logit,
+/// ONNX of int8 by some steps of a byte.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  inkstone export model.ink --format c --out firmware && cc -O2 firmware/*.c -o selftest && ./selftest\n  inkstone export model.ink --format onnx --out model.onnx"
@@ -117,31 +117,16 @@ impl Export {
             Format::Safetensors => "constants.safetensors",
         };
         let out = self.out.clone().unwrap_or_else(|| path.with_extension(extension));
-        let pixels = || -> anyhow::Result<Vec<u8>> {
-            let test = self.data.data.load()?.test;
-            check_input(&path, &model, test.rows(), test.cols())?;
-            Ok(digits(&test))
-        };
+        let is_itself = |file: &Path| same_file(file, &path);
+        if !(self.format == Format::Image && deployed::is_image(&path)) && is_itself(&out) {
+            let out = out.display();
+            return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
+        }
+        let pixels = || self.pixels(&path, &model);
         let refused = || path.display().to_string();
-        // The golden digits as a file, where they are no part of a self-test; logits as bytes if the format has them.
-        let golden = |file: PathBuf, as_bytes: bool| -> anyhow::Result<Option<(PathBuf, Vec<u8>)>> {
-            if self.no_golden {
-                return Ok(None);
-            }
-            let pixels = pixels().context("golden digits, which --no-golden leaves out")?;
-            let vectors = if as_bytes && model.kind() == Kind::I8 {
-                safetensors::golden(&Golden::of(&model, &pixels)?)?
-            } else {
-                safetensors::golden_reals(&Reals::of(&model, &pixels)?)?
-            };
-            Ok(Some((file, vectors)))
-        };
         let (mut flash, mut arena) = (model.len(), device_arena_len(image.bytes()));
-        let files: Vec<(PathBuf, Vec<u8>)> = match self.format {
-            Format::Image => {
-                let file = (out.clone(), image.bytes().to_vec());
-                [Some(file), golden(out.with_extension("golden.safetensors"), true)?].into_iter().flatten().collect()
-            }
+        let mut files: Vec<(PathBuf, Vec<u8>)> = match self.format {
+            Format::Image => vec![(out.clone(), image.bytes().to_vec())],
             Format::C => {
                 let golden = Golden::of(&model, &pixels()?).with_context(refused)?;
                 let source = c_source(&model, name, &golden).with_context(refused)?;
@@ -154,14 +139,8 @@ impl Export {
                 (flash, arena) = (model.constants_len(), arena_len(&model)?);
                 vec![(out.clone(), text.into_bytes())]
             }
-            Format::Onnx => {
-                let file = (out.clone(), onnx(&model).with_context(refused)?);
-                [Some(file), golden(beside(&out), false)?].into_iter().flatten().collect()
-            }
-            Format::Safetensors => {
-                let file = (out.clone(), safetensors::tensors(&model).with_context(refused)?);
-                [Some(file), golden(beside(&out), true)?].into_iter().flatten().collect()
-            }
+            Format::Onnx => vec![(out.clone(), onnx(&model).with_context(refused)?)],
+            Format::Safetensors => vec![(out.clone(), safetensors::tensors(&model).with_context(refused)?)],
         };
         let missed = |(what, most, found): (&str, Option<u64>, u64)| {
             let most = most.filter(|most| found > *most)?;
@@ -172,11 +151,22 @@ impl Export {
         if !missed.is_empty() {
             bail!("{missed}{}", self.usage(&model, [flash, arena]).unwrap_or_default());
         }
-        if !(self.format == Format::Image && deployed::is_image(&path))
-            && files.iter().any(|(file, _)| same_file(file, &path))
-        {
-            let out = out.display();
-            return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
+        // The golden digits as a file, where they are no part of a self-test; logits as bytes if the format has them.
+        let golden = match self.format {
+            _ if self.no_golden => None,
+            Format::C | Format::Rust => None,
+            Format::Image => Some((out.with_extension("golden.safetensors"), true)),
+            Format::Onnx => Some((beside(&out), false)),
+            Format::Safetensors => Some((beside(&out), true)),
+        };
+        if let Some((file, as_bytes)) = golden {
+            let pixels = pixels().context("--no-golden leaves the golden digits out")?;
+            let vectors = if as_bytes && model.kind() == Kind::I8 {
+                safetensors::golden(&Golden::of(&model, &pixels)?)?
+            } else {
+                safetensors::golden_reals(&Reals::of(&model, &pixels)?)?
+            };
+            files.push((file, vectors));
         }
         if self.format == Format::C {
             std::fs::create_dir_all(&out).with_context(|| format!("--out {}", out.display()))?;
@@ -219,6 +209,17 @@ impl Export {
             "{}\n{what} {flash} bytes of constants and {arena} of memory, its own code and the stack not counted.",
             usage(model)
         ))
+    }
+
+    /// The golden digits: the first of each class of the test set, pixel after pixel.
+    fn pixels(&self, path: &Path, model: &Model<'_>) -> anyhow::Result<Vec<u8>> {
+        let place = "golden digits come from the test set of --data";
+        let test = self.data.data.load().context(place)?.test;
+        check_input(path, model, test.rows(), test.cols()).context(place)?;
+        if test.classes() != model.classes() {
+            bail!("{place}: expected {} classes, as the network has, found {}", model.classes(), test.classes());
+        }
+        Ok(digits(&test))
     }
 
     fn image(&self, path: &Path) -> anyhow::Result<Image> {

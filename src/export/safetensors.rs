@@ -124,10 +124,10 @@ pub fn golden_reals(golden: &Reals) -> Result<Vec<u8>, ExportError> {
 
 /// Rows of pixels and of logits, as many of both.
 fn vectors(samples: usize, inputs: &[u8], element: Dtype, logits: &[u8]) -> Result<Vec<u8>, ExportError> {
-    let samples_or_one = samples.max(1);
-    let classes = logits.len() / (element.bitsize() / 8) / samples_or_one;
+    let per_sample = |all: usize| all.checked_div(samples).unwrap_or(0);
+    let classes = per_sample(logits.len() / (element.bitsize() / 8));
     let views = [
-        ("inputs", TensorView::new(Dtype::U8, vec![samples, inputs.len() / samples_or_one], inputs)),
+        ("inputs", TensorView::new(Dtype::U8, vec![samples, per_sample(inputs.len())], inputs)),
         ("logits", TensorView::new(element, vec![samples, classes], logits)),
     ];
     let mut all = Vec::with_capacity(views.len());

@@ -11,9 +11,11 @@ use proptest::prelude::*;
 
 /// As many pixels and channels that threads share them.
 fn shared_shapes() -> impl Strategy<Value = Conv> {
-    ([2..5usize, 8..17usize, 12..15usize, 12..15usize], 8..17usize, 1..5usize).prop_map(
-        |([n, c_in, h, w], c_out, side)| Conv::new([n, c_in, h, w], [c_out, c_in, side, side], 1, 1, 1).unwrap(),
-    )
+    let any = ([2..5usize, 8..17usize, 12..15usize, 12..15usize], 8..17usize, 1..5usize);
+    let transformed = ([2..5usize, 16..25usize, 12..15usize, 12..15usize], 16..25usize, Just(3usize));
+    prop_oneof![any, transformed].prop_map(|([n, c_in, h, w], c_out, side)| {
+        Conv::new([n, c_in, h, w], [c_out, c_in, side, side], 1, 1, 1).unwrap()
+    })
 }
 
 proptest! {

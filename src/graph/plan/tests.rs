@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::graph::op::Op;
-use crate::graph::sizes::{Conv2d, Window};
+use crate::graph::sizes::{Conv2d, Probability, Window};
 use crate::shape::Shape;
 use proptest::prelude::*;
 
@@ -243,7 +243,66 @@ fn chains() -> impl Strategy<Value = Graph> {
         .prop_map(move |ops| Graph::sequential(input, &ops).unwrap())
 }
 
+/// Networks of images: convolutions, poolings, norms and activations, in which any earlier map may be added again, by itself or through a
+/// convolution of 1x1.
+fn networks_of_images() -> impl Strategy<Value = Graph> {
+    prop::collection::vec(any::<[u8; 3]>(), 1..12).prop_map(|choices| network_of(&choices))
+}
+
+/// Three numbers choose a layer, or two: which, what it reads beside the last tensor, and its size.
+fn network_of(choices: &[[u8; 3]]) -> Graph {
+    let input = Shape::new(&[2, 6, 6]).unwrap();
+    let (mut tensors, mut nodes) = (vec![input], Vec::new());
+    let mut push = |tensors: &mut Vec<Shape>, op: Op, inputs: &[usize]| {
+        let shapes: Vec<Shape> = inputs.iter().map(|tensor| tensors[*tensor]).collect();
+        let (name, output) = (nodes.len().to_string(), TensorId(nodes.len() + 1));
+        tensors.push(op.output_shape(&shapes, nodes.len()).unwrap());
+        nodes.push(Node { name, op, inputs: inputs.iter().map(|tensor| TensorId(*tensor)).collect(), output });
+        tensors.len() - 1
+    };
+    let conv = |in_channels: usize, out_channels: usize, side: usize| {
+        let (kernel, padding) = ([side, side], side / 2);
+        Op::Conv2d(Conv2d { in_channels, out_channels, kernel, stride: 1, padding, groups: 1, bias: side == 3 })
+    };
+    let mut last = 0;
+    for &[what, other, size] in choices {
+        let (shape, size) = (tensors[last], usize::from(size));
+        let [c, h, _] = *shape.dims() else { unreachable!("maps all the way") };
+        let other = usize::from(other) % tensors.len();
+        let window = Window { kernel: [2, 2], stride: 1 + size % 2, padding: 0 };
+        last = match what % 12 {
+            0 | 1 => push(&mut tensors, conv(c, 1 + size % 4, [1, 3][size / 4 % 2]), &[last]),
+            2 if h > 1 => push(&mut tensors, Op::MaxPool2d(window), &[last]),
+            3 if h > 1 => push(&mut tensors, Op::AvgPool2d(window), &[last]),
+            4 => push(&mut tensors, Op::BatchNorm { features: c }, &[last]),
+            5 => push(&mut tensors, Op::Dropout { p: Probability::new(0.5).unwrap() }, &[last]),
+            6 => push(&mut tensors, Op::Tanh, &[last]),
+            7 => push(&mut tensors, Op::Sigmoid, &[last]),
+            8 | 9 if other != last && tensors[other] == shape => push(&mut tensors, Op::Add, &[last, other]),
+            8..=10 if tensors[other].dims()[1..] == shape.dims()[1..] => {
+                let in_channels = tensors[other].dims()[0];
+                let branch = push(&mut tensors, conv(in_channels, c, 1), &[other]);
+                push(&mut tensors, Op::Add, &[last, branch])
+            }
+            _ => push(&mut tensors, Op::Relu, &[last]),
+        };
+    }
+    if choices.len().is_multiple_of(3) {
+        last = push(&mut tensors, Op::GlobalAvgPool, &[last]);
+    }
+    last = push(&mut tensors, Op::Flatten, &[last]);
+    let in_features = tensors[last].elements();
+    push(&mut tensors, Op::Linear { in_features, out_features: 3 }, &[last]);
+    Graph::from_nodes(input, nodes).unwrap()
+}
+
 proptest! {
+    #[test]
+    fn no_map_of_an_image_is_overwritten(graph in networks_of_images(), batch in 1usize..4) {
+        execute(&graph, &Plan::inference(&graph, batch).unwrap(), false);
+        execute(&graph, &Plan::training(&graph, batch).unwrap(), true);
+    }
+
     #[test]
     fn no_operand_is_overwritten(graph in chains(), batch in 1usize..6) {
         execute(&graph, &Plan::inference(&graph, batch).unwrap(), false);
@@ -251,7 +310,7 @@ proptest! {
     }
 
     #[test]
-    fn buffers_alive_together_are_apart(graph in chains(), batch in 1usize..6) {
+    fn buffers_alive_together_are_apart(graph in prop_oneof![chains().boxed(), networks_of_images().boxed()], batch in 1usize..6) {
         for plan in [Plan::inference(&graph, batch).unwrap(), Plan::training(&graph, batch).unwrap()] {
             for (i, a) in plan.buffers.iter().enumerate() {
                 prop_assert!(a.offset % ALIGN == 0 && a.offset + a.len <= plan.arena_len());

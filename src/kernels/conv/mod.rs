@@ -139,8 +139,8 @@ pub fn conv2d_d_input(
 /// Those of [`Conv`]: `d_out` as the output, `d_weight` as the weights, which is overwritten; `scratch` needs
 /// [`Conv::d_weight_scratch_len`] elements.
 /// # Accuracy
-/// `|error| ≤ γ·Σ|x·d_out|`, `γ = k·u / (1 − k·u)`, `k = n · oh · ow`, `u = 2⁻²⁴`. Padding takes part as zeros: an infinity or NaN of `d_out` also turns
-/// the taps that lie on it there into NaN.
+/// `|error| ≤ γ·Σ|x·d_out|`, `γ = k·u / (1 − k·u)`, `k = n · oh · ow`, `u = 2⁻²⁴`. Padding takes part as zeros: an infinity or NaN of
+/// `d_out` also turns the taps that lie on it there into NaN.
 /// # Errors
 /// As [`conv2d`].
 #[cfg_attr(not(feature = "std"), inline)]

@@ -234,14 +234,18 @@ fn the_naive_loops_match_f64() {
     }
 }
 
-/// A result by the plain loops and one by the kernels are numbers at the same places; what is not may have spread where sums are transformed.
-fn alike(got: &[f32], want: &[f32], transformed: bool, what: impl std::fmt::Debug) {
+/// A result by the plain loops and one by the kernels are numbers at the same places. Of sums that are transformed, `[channels, height, width]` for
+/// each image, one that is none may turn others of its tile into NaN: those of its image less than four rows and columns away.
+fn alike(got: &[f32], want: &[f32], transformed: Option<[usize; 3]>, what: impl std::fmt::Debug) {
+    let place = |i: usize| transformed.map(|[c, h, w]| (i / (c * h * w), i / w % h, i % w));
+    let odd: Vec<_> = (0..want.len()).filter(|i| !want[*i].is_finite()).filter_map(place).collect();
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-        let spread = transformed && got.is_nan() && want.is_finite();
         let same = got.is_nan() == want.is_nan() && got.is_infinite() == want.is_infinite();
-        // An infinity that was transformed met its opposite.
-        let nan = transformed && got.is_nan() && !want.is_finite();
-        assert!(same || spread || nan, "{what:?} at {i}: {got} for {want}");
+        let is_near = |(image, y, x): (usize, usize, usize)| {
+            let near = |odd: &(usize, usize, usize)| odd.0 == image && odd.1.abs_diff(y) < 4 && odd.2.abs_diff(x) < 4;
+            odd.iter().any(near)
+        };
+        assert!(same || got.is_nan() && place(i).is_some_and(is_near), "{what:?} at {i}: {got} for {want}");
     }
 }
 
@@ -283,18 +287,20 @@ fn nan_and_infinity_reach_all_that_see_them_and_nothing_else() {
                     let mut got = vec![0.0; conv.weight_len()];
                     let mut scratch = vec![f32::NAN; conv.d_weight_scratch_len()];
                     conv2d_d_weight(isa, &conv, &x, &d_out, &mut got, &mut scratch).unwrap();
-                    alike(&got, &d_w[1], false, what("d_weight of d_out"));
+                    alike(&got, &d_w[1], None, what("d_weight of d_out"));
                     x[at(conv.input_len())] = special;
                     conv2d_d_weight(isa, &conv, &x, &plain, &mut got, &mut scratch).unwrap();
-                    alike(&got, &d_w[0], false, what("d_weight of x"));
+                    alike(&got, &d_w[0], None, what("d_weight of x"));
                     let mut got = vec![0.0; conv.output_len()];
                     let mut scratch = vec![f32::NAN; conv.scratch_len()];
                     conv2d(isa, &conv, &x, &w, Epilogue::default(), &mut got, &mut scratch).unwrap();
-                    alike(&got, &y, conv.is_transformed(false), what("forward"));
+                    let sides = [conv.c_out, conv.oh, conv.ow];
+                    alike(&got, &y, conv.is_transformed(false).then_some(sides), what("forward"));
                     let mut got = vec![0.0; conv.input_len()];
                     let mut scratch = vec![f32::NAN; conv.d_input_scratch_len()];
                     conv2d_d_input(isa, &conv, &d_out, &w, &mut got, &mut scratch).unwrap();
-                    alike(&got, &d_x, conv.is_transformed(true), what("d_input"));
+                    let sides = [conv.c_in, conv.h, conv.w];
+                    alike(&got, &d_x, conv.is_transformed(true).then_some(sides), what("d_input"));
                     x[at(conv.input_len())] = 0.5;
                 }
             }
@@ -350,7 +356,7 @@ fn threads_do_not_change_a_bit() {
     use crate::kernels::parallel;
     let relu = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
     let sizes: [Sizes; 4] = [
-        ([19, 8, 28, 28], [16, 3, 3], [1, 1, 1]),
+        ([19, 16, 28, 28], [16, 3, 3], [1, 1, 1]),
         ([5, 1, 28, 28], [32, 3, 3], [1, 1, 1]),
         ([33, 6, 16, 16], [12, 5, 5], [2, 2, 3]),
         ([2, 16, 14, 14], [16, 3, 3], [1, 1, 1]),

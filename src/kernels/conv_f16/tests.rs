@@ -273,7 +273,7 @@ fn threads_do_not_change_a_bit() {
     use crate::kernels::parallel;
     let relu = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
     let sizes: [Sizes; 4] = [
-        ([19, 8, 28, 28], [16, 3, 3], [1, 1, 1]),
+        ([19, 16, 28, 28], [16, 3, 3], [1, 1, 1]),
         ([5, 1, 28, 28], [32, 3, 3], [1, 1, 1]),
         ([33, 6, 16, 16], [12, 5, 5], [2, 2, 3]),
         ([30, 64, 4, 20], [48, 3, 3], [1, 0, 1]),

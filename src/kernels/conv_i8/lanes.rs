@@ -11,7 +11,8 @@ use crate::kernels::gemm_i8::tile::NV;
 use crate::kernels::simd::{Kernel, MAX_LANES, Simd};
 use core::marker::PhantomData;
 
-/// Most output channels of a group, as `benches/thresholds.rs` measures: half a register of AVX2, which [`Direct`](super::direct::Direct) would leave empty.
+/// Most output channels of a group, as `benches/thresholds.rs` measures:
+/// half a register of AVX2, which [`Direct`](super::direct::Direct) would leave empty.
 const GROUP_OUT: usize = 4;
 /// Most weights of a group for each place of the kernel: as many elements are laid side by side for each pixel.
 const GROUP: usize = 32;

@@ -71,7 +71,7 @@ pub struct Input<'a> {
 /// Those of `conv`, channels last; `out` as the output; `scratch` is overwritten and needs [`scratch_len`] elements.
 /// # Accuracy
 /// Exact, by Winograd's transforms too, which a 3x3 convolution of stride 1, one group and at least 16 channels on both sides (20 with sixteen
-/// lanes) goes by, but for sets of one lane: F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes fewer products. Their
+/// lanes) goes by, but for sets of one lane: F(4x4, 3x3) up to 227 input channels, F(2x2, 3x3) up to 3,640 or where that takes no more products. Their
 /// fractions are multiplied away, and what they leave of the sums, a known number of times the convolution modulo `2³²`, is divided by
 /// that number exactly.
 /// # Errors

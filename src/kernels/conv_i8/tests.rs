@@ -214,16 +214,17 @@ fn the_largest_transformed_values_fit() {
     ];
     const FILTER: [[i8; 3]; 4] = [[1, 1, 1], [1, -1, 1], [1, 0, 0], [0, 0, 1]];
     for isa in Isa::available() {
-        let conv = Conv::new([36, 16, 6, 6], [16, 16, 3, 3], 1, 0, 1).unwrap();
+        let conv = Conv::new([36, 20, 6, 6], [20, 20, 3, 3], 1, 0, 1).unwrap();
+        assert!(matches!(Way::of(&conv, isa.lanes()), Way::Four(_)));
         let x: Vec<i8> = (0..conv.input_len())
             .map(|i| {
-                let (place, y, x) = (i / (36 * 16), i / (6 * 16) % 6, i / 16 % 6);
+                let (place, y, x) = (i / (36 * 20), i / (6 * 20) % 6, i / 20 % 6);
                 if INPUT[place / 6][y] * INPUT[place % 6][x] < 0 { 127 } else { -128 }
             })
             .collect();
         let w: Vec<i8> = (0..conv.weight_len())
             .map(|i| {
-                let (place, y, x) = (i / (9 * 16), i / (3 * 16) % 3, i / 16 % 3);
+                let (place, y, x) = (i / (9 * 20), i / (3 * 20) % 3, i / 20 % 3);
                 if FILTER[place / 4][y] * FILTER[place % 4][x] < 0 { 127 } else { -128 }
             })
             .collect();
@@ -232,6 +233,26 @@ fn the_largest_transformed_values_fit() {
         let mut scratch = vec![i32::MIN; scratch_len(isa, &conv)];
         conv2d_i32(isa, &conv, Input { bytes: &x, zero_point: 0 }, &w, &mut got, &mut scratch).unwrap();
         assert!(got == want, "{isa}");
+    }
+}
+
+/// Every way that a shape has, the chosen one or not.
+#[cfg(feature = "train")]
+#[test]
+fn every_way_has_the_sums_of_the_definition() {
+    for isa in Isa::available().filter(|isa| isa.lanes() > 1) {
+        for sizes in SIZES {
+            let conv = conv(sizes);
+            let (x, weight) = (bytes(conv.input_len(), 1), bytes(conv.weight_len(), 2));
+            let mut want = vec![0; conv.output_len()];
+            reference::conv2d_i8(&conv, &x, 5, &weight, &mut want).unwrap();
+            for (name, way) in Forced::all(&conv) {
+                let (mut got, mut scratch) = (vec![i32::MIN; want.len()], vec![i32::MIN; way.scratch_len()]);
+                let input = Input { bytes: &x, zero_point: 5 };
+                way.run(isa, &conv, input, &weight, &mut got, &mut scratch).unwrap();
+                assert!(got == want, "{isa} {name} {sizes:?}");
+            }
+        }
     }
 }
 

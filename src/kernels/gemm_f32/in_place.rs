@@ -149,7 +149,7 @@ impl<T: Element> InPlace<'_, '_, '_, T> {
     /// One row times a large matrix: eight rows of B at a time pass over the sums in C.
     #[inline(always)]
     fn stream<S: Simd>(&mut self, simd: S) {
-        /// One by one, two and four at a time C is read and written more often than B is; of sixteen rows prefetchers lose some.
+        /// With fewer, reading and writing C is a larger share of the time; of sixteen, prefetchers lose some.
         const ROWS: usize = 8;
         let (n, k) = (self.c.cols(), self.a.cols());
         let out = self.c.row_mut(0, 0, n);

@@ -1,7 +1,7 @@
 //! Matrix multiply of bytes, `x·Wᵀ`, as a quantized layer computes it: exact sums of 32 bits, and the same integers on every
 //! instruction set. The sums are the output, or they are requantized to bytes on the way out.
 //!
-//! [`Weights`] that serve many products are packed once. For others two ways, chosen from the shape alone:
+//! [`Weights`] that serve many products are packed once. For others two ways, chosen from the shape and the lanes of the instruction set:
 //! - **packed**: both operands widened to 16 bits and multiplied in pairs, in register tiles, `k` in one piece;
 //! - **dot**: few rows of `x`, or few of weights, along whose `k` the weights are read where they are (on sets of one lane,
 //!   as microcontrollers have, four rows of weights at a time).
@@ -30,13 +30,8 @@ pub const MAX_K: usize = 131_071;
 
 /// Rows of `x` up to which packing is not repaid, as `benches/thresholds.rs` measures.
 const FEW: usize = 12;
-/// Elements of scratch for `m` rows times `n` weight rows of `k`: for few rows on a set of one lane, as microcontrollers have, half of `k`.
-#[must_use]
-pub const fn scratch_len(isa: Isa, m: usize, n: usize, k: usize) -> usize {
-    if is_dot(isa, m, n, k) { dot::scratch_len(isa, m, k) } else { packed::scratch_len(m, n, k) }
-}
 
-/// Rows of weights up to which it is not, and the length of sums from which: a row of `x` has to be prepared for them. `benches/thresholds.rs`
+/// Rows of weights up to which packing is not repaid, and the shortest sums for which that holds, as a row of `x` has to be prepared for them. `benches/thresholds.rs`
 /// measures both, here on an EPYC 9004. With AVX-512, whose packed strips are 32 rows wide, dots of 5, 7, 10 and 12 rows of 784 take 0.65, 0.9,
 /// 0.9 and 1.03 of the time of packed ones, of 10 rows of 256 as long; with AVX2 one row of 784 0.77, two 0.96, three 1.07, and one of 128 1.5.
 /// Four lanes: not measured again.
@@ -51,6 +46,12 @@ const fn few_weights(lanes: usize) -> (usize, usize) {
 const fn is_dot(isa: Isa, m: usize, n: usize, k: usize) -> bool {
     let (few, long) = few_weights(isa.lanes());
     m <= FEW || k == 0 || n <= few && k >= long
+}
+
+/// Elements of scratch for `m` rows times `n` weight rows of `k`: for few rows on a set of one lane, as microcontrollers have, half of `k`.
+#[must_use]
+pub const fn scratch_len(isa: Isa, m: usize, n: usize, k: usize) -> usize {
+    if is_dot(isa, m, n, k) { dot::scratch_len(isa, m, k) } else { packed::scratch_len(m, n, k) }
 }
 
 /// `c = x·wᵀ`.

@@ -13,7 +13,7 @@ fn reference(x: &[i8], w: &[i8], [m, n, k]: [usize; 3], stride: usize) -> Vec<i3
     c
 }
 
-const SIZES: [[usize; 3]; 30] = [
+const SIZES: [[usize; 3]; 38] = [
     [0, 5, 3],
     [5, 0, 3],
     [5, 3, 0],
@@ -43,6 +43,15 @@ const SIZES: [[usize; 3]; 30] = [
     [100, 10, 128],
     [130, 70, 257],
     [370, 40, 900],
+    // Dots of few weights, on sets of four, eight and sixteen lanes, and what is packed.
+    [30, 4, 127],
+    [30, 4, 128],
+    [30, 5, 128],
+    [13, 2, 512],
+    [25, 3, 512],
+    [25, 11, 256],
+    [25, 12, 256],
+    [40, 11, 784],
     [31, 1100, 2100],
 ];
 

@@ -16,7 +16,7 @@ const NEAR: usize = 256;
 /// Channels in a strip of the sums.
 const STRIP: usize = NV * MAX_LANES;
 
-/// For one group with channels enough on both sides.
+/// For one group, of any number of channels: [`of`](Self::of) says from how many tiles pay.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
     conv: Conv,
