@@ -224,7 +224,7 @@ fn the_largest_transformed_values_fit() {
             .collect();
         let w: Vec<i8> = (0..conv.weight_len())
             .map(|i| {
-                let (place, y, x) = (i / (9 * 20), i / (3 * 20) % 3, i / 20 % 3);
+                let (place, y, x) = (i / (9 * 20) % 16, i / (3 * 20) % 3, i / 20 % 3);
                 if FILTER[place / 4][y] * FILTER[place % 4][x] < 0 { 127 } else { -128 }
             })
             .collect();
