@@ -117,8 +117,7 @@ impl Export {
             Format::Safetensors => "constants.safetensors",
         };
         let out = self.out.clone().unwrap_or_else(|| path.with_extension(extension));
-        let is_itself = |file: &Path| same_file(file, &path);
-        if !(self.format == Format::Image && deployed::is_image(&path)) && is_itself(&out) {
+        if !(self.format == Format::Image && deployed::is_image(&path)) && same_file(&out, &path) {
             let out = out.display();
             return Err(Usage::error(format_args!("--out {out}: that is the model itself: name another file")));
         }

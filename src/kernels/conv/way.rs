@@ -15,7 +15,7 @@ pub(super) enum Way {
 }
 
 /// Channels on both sides from which the transforms are repaid, as `benches/thresholds.rs` measures. On images of 14x14, AVX2 and AVX-512 of an
-/// EPYC 9004: 8 to 8 channels 1.4 and 1.4 times as long as direct sums, 12 to 12 1.3 and 1.7, 16 to 16 0.73 and 1.0, 16 to 32 0.75 and 0.7.
+/// EPYC 9004: 8 to 8 channels 1.4 and 1.6 times as long as direct sums, 12 to 12 1.3 and 1.6, 16 to 16 0.73 and 1.0, 16 to 32 0.75 and 0.7.
 const CHANNELS: usize = 16;
 
 /// Applies a method to whichever way it is.

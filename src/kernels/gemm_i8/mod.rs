@@ -31,8 +31,8 @@ pub const MAX_K: usize = 131_071;
 /// Rows of `x` up to which packing is not repaid, as `benches/thresholds.rs` measures.
 const FEW: usize = 12;
 
-/// Rows of weights up to which packing is not repaid, and the shortest sums for which that holds, as a row of `x` has to be prepared for them. `benches/thresholds.rs`
-/// measures both, here on an EPYC 9004. With AVX-512, whose packed strips are 32 rows wide, dots of 5, 7, 10 and 12 rows of 784 take 0.65, 0.9,
+/// Rows of weights up to which packing is not repaid, and the shortest sums for which that holds, as a row of `x` has to be prepared
+/// for them. `benches/thresholds.rs` measures both, here on an EPYC 9004. With AVX-512, whose packed strips are 32 rows wide, dots of 5, 7, 10 and 12 rows of 784 take 0.65, 0.9,
 /// 0.9 and 1.03 of the time of packed ones, of 10 rows of 256 as long; with AVX2 one row of 784 0.77, two 0.96, three 1.07, and one of 128 1.5.
 /// Four lanes: not measured again.
 const fn few_weights(lanes: usize) -> (usize, usize) {
