@@ -167,9 +167,10 @@ generated_c() {
 stage_cortex-m() {
     # Each build is one long step of the linker: two at a time.
     on_boards boards mps2-an386:kernels:release mps2-an386:digits:release mps2-an386:digits:release:mlp-128.ink \
-        mps2-an500:digits:release mps2-an505:digits:release mps2-an385:digits:release >target/boards.log 2>&1 &
+        mps2-an500:digits:release mps2-an505:digits:release mps2-an385:digits:release mps2-an385:kernels:release >target/boards.log 2>&1 &
     local others=$!
     on_boards microbit microbit:kernels:release microbit:digits:small microbit:digits:small:mlp-128.ink microbit:exported:small
+    SELF_TEST=1 on_boards microbit microbit:exported:small
     # With the images above, every kernel of bytes.
     for image in i8-chain i8-pixels-per-image; do
         INKSTONE_MODEL=../../tests/fuzz/corpus/image/$image.ink LINK_ONLY=1 BUILD_DIR=target/microbit \

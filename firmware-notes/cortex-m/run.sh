@@ -2,24 +2,27 @@
 # Builds a program for a board, looks at what is linked, and runs it in QEMU: run.sh BOARD [digits|exported|kernels] [release|small]
 #
 # digits classifies the first DIGITS (200) digits of the test set by the image INKSTONE_MODEL (models/cnn-tiny.ink), a path from this folder;
-# exported by the module models/cnn_8_16.rs, which was written from models/cnn-8-16.ink. With LINK_ONLY=1 neither is run.
+# exported by the module models/cnn_8_16.rs, which was written from models/cnn-8-16.ink; with SELF_TEST=1 it proves itself by the module's
+# golden digits first. With LINK_ONLY=1 neither is run.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../boards.sh
-board=${1:-} program=${2:-digits} profile=${3:-release}
+board=${1:-} program=${2:-digits} profile=${3:-release} cpu=
 case $board in
 microbit) target=thumbv6m-none-eabi ;;
 mps2-an385) target=thumbv7m-none-eabi ;;
 mps2-an386 | mps2-an500) target=thumbv7em-none-eabihf ;;
-mps2-an505) target=thumbv8m.main-none-eabi ;;
+mps2-an505) target=thumbv8m.main-none-eabihf cpu=cortex-m33 ;; # the target alone does not promise DSP instructions
 *) echo "which board? microbit (Cortex-M0), mps2-an385 (M3), mps2-an386 (M4F), mps2-an500 (M7) or mps2-an505 (M33)" >&2 && exit 2 ;;
 esac
+[ -z "${SELF_TEST:-}" ] || [ "$program" = exported ] || { echo "SELF_TEST: only exported has golden digits" >&2 && exit 2; }
 need arm-none-eabi-ld "Debian's binutils-arm-none-eabi"
 [ -n "${LINK_ONLY:-}" ] || need qemu-system-arm "Debian's qemu-system-arm"
-export RUSTFLAGS="-C linker=arm-none-eabi-ld -C linker-flavor=ld -C link-arg=-Tlink.x"
+export RUSTFLAGS="-C linker=arm-none-eabi-ld -C linker-flavor=ld -C link-arg=-Tlink.x${cpu:+ -C target-cpu=$cpu}"
 # Boards that are built one after the other may share a folder, and with it what they have in common.
 dir=${BUILD_DIR:-target/$board}
-words=(build --locked --profile "$profile" --bin "$program" --target "$target" --features "$board" --target-dir "$dir")
+features=$board${SELF_TEST:+,self-test}
+words=(build --locked --profile "$profile" --bin "$program" --target "$target" --features "$features" --target-dir "$dir")
 if rustup target list --installed 2>/dev/null | grep -qx "$target"; then
     cargo "${words[@]}"
 else # Debian's compiler, which brings the source of `core`
@@ -69,7 +72,7 @@ image=${INKSTONE_MODEL:-models/cnn-tiny.ink}
 model=$(basename "$image")
 cmp -s "$image" "models/$model" || model="another image"
 same_logits models/logits.txt "$model" "$count" "$work/output.txt"
-[ "$program" = exported ] && model=cnn_8_16.rs
+[ "$program" = exported ] && model=cnn_8_16.rs${SELF_TEST:++self-test}
 ram=$(ram_of "$work/output.txt")
 instructions=$(instructions_of "$work/output.txt")
 found=("$((text + data))" "$ram" "${instructions:-0}")

@@ -80,8 +80,11 @@ impl Device {
         match step.work {
             Work::Pixels(None) => Some(pixel * outputs),
             Work::Pixels(Some(_)) => Some(standardized_pixel * outputs),
-            Work::Conv { conv: sizes, .. } => {
-                Some(conv.mac * step.macs() as f64 + conv.sum * sizes.output_len() as f64 + conv.output * outputs)
+            Work::Conv { conv: sizes, pool, .. } => {
+                // Of four sums each, where pooling follows: it leaves out a last odd row or column.
+                let sums = if pool { 4.0 * outputs } else { outputs };
+                let products = step.macs() as f64 / sizes.output_len() as f64;
+                Some((conv.mac * products + conv.sum) * sums + conv.output * outputs)
             }
             Work::Dense { inputs, outputs, .. } => {
                 Some(dense.mac * inputs as f64 * outputs.next_multiple_of(4) as f64 + dense.step)

@@ -249,18 +249,6 @@ pub(crate) trait Kernel {
 /// [`Simd::dot_rows`] without any instruction of its own. Not inlined: four copies would be half of a small program's products.
 #[inline(never)]
 pub(super) fn plain_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
-    // Row by row where registers are few: eight hold no four sums, weights and numbers at once.
-    if cfg!(inkstone_few_registers) {
-        return core::array::from_fn(|r| {
-            let w = w.get(r * stride..).unwrap_or_default().as_chunks::<4>().0;
-            x.iter().zip(w).fold(0_i32, |sum, (x, w)| {
-                let [[a, c], [b, d]]: [[i16; 2]; 2] = [bytemuck::cast(x[0]), bytemuck::cast(x[1])];
-                // Byte by byte: together they would be put in a word first.
-                let even = i32::from(a) * i32::from(w[0]) + i32::from(c) * i32::from(w[2]);
-                sum.wrapping_add(even + i32::from(b) * i32::from(w[1]) + i32::from(d) * i32::from(w[3]))
-            })
-        });
-    }
     let row = |r: usize| piece(w, r * stride, 4 * x.len());
     let [Some(first), Some(second), Some(third), Some(fourth)] = [row(0), row(1), row(2), row(3)] else {
         return [0; 4];

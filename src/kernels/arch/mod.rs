@@ -3,7 +3,7 @@
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod aarch64;
-#[cfg(inkstone_dsp)]
+#[cfg(inkstone_thumb)]
 mod arm;
 #[cfg(target_arch = "x86_64")]
 mod avx512;

@@ -228,18 +228,20 @@ impl<const DSP: bool> Simd for Scalar<DSP> {
     fn spread(self, quad: [i8; 4]) -> [i32; 2] {
         super::arm::spread(quad)
     }
-    #[cfg(inkstone_dsp)]
+    #[cfg(inkstone_thumb)]
     #[inline(always)]
     fn dot_rows(self, x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
-        if DSP { super::arm::dot_rows(x, w, stride) } else { crate::kernels::simd::plain_rows(x, w, stride) }
+        // Beside those with DSP instructions plain code is there to be compared with.
+        let plain = cfg!(inkstone_dsp) && !DSP;
+        if plain { crate::kernels::simd::plain_rows(x, w, stride) } else { super::arm::dot_rows(x, w, stride) }
     }
-    #[cfg(inkstone_dsp)]
+    #[cfg(inkstone_thumb)]
     #[inline(always)]
     fn dot_fours(self, x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
-        if DSP {
-            super::arm::dot_fours(x, pitch, w, steps, sums);
-        } else {
+        if cfg!(inkstone_dsp) && !DSP {
             crate::kernels::simd::plain_fours(x, pitch, w, steps, sums);
+        } else {
+            super::arm::dot_fours(x, pitch, w, steps, sums);
         }
     }
 }
@@ -249,15 +251,39 @@ impl<const DSP: bool> Simd for Scalar<DSP> {
 pub(in crate::kernels) fn scale(x: i32, multiplier: i32, shift: i32) -> i32 {
     // A shift of 64 bits by a number that is not constant takes many instructions where registers have 32. The product shifted by 31 fits
     // in 32 bits, as the multiplier is not negative, and what is shifted out below the half does not matter.
-    #[cfg(inkstone_dsp)]
+    #[cfg(all(inkstone_thumb, not(inkstone_few_registers)))]
     let product: i64 = bytemuck::cast(super::arm::smull(x, multiplier));
-    #[cfg(not(inkstone_dsp))]
+    #[cfg(inkstone_few_registers)]
+    let product = by_halves(x, multiplier);
+    #[cfg(not(inkstone_thumb))]
     let product = i64::from(x) * i64::from(multiplier);
     let whole = (product >> 31) as i32;
     match shift & 31 {
         0 => whole.wrapping_add((product >> 30) as i32 & 1),
         shift => ((whole >> (shift - 1)) + 1) >> 1,
     }
+}
+
+/// `x · multiplier` in 64 bits of products of 32, for a multiplier that is not negative: where there are no longer ones, the compiler would
+/// call a function that takes several times as long.
+#[cfg(any(inkstone_few_registers, test))]
+#[inline(always)]
+fn by_halves(x: i32, multiplier: i32) -> i64 {
+    let ([high, low], [m_high, m_low]) = (halves(x), halves(multiplier));
+    // None of these sums is beyond 32 bits: the first is at least -2^31, as `high` is at least -2^15 and `m_low` below 2^16; it is at most
+    // (2^15 - 1)·(2^16 - 1) + 2^16 - 2. In the second are 16 bits and a product below 2^16·2^15.
+    let lowest = low * m_low;
+    let middle = high as i32 * m_low as i32 + (lowest >> 16) as i32;
+    let second = (middle as u32 & 0xffff) + low * m_high;
+    let top = (high as i32 * m_high as i32) + (middle >> 16) + (second >> 16) as i32;
+    i64::from(top) << 32 | i64::from(second << 16 | lowest & 0xffff)
+}
+
+/// `x = high · 2^16 + low`, both as words; `low` is not negative.
+#[cfg(any(inkstone_few_registers, test))]
+#[inline(always)]
+fn halves(x: i32) -> [u32; 2] {
+    [(x >> 16) as u32, x as u32 & 0xffff]
 }
 
 /// The same number in single precision, without a branch, so that loops over it vectorize.
@@ -272,4 +298,24 @@ pub(crate) fn half_to_single(x: f16) -> f32 {
     let quiet = if magnitude > 0x7c00 << SHIFT { 0x0040_0000 } else { 0 };
     let special = magnitude | 0x7f80_0000 | quiet;
     f32::from_bits(sign | if magnitude >= 0x7c00 << SHIFT { special } else { finite })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_by_halves_are_those_of_64_bits() {
+        let edges = [0, 1, 0x7fff, 0x8000, 0xffff, 0x1_0000, 0x7fff_0000, 0x7fff_ffff];
+        let mut x = 1_i32;
+        for i in 0..20_000 {
+            x = x.wrapping_mul(747_796_405).wrapping_add(i);
+            for edge in edges {
+                for (x, multiplier) in [(x, edge), (edge, x & i32::MAX), (!edge, x & i32::MAX)] {
+                    assert_eq!(by_halves(x, multiplier), i64::from(x) * i64::from(multiplier), "{x} {multiplier}");
+                }
+            }
+        }
+        assert_eq!(by_halves(i32::MIN, i32::MAX), i64::from(i32::MIN) * i64::from(i32::MAX));
+    }
 }

@@ -178,6 +178,16 @@ fn run<C: Sink, const SHORT: bool, const LONG: bool>(
     Ok(())
 }
 
+/// `conv` without the last rows and columns of its output that do not fill a step.
+const fn in_steps(conv: &Conv, step: usize) -> Conv {
+    let mut whole = *conv;
+    if let (Some(rows), Some(cols)) = (conv.oh.checked_rem(step), conv.ow.checked_rem(step)) {
+        whole.oh -= rows;
+        whole.ow -= cols;
+    }
+    whole
+}
+
 /// The same on a set of one lane, in strips of a multiple of `step` pixels. Inlined, as what it hands on would be copied once more.
 #[inline(always)]
 fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
@@ -189,9 +199,10 @@ fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
     out: C,
     scratch: &mut [i32],
 ) -> Result<(), ShapeError> {
+    let asked = &in_steps(conv, step);
     match Window::of(conv, step) {
-        Some(window) if SHORT => isa.run(Windowed { window, input, weight, out, scratch }),
-        None if LONG => isa.run(Patches { conv, input, weight, out, scratch }),
+        Some(window) if SHORT => isa.run(Windowed { window: window.only(asked), input, weight, out, scratch }),
+        None if LONG => isa.run(Patches { conv: asked, input, weight, out, scratch }),
         _ => {
             let (what, got) = ("the products in a sum of a convolution whose code is linked", conv.taps() as i64);
             return Err(ShapeError::Range { what, min: 1, max: MAX_K as i64, got });

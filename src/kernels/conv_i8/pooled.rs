@@ -4,7 +4,7 @@
 //! lane sums go to the row of maxima that they fall into, `4·c_out` bytes for each two pixels of a row, and one in four is requantized. On
 //! the others, whose time is short for bookkeeping, the maps of a few images at a time lie in the scratch.
 
-use super::{Input, check_input, conv2d, lane_scratch_len, run_lane, scratch_len};
+use super::{Input, check_input, conv2d, in_steps, lane_scratch_len, run_lane, scratch_len};
 use crate::error::{ShapeError, length};
 use crate::kernels::Isa;
 use crate::kernels::conv::Conv;
@@ -94,7 +94,7 @@ pub fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
         let Some((maxima, scratch)) = scratch.split_at_mut_checked(conv.ow / 2 * conv.c_out) else {
             return Err(ShapeError::Overflow);
         };
-        let sink = Pooled { conv, maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
+        let sink = Pooled { conv: &in_steps(conv, 2), maxima, requantize, out, at: 0, x: 0, y: 0, image: 0 };
         return run_lane::<_, SHORT, LONG>(isa, conv, 2, input, weight, sink, scratch);
     }
     let images = together(conv);
@@ -115,6 +115,7 @@ pub fn conv2d_max_pool2_by<const SHORT: bool, const LONG: bool>(
 /// Keeps the largest sums of a row of windows, and requantizes them when their last has come. Pixels come in order, for some channels after
 /// the others, or in strips of whole windows.
 struct Pooled<'a, 'o> {
+    /// Of an output of whole windows.
     conv: &'a Conv,
     /// `[ow / 2, c_out]`
     maxima: &'a mut [i32],
@@ -150,9 +151,6 @@ impl Sink for Pooled<'_, '_> {
         self.go_to(row);
         let &Conv { oh, ow, c_out, .. } = self.conv;
         let (x, y) = (self.x, self.y);
-        if x / 2 == ow / 2 || y / 2 == oh / 2 {
-            return;
-        }
         let Some(maxima) = piece_mut(self.maxima, x / 2 * c_out + col, sums.len()) else {
             return;
         };

@@ -71,6 +71,11 @@ impl<'c> Window<'c> {
         if pixels == 0 { None } else { Some(Self { conv, fours, pixels, slides }) }
     }
 
+    /// The same for fewer rows and columns of output, as `conv` has them.
+    pub(super) const fn only(self, conv: &'c Conv) -> Self {
+        Self { conv, ..self }
+    }
+
     /// Words of scratch.
     pub(super) const fn scratch_len(&self) -> usize {
         let &Conv { kh, kw, stride, .. } = self.conv;

@@ -1,5 +1,6 @@
 //! Classifies digits by a module that `inkstone export --format rust` wrote: straight calls of the kernels, checked when they are compiled,
-//! so that nothing is left to check on the chip. Input and output are those of `digits`.
+//! so that nothing is left to check on the chip. Input and output are those of `digits`; with the feature `self-test` the module's golden
+//! digits come first.
 
 #![no_std]
 #![no_main]
@@ -24,6 +25,8 @@ fn panic(_: &PanicInfo) -> ! {
 #[entry]
 fn main() -> ! {
     static mut NETWORK: Network = Network::new();
+    #[cfg(feature = "self-test")]
+    prove(NETWORK);
     let Some(timer) = Timer::start() else { exit(false) };
     let Some(digits) = File::open(c"digits.bin") else {
         print("digits.bin: no such file\n");
@@ -38,6 +41,18 @@ fn main() -> ! {
     }
     tally.print(instructions, ARENA_BYTES);
     exit(tally.digits() > 0)
+}
+
+/// Goes on only if the golden digits have the logits that they had when the module was written.
+#[cfg(feature = "self-test")]
+fn prove(network: &mut Network) {
+    match network.selftest() {
+        Ok(0) => print("self-test: passed\n"),
+        _ => {
+            print("self-test: golden digits have other logits than on the host\n");
+            exit(false)
+        }
+    }
 }
 
 /// A function by itself, so that its size counts as that of the network's code.

@@ -1,10 +1,27 @@
-//! The DSP instructions of Cortex-M4, M7 and their like, whose intrinsics are not stable yet: two products of 16 bits and both sums at once.
+//! The DSP instructions of Cortex-M4, M7, M33 and their like, whose intrinsics are not stable yet: two products of 16 bits and both sums at
+//! once.
 
+use super::Pixels;
 use core::arch::{asm, naked_asm};
+
+/// What a function in assembly begins with: of the target its assembler knows the name alone, which promises these instructions to
+/// `thumbv7em` and not to `thumbv8m.main`.
+#[cfg(not(inkstone_armv8m))]
+macro_rules! has_dsp {
+    () => {
+        ""
+    };
+}
+#[cfg(inkstone_armv8m)]
+macro_rules! has_dsp {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
 
 /// `acc + a.low · b.low + a.high · b.high`, halves of 16 bits with sign, wrapping.
 #[inline(always)]
-pub(super) fn smlad(a: u32, b: u32, acc: i32) -> i32 {
+pub(in crate::kernels::arch) fn smlad(a: u32, b: u32, acc: i32) -> i32 {
     let sum;
     // SAFETY: only registers are touched, and the Q flag where a sum wraps; `cfg(inkstone_dsp)` says that the target has it.
     unsafe {
@@ -13,20 +30,9 @@ pub(super) fn smlad(a: u32, b: u32, acc: i32) -> i32 {
     sum
 }
 
-/// `a · b` in 64 bits, low word first. In assembly, as the compiler would unroll loops over it until registers run out.
-#[inline(always)]
-pub(super) fn smull(a: i32, b: i32) -> [u32; 2] {
-    let (low, high);
-    // SAFETY: only registers are touched; every Cortex-M but M0 and its like has it, those of `cfg(inkstone_dsp)` among them.
-    unsafe {
-        asm!("smull {0}, {1}, {2}, {3}", out(reg) low, out(reg) high, in(reg) a, in(reg) b, options(pure, nomem, nostack, preserves_flags));
-    }
-    [low, high]
-}
-
 /// `acc + Σ a[i] · b[i]` over the four bytes of each word, wrapping.
 #[inline(always)]
-pub(super) fn dot_bytes(a: u32, b: u32, acc: i32) -> i32 {
+pub(in crate::kernels::arch) fn dot_bytes(a: u32, b: u32, acc: i32) -> i32 {
     smlad(odd_bytes(a), odd_bytes(b), smlad(even_bytes(a), even_bytes(b), acc))
 }
 
@@ -52,35 +58,33 @@ fn odd_bytes(x: u32) -> u32 {
 
 /// Four bytes in two words: the even ones and the odd ones, widened with their signs.
 #[inline(always)]
-pub(super) fn spread(quad: [i8; 4]) -> [i32; 2] {
+pub(in crate::kernels::arch) fn spread(quad: [i8; 4]) -> [i32; 2] {
     let x = bytemuck::cast(quad);
     [even_bytes(x) as i32, odd_bytes(x) as i32]
 }
 
-/// `Σ x[i] · w[r · stride + i]` for four rows `r`, wrapping, `x` as [`spread`] left it. Zeros if `w` is shorter.
+/// `Σ x[i] · w[r · stride + i]` for four rows `r`, `x` of `len` pairs of words as [`spread`] left them.
 ///
 /// The compiler has no registers for four rows of its own: it reads their places from the stack at every step. Here rows 1 and 2 lie
 /// one and two strides behind the pointer to row 0, and only row 3 has another.
-#[inline(never)] // the compiler takes the loop for shorter than it is, and it needs every register there is
-pub(super) fn dot_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
-    let needed = stride.checked_mul(3).and_then(|rows| rows.checked_add(4 * x.len()));
-    if needed.is_none_or(|needed| needed > w.len()) {
-        debug_assert!(false, "rows {stride} apart of {} weights", w.len());
-        return [0; 4];
-    }
-    let start = Places { x: x.as_ptr(), row_0: w.as_ptr(), row_3: w.as_ptr().wrapping_add(3 * stride) };
+///
+/// # Safety
+/// As for [`Places`]: `len` steps may be read.
+#[inline(always)]
+pub(super) unsafe fn rows_of(x: *const [i32; 2], len: usize, w: *const i8, stride: usize) -> [i32; 4] {
+    let start = Places { x, row_0: w, row_3: w.wrapping_add(3 * stride) };
     let (mut at, mut sums) = (start, [0; 4]);
-    if x.len() >= 8 {
-        // SAFETY: what was compared above is eight bytes of `x` and four of each row of `w` for each step.
-        (at, sums) = unsafe { steps::<8>(at, stride, x.len() / 8, sums) };
+    if len >= 8 {
+        // SAFETY: the caller says that as many steps may be read.
+        (at, sums) = unsafe { steps::<8>(at, stride, len / 8, sums) };
     }
-    if x.len() % 8 >= 4 {
+    if len % 8 >= 4 {
         // SAFETY: as above; these are four of the steps that are left.
         (at, sums) = unsafe { steps::<4>(at, stride, 1, sums) };
     }
-    if x.len() % 4 > 0 {
+    if len % 4 > 0 {
         // SAFETY: as above; these are the steps that are left.
-        (_, sums) = unsafe { steps::<1>(at, stride, x.len() % 4, sums) };
+        (_, sums) = unsafe { steps::<1>(at, stride, len % 4, sums) };
     }
     sums
 }
@@ -140,45 +144,6 @@ unsafe fn steps<const TIMES: usize>(at: Places, stride: usize, count: usize, sum
     (Places { x, row_0, row_3 }, [a, b, c, d])
 }
 
-/// `sums[p · fours + q][r] = Σ x[p · pitch + i] · w`, wrapping, for `fours` pieces of `w`, one after the other, of `steps` words: number
-/// `r` of step `i` holds the weights of `x[p · pitch + 2i]` and its neighbour. Nothing if `x` is shorter, or `w` or `sums` are not as long.
-#[inline(always)]
-pub(super) fn dot_fours(x: &[i16], pitch: usize, w: &[[i32; 4]], steps: usize, sums: &mut [[i32; 4]]) {
-    let fours = w.len().checked_div(steps).unwrap_or(0);
-    let pixels = sums.len().checked_div(fours).unwrap_or(0);
-    let whole = pixels > 0 && pixels * fours == sums.len() && fours * steps == w.len();
-    let needed = pitch.checked_mul(pixels.wrapping_sub(1)).and_then(|last| last.checked_add(2 * steps));
-    if !whole || needed.is_none_or(|needed| needed > x.len()) {
-        return debug_assert!(
-            false,
-            "{steps} steps of {} words for {} sums of {} numbers",
-            w.len(),
-            sums.len(),
-            x.len()
-        );
-    }
-    let sums = sums.as_mut_ptr_range();
-    let (pixel_end, pitch) = (sums.start.wrapping_add(fours), pitch.wrapping_mul(2)); // of one pixel it is not read
-    let mut pixels = Pixels { x: x.as_ptr(), pixel_end, end: sums.end, pixel: 16 * fours, w: w.as_ptr(), pitch };
-    // SAFETY: neither `steps` nor `fours` is 0, as there is a pixel; what was compared above is sums of whole pixels, at least one,
-    // `steps` words of `w` for each of their fours, and twice as many numbers of `x` at the place of every pixel.
-    unsafe { fours_of(&mut pixels, steps, sums.start) }
-}
-
-/// Where the patches of some pixels, their weights and their sums are.
-#[repr(C)]
-struct Pixels {
-    /// The patch of the first pixel.
-    x: *const i16,
-    /// The ends of its sums and of all sums, and the bytes of those of a pixel.
-    pixel_end: *mut [i32; 4],
-    end: *mut [i32; 4],
-    pixel: usize,
-    w: *const [i32; 4],
-    /// Bytes from a patch to the next.
-    pitch: usize,
-}
-
 /// One instruction loads what four rows of weights have for two numbers of `x`, so six of them do eight products.
 ///
 /// # Safety
@@ -186,10 +151,11 @@ struct Pixels {
 /// of `w` for each four of the sums of a pixel, and twice as many numbers of `x` for every pixel. `w` is aligned as words are; `x` may
 /// lie anywhere in normal memory, as for [`steps`].
 #[unsafe(naked)]
-unsafe extern "C" fn fours_of(pixels: &mut Pixels, steps: usize, sums: *mut [i32; 4]) {
+pub(super) unsafe extern "C" fn fours_of(pixels: &mut Pixels, steps: usize, sums: *mut [i32; 4]) {
     // r0 is the place in `x`, r1 that in `w`, r2 the end of the patch, r3 the place in `sums`; r4 to r7 are sums, r8 to r11 weights,
     // r12 is of `x`, and lr the place where steps are no longer taken by fours, as they are after the first.
     naked_asm!(
+        has_dsp!(),
         "push {{r0, r4-r11, lr}}",
         "mov r3, r2",
         "ldr r4, [r0]",
