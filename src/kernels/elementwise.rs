@@ -290,8 +290,9 @@ pub fn pixels_to_f32(isa: Isa, pixels: &[u8], scale: f32, offset: f32, out: &mut
     Ok(())
 }
 
-/// Asks for the cache lines of `bytes`, which will be read soon, where the instruction set can ask. Changes nothing but time.
-pub fn prefetch(isa: Isa, bytes: &[u8]) {
+/// Asks for the cache lines of `bytes`, which will be read a little later, where the instruction set can ask. Changes nothing but time.
+#[cfg(feature = "train")]
+pub(crate) fn prefetch(isa: Isa, bytes: &[u8]) {
     struct Prefetch<'a>(&'a [u8]);
     impl Kernel for Prefetch<'_> {
         type Output = ();
@@ -300,7 +301,7 @@ pub fn prefetch(isa: Isa, bytes: &[u8]) {
             /// Bytes of a cache line; where lines are longer, some are asked for twice.
             const LINE: usize = 64;
             for at in (0..self.0.len()).step_by(LINE) {
-                simd.prefetch(self.0, at);
+                simd.prefetch_far(self.0, at);
             }
         }
     }

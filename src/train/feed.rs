@@ -2,9 +2,10 @@
 
 use super::TrainError;
 use super::config::Config;
-use super::gather::{Augmentation, View, gather, gather_pixels};
+use super::gather::{Augmentation, View, gather};
 use super::lit::Lit;
 use super::network::Network;
+use super::raw::Raw;
 use super::spread::Workers;
 use crate::data::{Dataset, Normalize};
 use crate::error::ShapeError;
@@ -46,25 +47,27 @@ impl<'a> Feed<'a> {
         self.normalize
     }
 
-    /// Gives the samples `indices` to the network, as `epoch` shows them, for a step. Does not allocate.
-    pub(super) fn fill(
-        &mut self,
+    /// Gives the samples `indices` to the network, as `epoch` shows them, for a step; or returns them, if the network fetches them itself. Does
+    /// not allocate.
+    pub(super) fn fill<'s>(
+        &'s mut self,
         network: &mut Network,
-        indices: &[u32],
+        indices: &'s [u32],
         epoch: u32,
-        workers: &Workers,
-    ) -> Result<(), TrainError> {
+        workers: &'s Workers,
+    ) -> Result<Option<Raw<'s>>, TrainError> {
         if let Some(affine) = self.pixels {
-            let x = network.input_pixels_mut(indices.len(), affine)?;
-            return Ok(gather_pixels(self.isa, self.data, indices, x, workers)?);
+            return Ok(Some(Raw { isa: self.isa, data: self.data, indices, affine, workers }));
         }
         let runs = self.lit.as_mut().zip(network.takes_columns());
         if let Some(runs) = runs.and_then(|(lit, outputs)| lit.find(indices, outputs)) {
             let x = network.input_columns_mut(indices.len(), runs)?;
             let view = View::Columns(Columns::new(runs, self.data.pixels())?);
-            return Ok(gather(self.isa, self.data, &self.normalize, view, indices, x, workers)?);
+            gather(self.isa, self.data, &self.normalize, view, indices, x, workers)?;
+            return Ok(None);
         }
-        self.fill_whole(network, indices, epoch, workers)
+        self.fill_whole(network, indices, epoch, workers)?;
+        Ok(None)
     }
 
     /// The same in floats, all of them.

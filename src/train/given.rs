@@ -63,6 +63,12 @@ impl Given {
         self.bytes.get_mut(..len).ok_or(ShapeError::TooShort { what: "the bytes of a batch", needed: len, got })
     }
 
+    /// The first `len` bytes, and what makes numbers of them, if bytes are given.
+    pub(super) fn given_pixels(&mut self, len: usize) -> Option<(&mut [u8], [f32; 2])> {
+        let Form::Pixels(affine) = self.form else { return None };
+        Some((self.bytes.get_mut(..len)?, affine))
+    }
+
     /// The batch of `rows` rows of `width` elements.
     pub(super) fn shown(&self, rows: usize, width: usize) -> Result<Shown<'_>, ShapeError> {
         Ok(match self.form {

@@ -32,6 +32,7 @@ mod objective;
 pub mod ops;
 pub mod optimizer;
 mod pieces;
+mod raw;
 pub mod regularize;
 pub mod run;
 pub mod schedule;

@@ -7,6 +7,7 @@ use super::layer::{Layer, Pass, Place};
 use super::loss::{self, BatchLoss};
 use super::objective::Objective;
 use super::ops::batch_norm::MOMENTUM;
+use super::raw::Raw;
 use crate::error::ShapeError;
 use crate::graph::{Graph, Plan, TensorId};
 use crate::kernels::columns::Columns;
@@ -260,6 +261,32 @@ impl Network {
         objective: Objective,
         grads: &mut [f32],
     ) -> Result<BatchLoss, TrainError> {
+        self.learn_from(None, weights, labels, objective, grads)
+    }
+
+    /// As [`loss_and_gradient`](Self::loss_and_gradient), of raw pixels that each part of the step fetches for itself.
+    pub(super) fn loss_and_gradient_fetched(
+        &mut self,
+        weights: &[f32],
+        labels: &[u8],
+        objective: Objective,
+        grads: &mut [f32],
+        raw: &Raw<'_>,
+    ) -> Result<BatchLoss, TrainError> {
+        let len = labels.len() * self.input.width;
+        self.given.pixels_mut(len, raw.affine)?;
+        self.learn_from(Some(raw), weights, labels, objective, grads)
+    }
+
+    /// Of what was given, or is yet to be fetched to where bytes are given.
+    fn learn_from(
+        &mut self,
+        raw: Option<&Raw<'_>>,
+        weights: &[f32],
+        labels: &[u8],
+        objective: Objective,
+        grads: &mut [f32],
+    ) -> Result<BatchLoss, TrainError> {
         let rows = labels.len();
         check_len("the gradient", self.param_count, grads.len())?;
         if self.d_logits.is_none() && self.param_count > 0 {
@@ -269,34 +296,59 @@ impl Network {
         self.prepare(rows)?;
         check_len("the weights", self.weights_len, weights.len())?;
         // Taken out, as they are used beside the rest.
-        let (given, mut half) = (std::mem::take(&mut self.given), self.half.take());
-        let shown = given.shown(rows, self.input.width);
-        let batch = shown.and_then(|shown| match (shown, half.as_deref_mut()) {
-            (Shown::Pixels(x), Some(half)) if rows > half::first(rows) => {
-                self.learn_halves(half, x, weights, labels, objective, grads)
-            }
-            _ => self.learn(shown, weights, labels, objective, objective.reduction.scale(rows), grads),
-        });
+        let (mut given, mut half) = (std::mem::take(&mut self.given), self.half.take());
+        let batch = self.learn_given(&mut given, half.as_deref_mut(), raw, weights, labels, objective, grads);
         (self.given, self.half) = (given, half);
         Ok(batch?)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a step's, and what was taken out of the network")]
+    fn learn_given(
+        &mut self,
+        given: &mut Given,
+        half: Option<&mut Half>,
+        raw: Option<&Raw<'_>>,
+        weights: &[f32],
+        labels: &[u8],
+        objective: Objective,
+        grads: &mut [f32],
+    ) -> Result<BatchLoss, ShapeError> {
+        let (rows, width) = (labels.len(), self.input.width);
+        if let Some((bytes, affine)) = given.given_pixels(rows * width) {
+            if let Some(half) = half.filter(|_| rows > half::first(rows)) {
+                return self.learn_halves(half, (bytes, affine, raw), weights, labels, objective, grads);
+            }
+            if let Some(raw) = raw {
+                raw.fetch_all(bytes)?;
+            }
+        }
+        self.learn(given.shown(rows, width)?, weights, labels, objective, objective.reduction.scale(rows), grads)
     }
 
     /// The two halves of a batch side by side, and the sum of their gradients.
     fn learn_halves(
         &mut self,
         half: &mut Half,
-        x: Pixels<'_>,
+        (bytes, affine, raw): (&mut [u8], [f32; 2], Option<&Raw<'_>>),
         weights: &[f32],
         labels: &[u8],
         objective: Objective,
         grads: &mut [f32],
     ) -> Result<BatchLoss, ShapeError> {
-        let (scale, at) = (objective.reduction.scale(labels.len()), half::first(labels.len()));
-        let [left, right] = [(0, at), (at, labels.len())].map(|(from, to)| (x.rows_range(from, to), &labels[from..to]));
+        let (rows, width) = (labels.len(), self.input.width);
+        let (scale, at) = (objective.reduction.scale(rows), half::first(rows));
+        let (left, right) = bytes.split_at_mut(at * width);
+        let (left_labels, right_labels) = labels.split_at(at);
         let Half { network, grads: others } = half;
         let (first, second) = rayon::join(
-            || self.learn(Shown::Pixels(left.0), weights, left.1, objective, scale, grads),
-            || network.learn(Shown::Pixels(right.0), weights, right.1, objective, scale, others),
+            || {
+                let x = shown_pixels(raw, (0, at), left, width, affine)?;
+                self.learn(x, weights, left_labels, objective, scale, grads)
+            },
+            || {
+                let x = shown_pixels(raw, (at, rows), right, width, affine)?;
+                network.learn(x, weights, right_labels, objective, scale, others)
+            },
         );
         let batch = first? + second?;
         elementwise::add_assign(self.isa, Activation::Identity, grads, others)?;
@@ -437,6 +489,20 @@ impl Network {
 /// Floats of scratch for the hungriest layer.
 fn scratch_len(layers: &[Layer], rows: usize, threads: usize) -> Result<usize, ShapeError> {
     layers.iter().try_fold(0, |most, layer| Ok(layer.scratch_len(rows, threads)?.max(most)))
+}
+
+/// Rows `from..to` of a batch, in `bytes`, to where they are fetched if they do not lie there yet.
+fn shown_pixels<'b>(
+    raw: Option<&Raw<'_>>,
+    (from, to): (usize, usize),
+    bytes: &'b mut [u8],
+    width: usize,
+    [scale, offset]: [f32; 2],
+) -> Result<Shown<'b>, ShapeError> {
+    if let Some(raw) = raw {
+        raw.fetch((from, to), bytes)?;
+    }
+    Ok(Shown::Pixels(Pixels::new(bytes, to - from, width, scale, offset)?))
 }
 
 fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), ShapeError> {

@@ -196,10 +196,13 @@ impl<'a> Trainer<'a> {
         let indices = &self.order[from..self.order.len().min(from + self.batch)];
         let labels = &mut self.labels[..indices.len()];
         batch::fill_labels(&self.data.train, indices, labels)?;
-        self.feed.fill(&mut self.network, indices, self.epoch, &self.workers)?;
+        let raw = self.feed.fill(&mut self.network, indices, self.epoch, &self.workers)?;
         let Config { reduction, seed, label_smoothing, .. } = self.config;
         let objective = Objective { smoothing: label_smoothing as f32, ..Objective::new(reduction, seed, self.step) };
-        let batch = self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads)?;
+        let batch = match raw {
+            Some(raw) => self.network.loss_and_gradient_fetched(&self.params, labels, objective, &mut self.grads, &raw),
+            None => self.network.loss_and_gradient_filled(&self.params, labels, objective, &mut self.grads),
+        }?;
         let lr = self.next_lr();
         if !batch.loss_sum.is_finite() {
             let rows = indices.len();

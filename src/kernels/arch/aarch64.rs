@@ -83,6 +83,13 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         // SAFETY: a hint, which reads nothing and cannot fault, wherever it points.
         unsafe { asm!("prfm pldl1keep, [{0}]", in(reg) place, options(nostack, readonly, preserves_flags)) }
     }
+    #[cfg(feature = "train")]
+    #[inline(always)]
+    fn prefetch_far<T>(self, src: &[T], at: usize) {
+        let place = src.as_ptr().wrapping_add(at);
+        // SAFETY: as for `prefetch`.
+        unsafe { asm!("prfm pldl2keep, [{0}]", in(reg) place, options(nostack, readonly, preserves_flags)) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> float32x4_t {
         // SAFETY: `self` proves NEON; no memory is touched.

@@ -111,6 +111,12 @@ impl Simd for Avx512 {
         // SAFETY: a prefetch reads nothing and faults nowhere; `self` proves AVX-512F, hence SSE.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().wrapping_add(at).cast()) }
     }
+    #[cfg(feature = "train")]
+    #[inline(always)]
+    fn prefetch_far<T>(self, src: &[T], at: usize) {
+        // SAFETY: as for `prefetch`.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(src.as_ptr().wrapping_add(at).cast()) }
+    }
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         // SAFETY: `self` proves AVX-512F; no memory is touched.
