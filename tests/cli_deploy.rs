@@ -224,3 +224,19 @@ fn bad_input_is_named() {
     fails(at, &["export", "run", "--format", "image", "--out", checkpoint], 2, "the model itself");
     assert_eq!(contents(at), before, "what fails writes nothing");
 }
+
+/// Every kind of step of bytes was counted on every board.
+#[test]
+fn a_device_is_told_what_each_step_takes() {
+    let parts = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-notes/cortex-m/models/parts.ink");
+    let parts = parts.to_str().unwrap();
+    for core in ["cortex-m0", "m3", "m4", "m7", "cortex-m33"] {
+        let output = inkstone(Path::new("."), &["inspect", parts, "--device", core, "--clock", "64"]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        for word in ["max-pool", "avg-pool", "table", "add", " ms at 64 MHz"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        assert!(!said.contains("not measured"), "{said}");
+    }
+}
