@@ -291,7 +291,7 @@ pub fn pixels_to_f32(isa: Isa, pixels: &[u8], scale: f32, offset: f32, out: &mut
 }
 
 /// Asks for the cache lines of `bytes`, which will be read a little later, where the instruction set can ask. Changes nothing but time.
-#[cfg(feature = "train")]
+#[cfg(feature = "std")]
 pub(crate) fn prefetch(isa: Isa, bytes: &[u8]) {
     struct Prefetch<'a>(&'a [u8]);
     impl Kernel for Prefetch<'_> {

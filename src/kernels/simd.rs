@@ -26,7 +26,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Asks for the cache line of element `at`, inside `src` or not, where the instruction set can ask.
     fn prefetch<T>(self, src: &[T], at: usize);
     /// The same into the second cache, for what is read later: more of such requests can be under way. Where there is no such hint, nothing.
-    #[cfg(feature = "train")]
+    #[cfg(feature = "std")]
     #[inline(always)]
     fn prefetch_far<T>(self, _src: &[T], _at: usize) {}
 

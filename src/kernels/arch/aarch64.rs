@@ -83,7 +83,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         // SAFETY: a hint, which reads nothing and cannot fault, wherever it points.
         unsafe { asm!("prfm pldl1keep, [{0}]", in(reg) place, options(nostack, readonly, preserves_flags)) }
     }
-    #[cfg(feature = "train")]
+    #[cfg(feature = "std")]
     #[inline(always)]
     fn prefetch_far<T>(self, src: &[T], at: usize) {
         let place = src.as_ptr().wrapping_add(at);

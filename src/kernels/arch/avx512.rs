@@ -111,7 +111,7 @@ impl Simd for Avx512 {
         // SAFETY: a prefetch reads nothing and faults nowhere; `self` proves AVX-512F, hence SSE.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(src.as_ptr().wrapping_add(at).cast()) }
     }
-    #[cfg(feature = "train")]
+    #[cfg(feature = "std")]
     #[inline(always)]
     fn prefetch_far<T>(self, src: &[T], at: usize) {
         // SAFETY: as for `prefetch`.
