@@ -15,7 +15,7 @@ impl Scalar {
 
 #[cfg(inkstone_dsp)]
 impl Scalar<true> {
-    /// What this target has by its name.
+    /// What this target has, by its name or by the flags of the compiler.
     pub(crate) const DSP: Self = Self(());
 }
 

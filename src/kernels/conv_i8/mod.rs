@@ -188,7 +188,8 @@ const fn in_steps(conv: &Conv, step: usize) -> Conv {
     whole
 }
 
-/// The same on a set of one lane, in strips of a multiple of `step` pixels. Inlined, as what it hands on would be copied once more.
+/// [`run`] on a set of one lane, in strips of a multiple of `step` pixels; what does not fill a step is left out.
+/// Inlined, as what it hands on would be copied once more.
 #[inline(always)]
 fn run_lane<C: Sink, const SHORT: bool, const LONG: bool>(
     isa: Isa,

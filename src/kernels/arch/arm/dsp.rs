@@ -69,7 +69,7 @@ pub(in crate::kernels::arch) fn spread(quad: [i8; 4]) -> [i32; 2] {
 /// one and two strides behind the pointer to row 0, and only row 3 has another.
 ///
 /// # Safety
-/// As for [`Places`]: `len` steps may be read.
+/// What [`steps`] reads in `len` steps may be read.
 #[inline(always)]
 pub(super) unsafe fn rows_of(x: *const [i32; 2], len: usize, w: *const i8, stride: usize) -> [i32; 4] {
     let start = Places { x, row_0: w, row_3: w.wrapping_add(3 * stride) };

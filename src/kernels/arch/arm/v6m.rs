@@ -81,7 +81,8 @@ unsafe extern "C" fn rows(x: *const [i32; 2], end: *const [i32; 2], w: *const i8
 ///
 /// # Safety
 /// `sums` may be written up to the end in `pixels`, which is whole pixels away, at least one; `steps` is not 0, there are as many words
-/// of `w` for each four of the sums of a pixel, and twice as many numbers of `x` for every pixel. `w` is aligned as words are.
+/// of `w` for each four of the sums of a pixel, and twice as many numbers of `x` for every pixel. `w` is aligned as words are, and
+/// `x` as numbers of 16 bits.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn fours_of(pixels: &mut Pixels, steps: usize, sums: *mut [i32; 4]) {
     // r0 is the place in `x`, r1 that in `w`, r12 the end of the patch, lr its bytes, r3 the place in `sums`; r8 to r11 are sums, r4 and r5
