@@ -18,9 +18,9 @@ pub(super) use dsp::{dot_bytes, smlad, spread};
 #[cfg(inkstone_dsp)]
 use dsp::{fours_of, rows_of};
 #[cfg(inkstone_few_registers)]
-use v6m::{fours_of, rows_of};
+use v6m::{fours_of, rows};
 #[cfg(not(any(inkstone_dsp, inkstone_few_registers)))]
-use v7m::{fours_of, rows_of};
+use v7m::{fours_of, rows};
 
 /// `a · b` in 64 bits, low word first. In assembly, as the compiler would unroll loops over it until registers run out.
 #[cfg(not(inkstone_few_registers))]
@@ -48,6 +48,19 @@ pub(super) fn dot_rows(x: &[[i32; 2]], w: &[i8], stride: usize) -> [i32; 4] {
     }
     // SAFETY: what was compared above is four bytes of each row of `w` for each pair of words of `x`, of which there is one.
     unsafe { rows_of(x.as_ptr(), x.len(), w.as_ptr(), stride) }
+}
+
+/// `Σ x[i] · w[r · stride + i]` for four rows `r`, `x` of `len` pairs of words.
+///
+/// # Safety
+/// As for [`rows`].
+#[cfg(not(inkstone_dsp))]
+#[inline(always)]
+unsafe fn rows_of(x: *const [i32; 2], len: usize, w: *const i8, stride: usize) -> [i32; 4] {
+    let mut sums = [0; 4];
+    // SAFETY: the caller's promise is what `rows` asks for, and there are four sums.
+    unsafe { rows(x, x.wrapping_add(len), w, stride, &mut sums) };
+    sums
 }
 
 /// `sums[p · fours + q][r] = Σ x[p · pitch + i] · w`, wrapping, for `fours` pieces of `w`, one after the other, of `steps` words: number

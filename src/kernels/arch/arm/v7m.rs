@@ -3,25 +3,19 @@
 use super::Pixels;
 use core::arch::naked_asm;
 
-/// `Σ x[i] · w[r · stride + i]` for four rows `r`, `x` of `len` pairs of words.
-///
-/// # Safety
-/// As for [`rows`].
-#[inline(always)]
-pub(super) unsafe fn rows_of(x: *const [i32; 2], len: usize, w: *const i8, stride: usize) -> [i32; 4] {
-    let mut sums = [0; 4];
-    // SAFETY: the caller's promise is what `rows` asks for, and there are four sums.
-    unsafe { rows(x, x.wrapping_add(len), w, stride, &mut sums) };
-    sums
-}
-
-/// Nine instructions for the four products of a number of `x`.
+/// Nine instructions for the four products of a number of `x`: `sums[r] = Σ x[i] · w[r · stride + i]`.
 ///
 /// # Safety
 /// From `x` to `end` lies a pair of words, or more; for each pair four bytes may be read of each of the rows `w`, `w + stride`,
 /// `w + 2 · stride` and `w + 3 · stride`.
 #[unsafe(naked)]
-unsafe extern "C" fn rows(x: *const [i32; 2], end: *const [i32; 2], w: *const i8, stride: usize, sums: &mut [i32; 4]) {
+pub(super) unsafe extern "C" fn rows(
+    x: *const [i32; 2],
+    end: *const [i32; 2],
+    w: *const i8,
+    stride: usize,
+    sums: &mut [i32; 4],
+) {
     // r0 is the place in `x`, r1 its end; r2, r3, r12 and lr are the places in the rows; r4 to r7 are sums; r8 is of `x`, r9 to r11 are
     // weights. The numbers of a pair of words lie in the order 0, 2, 1, 3.
     naked_asm!(
