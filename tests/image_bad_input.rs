@@ -4,9 +4,10 @@
 
 mod image_support;
 
-use image_support::{Build, drawn, probe, run, samples};
+use image_support::{Build, Window, drawn, pixel, probe, run, samples};
 use inkstone::export::image::{Image, layout, seal, write};
 use inkstone::kernels::Isa;
+use inkstone::quant::program::Program;
 use inkstone::runtime::format::{
     HEADER, HEADER_FIELDS, MAX_STEPS, STEP, STEP_FIELDS, TENSOR, TENSOR_FIELDS, VERSION, align,
 };
@@ -106,6 +107,79 @@ fn chains_of_drawn_steps_run_alike_everywhere() {
         let program = drawn(kind, 1 + seed as usize % 9, seed);
         let image = write(&program).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{program:#?}"));
         assert_runs_alike(&format!("seed {seed}"), &image);
+    }
+}
+
+/// Networks with maps of many bytes, and whether a large batch goes through them in groups: what linear layers read is all that they left.
+fn wide(kind: Kind) -> [(&'static str, bool, Program); 4] {
+    let i8s = kind == Kind::I8;
+    let head = |seed: u64| {
+        let mut b = Build::new(kind, [1, 22, 22], seed);
+        let first = b.conv(1, if i8s { 128 } else { 32 }, Window::new(3, 1, 1), 1, true, false);
+        let second = b.conv(first, 6, Window::new(3, 2, 0), 1, true, i8s);
+        (b, second)
+    };
+    let (mut plain, map) = head(1);
+    let hidden = plain.dense(map, 9, true);
+    plain.dense(hidden, 3, false);
+    // A sum around a step of the maps, no linear layer behind.
+    let (mut maps, map) = head(2);
+    let side = maps.conv(map, 6, Window::new(3, 1, 1), 1, false, false);
+    let sum = maps.add(side, map);
+    maps.max_pool(sum, Window::new(2, 2, 0));
+    // Around the linear layer: what the last map holds is read again, and in the next one what the map before it holds.
+    let (mut around, map) = head(3);
+    let dot = around.conv(map, 6, Window::new(if i8s { 5 } else { 10 }, 1, 0), 1, false, false);
+    let linear = around.dense(dot, 6, false);
+    around.add(linear, dot);
+    let (mut across, map) = head(4);
+    let dot = across.conv(map, 6, Window::new(if i8s { 5 } else { 10 }, 1, 0), 1, false, false);
+    let mapped = across.map(dot);
+    let linear = across.dense(mapped, 6, false);
+    across.add(linear, dot);
+    [
+        ("plain", true, plain.done()),
+        ("maps alone", true, maps.done()),
+        ("around a linear layer", true, around.done()),
+        ("across a linear layer", false, across.done()),
+    ]
+}
+
+#[test]
+fn large_batches_run_through_their_maps_in_groups_to_the_same_bits() {
+    for kind in [Kind::I8, Kind::F32, Kind::F16] {
+        for (name, grouped, program) in wide(kind) {
+            let image = write(&program).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let model = image.model().unwrap();
+            let batch = 2 * (1 << 20) / model.activations_len() + 2; // two groups and a piece of a third
+            for isa in Isa::available() {
+                let place = format!("{name}, {} on {isa}, {batch} samples", kind.name());
+                let got = run(&model, isa, batch);
+                // Step by step, each for all samples.
+                let mut memory = vec![[0u128; 1]; model.arena_len(isa, batch).unwrap() / 16];
+                let mut bound = model.bind_with(isa, batch, bytemuck::cast_slice_mut(&mut memory)).unwrap();
+                let len = bound.input_mut().len() / batch;
+                for (at, byte) in bound.input_mut().iter_mut().enumerate() {
+                    *byte = pixel(at / len, at % len);
+                }
+                for step in 0..model.step_count() {
+                    bound.step(step).unwrap();
+                }
+                assert!(bound.tensor(model.output()) == got, "{place}");
+                assert!(
+                    got.chunks_exact(got.len() / batch).any(|logits| *logits != got[..got.len() / batch]),
+                    "{place}"
+                );
+                // Whole steps write the first map where its tensor lies, groups elsewhere.
+                memory.fill([u128::MAX; 1]);
+                let mut bound = model.bind_with(isa, batch, bytemuck::cast_slice_mut(&mut memory)).unwrap();
+                let mut calls = Vec::new();
+                bound.run_each(|step| calls.push(step));
+                assert!(calls.iter().copied().eq(0..model.step_count()), "{place}: {calls:?}");
+                let untouched = bound.tensor(2).iter().rev().take(64).all(|byte| *byte == u8::MAX);
+                assert_eq!(untouched, grouped, "{place}");
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::ImageError;
 use super::format::{ALIGN, Kind};
+use super::groups::Groups;
 use super::kernels::{self, ALL_KERNELS, has};
 use super::model::Model;
 use super::step::{Params, Step, Work};
@@ -142,15 +143,51 @@ impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
         self.run_each(|_| ())
     }
 
-    /// As [`run`](Self::run), and calls `done` after each step with its place: so that a device can say how long each takes.
+    /// As [`run`](Self::run), and calls `done` after each step with its place: so that a device can say how long each takes. A large batch
+    /// goes through its convolutions a few samples at a time, and `done` is called after the last of them.
     pub fn run_each(&mut self, mut done: impl FnMut(usize)) -> Output<'_> {
-        for index in 0..self.model.step_count() {
-            let result = self.step(index);
-            // `Model::new` decoded this very step and `Bound::new` measured the arena for it.
-            debug_assert_eq!(result, Ok(()));
+        let first = self.run_groups(&mut done).unwrap_or(0);
+        for index in first..self.model.step_count() {
+            self.known_step(index);
             done(index);
         }
         self.output()
+    }
+
+    /// A step of the model, which cannot fail: `Model::new` decoded it and `Bound::new` measured the arena for it.
+    fn known_step(&mut self, index: usize) {
+        let result = self.step(index);
+        debug_assert_eq!(result, Ok(()));
+    }
+
+    /// Runs the steps that a batch goes through [group by group](Groups), in memory of theirs, and says how many they are.
+    fn run_groups(&mut self, done: &mut impl FnMut(usize)) -> Option<usize> {
+        let (model, isa, batch) = (self.model, self.isa(), self.batch());
+        let Groups { steps, samples } = model.groups(batch)?;
+        let (whole, rest) = self.arena.split_at_mut_checked(model.layout_len(isa, batch).ok()?)?;
+        let (pixels, arena) = rest.split_at_mut_checked(Groups::pixels_len(&model, batch)?)?;
+        let from = whole.get(model.place(0, batch))?;
+        let pixels = pixels.get_mut(..from.len())?;
+        pixels.copy_from_slice(from);
+        let groups = pixels.chunks((from.len() / batch).max(1) * samples);
+        let last = groups.len().saturating_sub(1);
+        let mut results = whole.get_mut(model.place(steps, batch))?;
+        for (at, pixels) in groups.enumerate() {
+            let batch = samples.min(batch - at * samples);
+            let mut group = Bound { model, isa, batch, arena: &mut *arena };
+            group.input_mut().copy_from_slice(pixels);
+            for index in 0..steps {
+                group.known_step(index);
+                if at == last {
+                    done(index);
+                }
+            }
+            let result = group.tensor(steps);
+            let (to, others) = results.split_at_mut_checked(result.len())?;
+            to.copy_from_slice(result);
+            results = others;
+        }
+        Some(steps)
     }
 
     /// What the last run left.
@@ -167,7 +204,8 @@ impl<'m, 'a, const KERNELS: u32> Bound<'m, 'a, KERNELS> {
         }
     }
 
-    /// The bytes of a tensor: what the step before it wrote, until another tensor takes its place.
+    /// The bytes of a tensor: what the [step](Self::step) before it wrote, until another tensor takes its place. A [run](Self::run) of a
+    /// large batch leaves the logits alone: its maps lie elsewhere.
     #[must_use]
     pub fn tensor(&self, index: usize) -> &[u8] {
         let place = if index <= self.model.output() { self.model.place(index, self.batch()) } else { 0..0 };

@@ -27,6 +27,7 @@ mod check;
 mod crc32;
 mod error;
 pub mod format;
+mod groups;
 mod kernels;
 mod model;
 mod step;

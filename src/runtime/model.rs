@@ -4,6 +4,7 @@ use super::bound::Bound;
 use super::check;
 use super::error::ImageError;
 use super::format::{BYTE, Header, Kind, PIXEL, SINGLE, StepRecord, TensorRecord, align};
+use super::groups::Groups;
 use super::kernels::{self, ALL_KERNELS, has};
 use super::step::{Step, constants, decode, scratch_bytes};
 use crate::kernels::Isa;
@@ -256,6 +257,21 @@ impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
     /// # Errors
     /// [`ImageError::Batch`] if memory cannot hold them, or for 0.
     pub fn arena_len(&self, isa: Isa, batch: usize) -> Result<usize, ImageError> {
+        let whole = self.layout_len(isa, batch)?;
+        let Some(groups) = self.groups(batch) else { return Ok(whole) };
+        let group = self.layout_len(isa, groups.samples)?;
+        let all = Groups::pixels_len(self, batch).and_then(|pixels| whole.checked_add(pixels)?.checked_add(group));
+        all.filter(|bytes| *bytes <= isize::MAX as usize).ok_or(ImageError::Batch { samples: batch })
+    }
+
+    /// How a batch goes through the first steps, if not as a whole.
+    pub(super) fn groups(&self, batch: usize) -> Option<Groups> {
+        // A program that holds some kernels alone runs one sample at a time.
+        if KERNELS == ALL_KERNELS { Groups::of(self, batch) } else { None }
+    }
+
+    /// Bytes of tensors and scratch for `batch` samples, each step for all of them.
+    pub(super) fn layout_len(&self, isa: Isa, batch: usize) -> Result<usize, ImageError> {
         let error = ImageError::Batch { samples: batch };
         let mut most = self.header.arena.checked_mul(batch).ok_or(error)?;
         for index in 0..self.header.steps {
