@@ -15,9 +15,15 @@ const ARENA: usize = 1 << 20;
 /// Most samples that are taken together.
 const BATCH: usize = 250;
 
+/// Samples that share a reading of the weights, of a model that goes [through its maps in groups](Model::is_grouped).
+const GROUPED: usize = 64;
+
 /// Samples of `model` that are best taken together on `isa`.
 #[must_use]
 pub fn batch_of(model: &Model<'_>, isa: Isa) -> usize {
+    if model.is_grouped() {
+        return GROUPED;
+    }
     let one = model.arena_len(isa, 1).unwrap_or(ARENA);
     (ARENA / one.max(1)).clamp(1, BATCH)
 }

@@ -264,6 +264,13 @@ impl<'m, const KERNELS: u32> Model<'m, KERNELS> {
         all.filter(|bytes| *bytes <= isize::MAX as usize).ok_or(ImageError::Batch { samples: batch })
     }
 
+    /// Whether large batches go through the maps of this model a few samples at a time, so that these stay in the second cache: batches of
+    /// any size are then as good as small ones.
+    #[must_use]
+    pub fn is_grouped(&self) -> bool {
+        self.groups(usize::MAX).is_some()
+    }
+
     /// How a batch goes through the first steps, if not as a whole.
     pub(super) fn groups(&self, batch: usize) -> Option<Groups> {
         // A program that holds some kernels alone runs one sample at a time.
